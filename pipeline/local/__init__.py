@@ -1,0 +1,1 @@
+"""Brokers on loopback: the embedded one (Tansu) and a real Apache Kafka."""
