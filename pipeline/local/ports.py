@@ -1,13 +1,16 @@
 """Ports on loopback, and whether a Kafka-compatible broker answers on one."""
 
+import random
 import socket
 import struct
-import time
+
+from pipeline.errors import MissingError
 
 HOST = "127.0.0.1"
 _API_VERSIONS = 18
 _CORRELATION = 0x0077
 _TIMEOUT_S = 2.0
+_PORTS = range(20000, 32000)
 
 
 def is_free(port: int) -> bool:
@@ -22,22 +25,25 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int = 1) -> list[int]:
-    """``count`` different ports that are free at this moment (another process may still take one)."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """``count`` different ports that are free at this moment (another process may still take one).
+
+    They are below the range that systems hand to outgoing connections (from 32768 on Linux): else a client
+    that keeps trying a broker which is down can take that broker's port, or connect to itself.
+    """
+    found: list[int] = []
+    for port in random.sample(_PORTS, k=len(_PORTS)):
+        if len(found) == count:
+            return found
+        if is_free(port):
+            found.append(port)
+    raise MissingError(f"{HOST} has no {count} free ports from {_PORTS.start} to {_PORTS.stop - 1}")
 
 
-def kafka_answers(port: int) -> bool:
+def kafka_answers(port: int, host: str = HOST) -> bool:
     """Whether something on ``port`` answers a Kafka ApiVersions request within two seconds."""
     request = struct.pack(">hhih", _API_VERSIONS, 0, _CORRELATION, -1)
     try:
-        with socket.create_connection((HOST, port), _TIMEOUT_S) as connection:
+        with socket.create_connection((host, port), _TIMEOUT_S) as connection:
             connection.settimeout(_TIMEOUT_S)
             connection.sendall(struct.pack(">i", len(request)) + request)
             answer = b""
@@ -48,15 +54,5 @@ def kafka_answers(port: int) -> bool:
                 answer += part
     except OSError:
         return False
-    # A connection to a port that nobody listens on can connect to itself; the echo has no such id here.
+    # A connection to an outgoing port that nobody listens on can connect to itself; the echo has no such id.
     return bool(struct.unpack_from(">i", answer, 4)[0] == _CORRELATION)
-
-
-def wait_until_kafka_answers(port: int, timeout_s: float) -> bool:
-    """Ask every 50 ms until `kafka_answers`; False after ``timeout_s`` seconds."""
-    end = time.monotonic() + timeout_s
-    while not kafka_answers(port):
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True

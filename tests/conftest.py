@@ -1,0 +1,74 @@
+"""Brokers for tests. A test with one of these fixtures gets the marker `broker` or `kafka` by itself."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.errors import MissingError
+from pipeline.local.apache import KafkaCluster, java_available
+from pipeline.local.ports import kafka_answers
+from pipeline.local.tansu import EmbeddedBroker
+
+_MARKERS = {"embedded_broker": "broker", "apache_kafka": "kafka", "local_kafka": "kafka"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        chosen = getattr(getattr(item, "callspec", None), "params", {}).get("any_broker")
+        for fixture, marker in _MARKERS.items():
+            if fixture in names or fixture == chosen:
+                item.add_marker(marker)
+
+
+@pytest.fixture(scope="session")
+def embedded_broker() -> Iterator[str]:
+    """Bootstrap servers of an embedded broker that lives as long as the test run."""
+    with EmbeddedBroker() as broker:
+        yield broker.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def local_kafka() -> None:
+    """Nothing but a skip with the reason where a local Apache Kafka cannot be started."""
+    reason = java_available()
+    if reason is not None:
+        pytest.skip(f"needs a real Apache Kafka: {reason}")
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Bootstrap servers of KAFKA_BOOTSTRAP_SERVERS, else of an Apache Kafka node for the whole test run."""
+    elsewhere = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if elsewhere:
+        addresses = [address.rpartition(":") for address in elsewhere.split(",")]
+        if not any(kafka_answers(int(port), host) for host, _, port in addresses):
+            pytest.fail(f"KAFKA_BOOTSTRAP_SERVERS={elsewhere} does not answer")
+        yield elsewhere
+        return
+    request.getfixturevalue("local_kafka")
+    with contextlib.ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(KafkaCluster())
+        except MissingError as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"Java and Maven are here, and no Apache Kafka comes up: {error}")
+            pytest.skip(f"needs a real Apache Kafka: {error}")
+        yield cluster.bootstrap_servers
+
+
+@pytest.fixture(params=["embedded_broker", "apache_kafka"])
+def any_broker(request: pytest.FixtureRequest) -> str:
+    """Bootstrap servers, once of each broker."""
+    servers: str = request.getfixturevalue(request.param)
+    return servers
+
+
+@pytest.fixture
+def topic_prefix(request: pytest.FixtureRequest) -> str:
+    """Prefix for topics, groups and application ids that no other test has, and that names its test."""
+    name = "".join(char if char.isalnum() else "-" for char in request.node.name)[:60].strip("-")
+    return f"{name}-{uuid.uuid4().hex[:8]}."
