@@ -98,7 +98,7 @@ class KafkaCluster:
         size, first = len(self._state.nodes), self._state.nodes[0].port
         if nodes not in (None, size):
             raise UsageError(
-                f"{self.directory} holds a Kafka of {size} nodes, not {nodes}; use another --dir"
+                f"{self.directory} holds a Kafka of {size} node(s), not {nodes}; use another --dir"
             )
         if port not in (0, first):
             raise UsageError(f"{self.directory} holds a Kafka on port {first}, not {port}; use another --dir")
@@ -153,9 +153,12 @@ class KafkaCluster:
         class_path = kafka_class_path()
         with self._lock():
             self._read_again()
+            missing = [node for node in self.node_ids if self.pid(node) is None]
+            for node in missing:
+                # Before a new directory is filled, which then stays with its ports.
+                self._check_ports(node)
             if self._is_new:
                 self._format(class_path)
-            missing = [node for node in self.node_ids if self.pid(node) is None]
             try:
                 for node in missing:
                     self._spawn(node, class_path)
@@ -279,13 +282,10 @@ class KafkaCluster:
         self._is_new = False
 
     def _spawn(self, node: int, class_path: str) -> None:
-        known = self._node(node)
-        for port in (known.port, known.controller_port):
-            if not is_free(port):
-                raise MissingError(f"port {port} on {HOST} (Kafka node {node}) is taken by another program")
+        self._check_ports(node)
         command = [java_command(), "-Xmx512m", "-Xms128m", "-Djava.awt.headless=true"]
         command += [f"-Dlog4j2.configurationFile={logging_path(self.directory)}", "-cp", class_path]
-        command += ["kafka.Kafka", str(properties_path(self.directory, known))]
+        command += ["kafka.Kafka", str(properties_path(self.directory, self._node(node)))]
         with self.log(node).open("ab") as output:
             if self._is_leashed:
                 self._leashes[node] = leash = Leashed(command, output=output, grace_s=_STOP_GRACE_S)
@@ -301,6 +301,15 @@ class KafkaCluster:
                 )
                 pid = child.pid
         self._remember(node, pid)
+
+    def _check_ports(self, node: int) -> None:
+        known = self._node(node)
+        for port in (known.port, known.controller_port):
+            if not is_free(port):
+                raise MissingError(
+                    f"port {port} on {HOST} (Kafka node {node}) is taken by another program;"
+                    " choose another with --port and a new --dir"
+                )
 
     def _remember(self, node: int, pid: int | None) -> None:
         nodes = (replace(known, pid=pid) if known.id == node else known for known in self._state.nodes)
