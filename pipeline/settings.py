@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import ssl
-import tomllib
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
@@ -24,21 +22,15 @@ from pydantic import (
 )
 
 from pipeline.errors import MissingError, UsageError
+from pipeline.settings_sources import Merged, Names, merge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pydantic_core import ErrorDetails
 
-ENVIRONMENT_PREFIX = "OTT_"
-CONFIG_VARIABLE = "OTT_CONFIG"
-CONFIG_FILE = "ott.toml"
 SECRETS = frozenset({"kafka_sasl_password", "kafka_ssl_password", "pseudonym_key", "jwt_secret"})
 MASK = "********"
-
-# Values that an empty string is one of; elsewhere an empty variable (`OTT_RULES=`, as compose files leave it)
-# counts as not given.
-_MAY_BE_EMPTY = frozenset({"topic_prefix"})
 
 _ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _LAST_PORT = 65_535
@@ -237,6 +229,16 @@ class Settings(BaseModel):
         return rows
 
 
+_NAMES = Names(
+    settings=tuple(Settings.model_fields),
+    secrets=SECRETS,
+    paths=frozenset(
+        name for name, field in Settings.model_fields.items() if field.annotation in (Path, Path | None)
+    ),
+    may_be_empty=frozenset({"topic_prefix"}),
+)
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -262,158 +264,25 @@ def load_settings(
         UsageError: an unknown name or a value that is not allowed; the message names them.
         MissingError: a file that was named cannot be read.
     """
-    environ = os.environ if environ is None else environ
-    cwd = Path.cwd() if cwd is None else cwd
-    given = {name: value for name, value in (flags or {}).items() if value is not None}
-    config = given.pop("config", None)
-    for name in given:
-        _require_known(name, _file_keys(), "setting")
-
-    values: dict[str, object] = {}
-    origins: dict[str, str] = {}
-    variables = _environment_values(environ)
-    named = config if config is not None else variables.pop(CONFIG_VARIABLE, None)
-    variables.pop(CONFIG_VARIABLE, None)
-    layers: list[tuple[dict[str, object], _Layer]] = []
-    path = cwd / str(named) if named is not None else cwd / CONFIG_FILE
-    if named is not None or path.exists():
-        layers.append((_read_config(path), _FileLayer(path)))
-    layers.append((variables, _EnvironmentLayer(cwd)))
-    layers.append((given, _FlagLayer(cwd)))
-    for raw, layer in layers:
-        for name, value in layer.resolve(raw).items():
-            values[name] = value
-            origins[name] = layer.origin(name, raw)
+    merged = merge(
+        _NAMES,
+        flags or {},
+        os.environ if environ is None else environ,
+        Path.cwd() if cwd is None else cwd,
+    )
     try:
-        settings = Settings.model_validate(values)
+        settings = Settings.model_validate(merged.values)
     except ValidationError as error:
-        raise UsageError(_explain(error, values, origins)) from error
-    settings._origins.update(origins)  # noqa: SLF001 - provenance is set here and nowhere else
+        raise UsageError("; ".join(_explain(details, merged) for details in error.errors())) from error
+    settings._origins.update(merged.origins)  # noqa: SLF001 - provenance is set here and nowhere else
     return settings
 
 
-def variable_name(setting: str) -> str:
-    """The environment variable of a setting."""
-    return ENVIRONMENT_PREFIX + setting.upper()
-
-
-class _Layer:
-    """One source of settings: how its names are written, and where its relative paths start."""
-
-    def __init__(self, base: Path) -> None:
-        self.base = base
-
-    def spelled(self, name: str) -> str:
-        raise NotImplementedError
-
-    def origin(self, name: str, raw: Mapping[str, object]) -> str:
-        via = name if self.spelled(name) in raw else f"{name}_file"
-        return self.describe(self.spelled(via))
-
-    def describe(self, spelled: str) -> str:
-        raise NotImplementedError
-
-    def resolve(self, raw: Mapping[str, object]) -> dict[str, object]:
-        """Values by setting name: secrets read from their files, relative paths made absolute."""
-        resolved: dict[str, object] = {}
-        for name, field in Settings.model_fields.items():
-            spelled = self.spelled(name)
-            from_file = self.spelled(f"{name}_file") if name in SECRETS else None
-            if from_file is not None and from_file in raw:
-                if spelled in raw:
-                    raise UsageError(f"both {spelled} and {from_file} are given; keep one of the two")
-                resolved[name] = _read_secret(from_file, self.base / str(raw[from_file]))
-            elif spelled in raw:
-                value = raw[spelled]
-                is_path = field.annotation in (Path, Path | None)
-                resolved[name] = self.base / value if is_path and isinstance(value, str | Path) else value
-        return resolved
-
-
-class _FileLayer(_Layer):
-    def __init__(self, path: Path) -> None:
-        super().__init__(path.parent)
-        self.path = path
-
-    def spelled(self, name: str) -> str:
-        return name
-
-    def describe(self, spelled: str) -> str:
-        return f"file {self.path} ({spelled})"
-
-
-class _EnvironmentLayer(_Layer):
-    def spelled(self, name: str) -> str:
-        return variable_name(name)
-
-    def describe(self, spelled: str) -> str:
-        return f"environment {spelled}"
-
-
-class _FlagLayer(_Layer):
-    def spelled(self, name: str) -> str:
-        return name
-
-    def describe(self, spelled: str) -> str:
-        return f"flag --{spelled.replace('_', '-')}"
-
-
-def _file_keys() -> frozenset[str]:
-    return frozenset(Settings.model_fields) | {f"{name}_file" for name in SECRETS}
-
-
-def _require_known(name: str, known: frozenset[str], kind: str) -> None:
-    if name in known:
-        return
-    nearest = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)[0]
-    raise UsageError(f"{kind} {name} is unknown; the nearest known one is {nearest}")
-
-
-def _environment_values(environ: Mapping[str, str]) -> dict[str, object]:
-    known = frozenset(variable_name(key) for key in _file_keys()) | {CONFIG_VARIABLE}
-    values: dict[str, object] = {}
-    for name in sorted(environ):
-        if not name.startswith(ENVIRONMENT_PREFIX):
-            continue
-        _require_known(name, known, "environment variable")
-        setting = name.removeprefix(ENVIRONMENT_PREFIX).lower()
-        if environ[name] or setting in _MAY_BE_EMPTY:
-            values[name] = environ[name]
-    return values
-
-
-def _read_config(path: Path) -> dict[str, object]:
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise MissingError(
-            f"settings file {path}: {error.strerror}; name another with {CONFIG_VARIABLE}"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"settings file {path} is not TOML: {error}") from error
-    for name in content:
-        _require_known(name, _file_keys(), f"settings file {path}: key")
-    return content
-
-
-def _read_secret(name: str, path: Path) -> str:
-    try:
-        return path.read_text("utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise MissingError(f"{name}: cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{name}: {path} is not UTF-8 text") from error
-
-
-def _explain(error: ValidationError, values: Mapping[str, object], origins: Mapping[str, str]) -> str:
-    return "; ".join(_explain_one(details, values, origins) for details in error.errors())
-
-
-def _explain_one(details: ErrorDetails, values: Mapping[str, object], origins: Mapping[str, str]) -> str:
+def _explain(details: ErrorDetails, merged: Merged) -> str:
     if not details["loc"]:
         return details["msg"].removeprefix("Value error, ")
     name = str(details["loc"][0])
     extra = Settings.model_fields[name].json_schema_extra
     allowed = extra["allowed"] if isinstance(extra, dict) else ""
-    value = MASK if name in SECRETS else repr(values.get(name))
-    return f"{name} = {value} ({origins[name]}) is not allowed; allowed: {allowed}"
+    value = MASK if name in SECRETS else repr(str(merged.values.get(name)))
+    return f"{name} = {value} ({merged.origins[name]}) is not allowed; allowed: {allowed}"

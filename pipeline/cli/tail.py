@@ -1,0 +1,98 @@
+"""`ott tail`: follows a topic as readable lines."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.options import BootstrapServers, Config, TopicPrefix
+
+if TYPE_CHECKING:
+    from pipeline.cli.rendering import Filter
+    from pipeline.settings import Settings
+
+# Topics whose records are JSON documents of ours; others are shown to programs inside an envelope.
+_DOCUMENTS = frozenset({"flagged-events", "failed-events"})
+
+
+def tail(
+    topic: Annotated[
+        str, typer.Argument(metavar="[TOPIC]", help="Name without the prefix.")
+    ] = "flagged-events",
+    level: Annotated[
+        str | None, typer.Option(metavar="LOW|MEDIUM|HIGH", help="Verdicts of this level or a higher one.")
+    ] = None,
+    rule: Annotated[
+        str | None, typer.Option(metavar="ID", help="Verdicts of this rule, or family of rules (privacy).")
+    ] = None,
+    user: Annotated[str | None, typer.Option(metavar="ID", help="Records of this user or subject.")] = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Start with the oldest record instead of the next one.")
+    ] = False,
+    count: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N lines.")] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Records for programs, one a line: verdicts and failed events as they are, others in an "
+            "envelope that `ott judge` reads.",
+        ),
+    ] = False,
+    bootstrap_servers: BootstrapServers = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+    wait: Annotated[
+        float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for a broker.")
+    ] = 10.0,
+) -> None:
+    """Follow flagged-events (or another topic) as lines: time, level, subject, findings in words."""
+    from pipeline.cli.logs import quiet_kafka_client
+    from pipeline.cli.rendering import LEVELS, Filter
+    from pipeline.errors import UsageError
+    from pipeline.settings import load_settings
+
+    settings = load_settings(
+        {"bootstrap_servers": bootstrap_servers, "topic_prefix": topic_prefix, "config": config}
+    )
+    if level is not None and level.upper() not in LEVELS[1:]:
+        raise UsageError(f"--level {level} is unknown; use LOW, MEDIUM or HIGH")
+    if topic != "flagged-events" and (level is not None or rule is not None):
+        raise UsageError(f"--level and --rule are of verdicts; the records of {topic} have neither")
+    quiet_kafka_client()
+    chosen = Filter(level.upper() if level else None, rule, user)
+    asyncio.run(_follow(settings, topic, chosen, from_beginning, count, as_json, wait))
+
+
+async def _follow(
+    settings: "Settings",
+    topic: str,
+    chosen: "Filter",
+    from_beginning: bool,
+    count: int | None,
+    as_json: bool,
+    wait: float,
+) -> None:
+    from rich.console import Console
+
+    from pipeline.cli.rendering import Record, envelope, render
+    from pipeline.following import follow
+
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    shown = 0
+    async with follow(
+        settings, [settings.topic(topic)], from_beginning=from_beginning, timeout_s=wait
+    ) as follower:
+        while count is None or shown < count:
+            for got in await follower.next_records():
+                record = Record(topic, got.partition, got.offset, got.timestamp, got.key, got.value)
+                if not chosen.admits(record) or shown == count:
+                    continue
+                shown += 1
+                if not as_json:
+                    console.print(render(record))
+                elif topic in _DOCUMENTS and record.document() is not None:
+                    sys.stdout.buffer.write((record.value or b"") + b"\n")
+                else:
+                    sys.stdout.buffer.write(envelope(record).encode() + b"\n")
+            sys.stdout.flush()
