@@ -1,0 +1,36 @@
+"""The evaluation, put together from the settings: the same for the worker, a file and a replay."""
+
+from pipeline import __version__
+from pipeline.errors import MissingError, UsageError
+from pipeline.evaluation.evaluator import Evaluator
+from pipeline.evaluation.pseudonyms import pseudonymiser
+from pipeline.rules.case import shown_as_it_is
+from pipeline.rules.ruleset import RuleSet, RuleSetError, built_in, parse_ruleset
+from pipeline.settings import Settings
+
+
+def build_evaluator(settings: Settings) -> Evaluator:
+    """The evaluator that the settings ask for.
+
+    Raises:
+        MissingError: the rule set file cannot be read.
+        UsageError: the rule set is not valid.
+    """
+    key = settings.pseudonym_key
+    show = shown_as_it_is if key is None else pseudonymiser(key.get_secret_value().encode())
+    return Evaluator(_ruleset(settings), __version__, show=show)
+
+
+def _ruleset(settings: Settings) -> RuleSet:
+    if settings.rules is None:
+        return built_in()
+    try:
+        text = settings.rules.read_text(encoding="utf-8")
+    except OSError as error:
+        raise MissingError(f"the rule set {settings.rules} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"the rule set {settings.rules} is not UTF-8 text") from None
+    try:
+        return parse_ruleset(text, str(settings.rules))
+    except RuleSetError as error:
+        raise UsageError(str(error)) from None

@@ -1,0 +1,84 @@
+"""`ott judge`: judges a file of records with the evaluation of the live agent."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from pipeline.cli.options import Config, TopicPrefix
+
+if TYPE_CHECKING:
+    from pipeline.judging.file import Accounts, FileJudge
+
+
+def judge(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="One record per line; - is standard input.")],
+    failed: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the failed events go, one per line.")
+    ] = None,
+    accounts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the accounts go, as JSON.")
+    ] = None,
+    subjects: Annotated[
+        bool,
+        typer.Option("--subjects/--no-subjects", help="Judge titles and devices too (reads the file twice)."),
+    ] = True,
+    rules: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Rule set instead of the built-in one.")
+    ] = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+) -> None:
+    """Judge a file of records: verdicts on standard output, a summary on standard error.
+
+    A line is a raw event, a privacy request, or an envelope around one that names the place it came from.
+    """
+    import json
+    import sys
+
+    from pipeline.assembly import build_evaluator
+    from pipeline.judging.file import FileJudge
+    from pipeline.settings import load_settings
+
+    settings = load_settings({"topic_prefix": topic_prefix, "config": config, "rules": rules})
+    file_judge = FileJudge(build_evaluator(settings), settings.topic_prefix, subjects=subjects)
+    with ExitStack() as files:
+        records = _open(file, files, spool=subjects)
+        sink = None if failed is None else files.enter_context(failed.open("wb"))
+        _write(file_judge, records, sys.stdout.buffer, sink)
+    if accounts is not None:
+        accounts.write_text(json.dumps(file_judge.accounts.as_dict()) + "\n", encoding="utf-8")
+    sys.stderr.write(f"ott: {_in_words(file_judge.accounts)}\n")
+
+
+def _open(name: str, files: ExitStack, *, spool: bool) -> BinaryIO:
+    import shutil
+    import sys
+    import tempfile
+
+    if name != "-":
+        return files.enter_context(open(name, "rb"))
+    if not spool:
+        return sys.stdin.buffer
+    # The subject rules have to know each partition's last record: read twice what can be read once.
+    spooled = files.enter_context(tempfile.TemporaryFile())
+    shutil.copyfileobj(sys.stdin.buffer, spooled)
+    spooled.seek(0)
+    return spooled
+
+
+def _write(file_judge: "FileJudge", records: BinaryIO, verdicts: BinaryIO, failed: BinaryIO | None) -> None:
+    for kind, value in file_judge.judge(records):
+        if kind == "verdict":
+            verdicts.write(value + b"\n")
+        elif failed is not None:
+            failed.write(value + b"\n")
+    verdicts.flush()
+
+
+def _in_words(accounts: "Accounts") -> str:
+    return (
+        f"read {accounts.read} records: {accounts.judged} judged ({accounts.flagged} flagged), "
+        f"{accounts.duplicate} duplicates, {accounts.failed} failed; {accounts.requests} privacy requests applied"
+    )

@@ -1,0 +1,1 @@
+"""The one evaluation: live, replayed, or from a file."""

@@ -1,0 +1,1 @@
+"""The event contract: models, strict reading, normal forms."""

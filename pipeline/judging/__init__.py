@@ -1,0 +1,1 @@
+"""Judging a file of records with the evaluation of the live agent."""

@@ -1,0 +1,137 @@
+"""Judging a file: the order of lines is the order of arrival."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import BinaryIO, Literal, NamedTuple
+
+from pipeline.evaluation.evaluator import Evaluator, Outcome
+from pipeline.evaluation.subjects import Partition, SubjectJudge, Watermark, counted_minute
+from pipeline.evaluation.verdict import encode_verdict
+from pipeline.events.event import Event
+from pipeline.judging.lines import Line, read_line
+from pipeline.windows.user import UserState
+
+
+class Output(NamedTuple):
+    """One line of output: a verdict or a failed event, as published."""
+
+    kind: Literal["verdict", "failed"]
+    value: bytes
+
+
+@dataclass
+class Accounts:
+    """Where every line went: read = judged + duplicate + failed.
+
+    `failed` includes invalid requests; `requests` are those applied, which are not in `read`; `flagged` are
+    the judged events with a verdict.
+    """
+
+    read: int = 0
+    judged: int = 0
+    duplicate: int = 0
+    failed: int = 0
+    flagged: int = 0
+    requests: int = 0
+
+    def count(self, outcome: Outcome) -> None:
+        """Count the outcome of one line."""
+        if outcome.ending == "request":
+            self.requests += 1
+            return
+        self.read += 1
+        if outcome.ending == "judged":
+            self.judged += 1
+            self.flagged += outcome.verdict is not None
+        elif outcome.ending == "duplicate":
+            self.duplicate += 1
+        else:
+            self.failed += 1
+
+    def as_dict(self) -> dict[str, int]:
+        """For JSON."""
+        return asdict(self)
+
+
+class AllUsers(dict[str, UserState]):
+    """The users of a file: all of them are here."""
+
+    def owns(self, user_id: str, /) -> bool:  # noqa: ARG002 - see Users
+        """Whether this user's state lives here: it does."""
+        return True
+
+
+class FileJudge:
+    """Judges a file line by line; `accounts` says afterwards where every line went."""
+
+    def __init__(self, evaluator: Evaluator, topic_prefix: str = "", *, subjects: bool = True) -> None:
+        self.accounts = Accounts()
+        self.users = AllUsers()
+        self._evaluator = evaluator
+        self._topic_prefix = topic_prefix
+        self._with_subjects = subjects
+
+    def judge(self, file: BinaryIO) -> Iterator[Output]:
+        """Judge a binary file; with subject rules it is read twice, so it must be seekable."""
+        subjects = None
+        if self._with_subjects:
+            start = file.tell()
+            subjects = _FileSubjects(self._evaluator, self._count_partitions(file))
+            file.seek(start)
+        for line in self._lines(file):
+            outcome = self._outcome(line)
+            self.accounts.count(outcome)
+            if outcome.verdict is not None:
+                yield Output("verdict", encode_verdict(outcome.verdict))
+            elif outcome.failed is not None:
+                yield Output("failed", outcome.failed)
+            if subjects is not None and not line.is_request:
+                yield from subjects.after(line, outcome)
+
+    def _lines(self, file: BinaryIO) -> Iterator[Line]:
+        for index, line in enumerate(file):
+            yield read_line(line, index, self._topic_prefix)
+
+    def _outcome(self, line: Line) -> Outcome:
+        if line.unopened:
+            return self._evaluator.refuse(line.source, line.value, list(line.unopened))
+        if line.is_request:
+            return self._evaluator.apply(line.source, line.value, self.users)
+        return self._evaluator.judge(line.source, line.value, self.users)
+
+    def _count_partitions(self, file: BinaryIO) -> Counter[Partition]:
+        return Counter(
+            (line.source.topic, line.source.partition) for line in self._lines(file) if not line.is_request
+        )
+
+
+class _FileSubjects:
+    """The subject rules over a file: every partition with event records takes part until its last one."""
+
+    def __init__(self, evaluator: Evaluator, remaining: Counter[Partition]) -> None:
+        self._judge = SubjectJudge(evaluator.ruleset, evaluator.model_version, evaluator.show)
+        self._remaining = remaining
+        self._watermark = Watermark(remaining)
+
+    def after(self, line: Line, outcome: Outcome) -> Iterator[Output]:
+        """The subject verdicts that a record of events brings."""
+        partition = (line.source.topic, line.source.partition)
+        before = self._watermark.value
+        if outcome.ending == "judged" and outcome.event is not None:
+            self._observe(partition, outcome.event, line.source.timestamp, late=outcome.late)
+        self._remaining[partition] -= 1
+        if self._remaining[partition] == 0:
+            self._watermark.end(partition)
+        watermark = self._watermark.value
+        if watermark is not None and watermark != before:
+            for verdict in self._judge.advance(watermark):
+                yield Output("verdict", encode_verdict(verdict))
+
+    def _observe(self, partition: Partition, event: Event, timestamp: int | None, *, late: bool) -> None:
+        if event.is_playback and not late:
+            minute = counted_minute(event.time, self._watermark.times.get(partition))
+            if minute is not None:
+                self._judge.observe(minute, event)
+        time = event.time if timestamp is None else min(event.time, timestamp)
+        self._watermark.observe(partition, time)

@@ -1,0 +1,125 @@
+"""Lines of a file: a raw event, an envelope around one, or a privacy request."""
+
+import json
+from base64 import b64decode
+from typing import Any, Final, NamedTuple, NoReturn
+
+from pipeline.evaluation.source import Source
+from pipeline.events import strict_json
+from pipeline.events.invalid import ErrorDetail
+from pipeline.events.model import REQUEST_SCHEMA
+
+REQUEST_TOPIC: Final = "privacy-requests"
+_INT64: Final = 2**63
+
+
+class Line(NamedTuple):
+    """One record of a file. `unopened` holds the errors of an envelope that cannot be opened."""
+
+    source: Source
+    value: bytes
+    is_request: bool
+    unopened: tuple[ErrorDetail, ...] = ()
+
+
+class _UnopenedError(Exception):
+    """The path and the message of what is wrong with an envelope."""
+
+
+def read_line(line: bytes, index: int, topic_prefix: str = "") -> Line:
+    """Read one line, with its LF if it has one; `index` counts from 0."""
+    if line.endswith(b"\n"):
+        line = line[:-1].removesuffix(b"\r")
+    raw = Source(None, 0, index, None, None)
+    # Most lines are raw events, and a raw event shows none of these marks.
+    escaped = b"\\u" in line
+    if escaped or (b'"source"' in line and b'"payload"' in line):
+        parsed = _parse_leniently(line)
+        if isinstance(parsed, dict) and isinstance(parsed.get("source"), dict) and "payload" in parsed:
+            try:
+                return _open(parsed, index, topic_prefix)
+            except _UnopenedError as error:
+                path, message = error.args
+                return Line(raw, line, False, (ErrorDetail(path, message, "envelope"),))
+    return Line(raw, line, _calls_itself_request(line))
+
+
+def _open(envelope: dict[str, Any], index: int, topic_prefix: str) -> Line:
+    members = envelope["source"]
+    topic = _text(members, "topic")
+    timestamp = _integer(members, "timestamp")
+    source = Source(
+        topic,
+        _integer(members, "partition") or 0,
+        index if (offset := _integer(members, "offset")) is None else offset,
+        None if timestamp is None or timestamp < 0 else timestamp,
+        _text(members, "key"),
+    )
+    value = _payload(envelope)
+    if topic is None:
+        return Line(source, value, _calls_itself_request(value))
+    return Line(source, value, topic.removeprefix(topic_prefix) == REQUEST_TOPIC)
+
+
+def _text(members: dict[str, Any], name: str) -> str | None:
+    text = members.get(name)
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise _UnopenedError(f"source.{name}", "must be a string or null")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _UnopenedError(f"source.{name}", "cannot be encoded as UTF-8") from None
+    return text
+
+
+def _integer(members: dict[str, Any], name: str) -> int | None:
+    number = members.get(name)
+    if number is None:
+        return None
+    if not isinstance(number, int) or isinstance(number, bool) or not -_INT64 <= number < _INT64:
+        raise _UnopenedError(f"source.{name}", "must be an integer of 64 bits or null")
+    return number
+
+
+def _payload(envelope: dict[str, Any]) -> bytes:
+    payload = envelope["payload"]
+    encoding = envelope.get("payload_encoding")
+    if encoding not in (None, "utf-8", "base64"):
+        raise _UnopenedError("payload_encoding", "must be utf-8 or base64")
+    if payload is None:
+        return b""
+    if not isinstance(payload, str):
+        raise _UnopenedError("payload", "must be a string or null")
+    try:
+        return b64decode(payload, validate=True) if encoding == "base64" else payload.encode()
+    except ValueError as error:
+        raise _UnopenedError("payload", f"cannot be opened: {error}") from None
+
+
+def _calls_itself_request(value: bytes) -> bool:
+    if REQUEST_SCHEMA.encode() not in value and b"\\" not in value:
+        return False
+    try:
+        parsed = strict_json.read_json(value).value
+    except strict_json.NotJsonError:
+        return False
+    return isinstance(parsed, dict) and parsed.get("schema") == REQUEST_SCHEMA
+
+
+def _parse_leniently(line: bytes) -> object:
+    """The line as JSON by its grammar only: the rules for values do not hold for the envelope around them."""
+    try:
+        return json.loads(line.decode("utf-8"), parse_int=_parse_int, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _parse_int(digits: str) -> int | float:
+    # Where it matters more than 64 bits are refused, as a float is; CPython does not convert very long ones.
+    return int(digits) if len(digits) <= len(str(_INT64)) + 1 else float("inf")
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,1 @@
+"""The risk rules: one file each, named as its id. Rules do not know of each other."""

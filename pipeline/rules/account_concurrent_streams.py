@@ -1,0 +1,64 @@
+"""`account.concurrent_streams`: more devices play at once than the plan allows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Final
+
+from pydantic import ConfigDict, Field
+
+from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.finding import LISTED, Dimension, Finding, graded
+from pipeline.windows.window import PLAYING_MS
+
+Streams = Annotated[int, Field(ge=1, strict=True)]
+
+PLAN_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
+    {"free": 1, "trial": 1, "basic": 1, "standard": 2, "premium": 4, "vip": 4, "family": 6}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConcurrentStreams:
+    """Fires where more devices play than the plan of this event allows; HIGH above twice as many.
+
+    A device plays when its latest sign of playing is later than its latest release and less than 15 minutes
+    before the stream time.
+    """
+
+    rule_id: ClassVar[str] = "account.concurrent_streams"
+    dimension: ClassVar[Dimension] = "account"
+    __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
+
+    plan_limits: Mapping[str, Streams] = field(default_factory=lambda: dict(PLAN_LIMITS))
+    unknown_plan_limit: Streams = 4
+
+    def judge(self, case: Case) -> Finding | None:
+        """The finding, where the rule fires."""
+        playing = case.window.playing(case.stream_time)
+        if len(playing) <= 1:
+            return None
+        plan = case.event.plan
+        limit = (
+            self.unknown_plan_limit if plan is None else self.plan_limits.get(plan, self.unknown_plan_limit)
+        )
+        severity = graded(len(playing), limit, 2 * limit)
+        if severity is None:
+            return None
+        devices = sorted(case.show(device) for device in playing)
+        return Finding(
+            self.rule_id,
+            self.dimension,
+            severity,
+            (),
+            f"{len(playing)} devices play at once; the plan allows {limit}.",
+            {
+                "devices_playing": len(playing),
+                "devices": devices[:LISTED],
+                "subscription_plan": plan,
+                "limit": limit,
+                "high_over": 2 * limit,
+                "silent_after_seconds": PLAYING_MS // 1000,
+                **case.window_bounds(),
+            },
+        )

@@ -1,0 +1,44 @@
+"""`account.high_frequency`: more events within the hour than people make."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.finding import Dimension, Finding, Limit, graded
+
+
+@dataclass(frozen=True, slots=True)
+class HighFrequency:
+    """Fires above `medium_over` / `high_over` events in the window.
+
+    A heartbeat a minute on four devices is 240 an hour.
+    """
+
+    rule_id: ClassVar[str] = "account.high_frequency"
+    dimension: ClassVar[Dimension] = "account"
+    __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
+
+    medium_over: Limit = 300
+    high_over: Limit = 1000
+
+    def judge(self, case: Case) -> Finding | None:
+        """The finding, where the rule fires."""
+        count = len(case.window)
+        severity = graded(count, self.medium_over, self.high_over)
+        if severity is None:
+            return None
+        return Finding(
+            self.rule_id,
+            self.dimension,
+            severity,
+            (),
+            f"The account made {count} events within an hour.",
+            {
+                "events": count,
+                "medium_over": self.medium_over,
+                "high_over": self.high_over,
+                **case.window_bounds(),
+            },
+        )

@@ -1,0 +1,83 @@
+"""`account.impossible_travel`: two places in a time in which nobody gets from one to the other."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Final
+
+from pydantic import ConfigDict, Field
+
+from pipeline.events.instants import format_instant
+from pipeline.jurisdictions.places import place_of, separation_km
+from pipeline.jurisdictions.regions import is_own_subdivision
+from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.finding import Dimension, Finding
+from pipeline.windows.user import LastPlace
+
+HOUR_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class ImpossibleTravel:
+    """Fires above `min_distance_km` at more than `max_speed_kmh`.
+
+    The distance is the great circle between the regions' centroids less both regions' radii (of circles of
+    their areas), so that neighbours and large countries do not fire; 1,000 km/h is faster than airliners
+    cruise. The time counts as at least `min_seconds`, so that two events of one instant have a finite speed.
+    """
+
+    rule_id: ClassVar[str] = "account.impossible_travel"
+    dimension: ClassVar[Dimension] = "account"
+    __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
+
+    min_distance_km: Annotated[float, Field(ge=0, strict=True)] = 500.0
+    max_speed_kmh: Annotated[float, Field(gt=0, strict=True)] = 1000.0
+    min_seconds: Annotated[int, Field(ge=1, strict=True)] = 60
+
+    def judge(self, case: Case) -> Finding | None:
+        """The finding, where the rule fires."""
+        last, event = case.last_place, case.event
+        if last is None or not case.in_order or last.region == event.region:
+            return None
+        # A place told less or more exactly is not another place.
+        if is_own_subdivision(event.region, last.region) or is_own_subdivision(last.region, event.region):
+            return None
+        if place_of(event.region) is None:
+            return None
+        distance = separation_km(last.region, event.region)
+        if distance <= self.min_distance_km:
+            return None
+        hours = max(event.time - last.time, self.min_seconds * 1000) / HOUR_MS
+        speed = distance / hours
+        if speed <= self.max_speed_kmh:
+            return None
+        return Finding(
+            self.rule_id,
+            self.dimension,
+            "HIGH",
+            (),
+            f"The account moved from {last.region} to {event.region}, {round(distance)} km, "
+            f"faster than {round(self.max_speed_kmh)} km/h.",
+            {
+                "from_region": last.region,
+                "to_region": event.region,
+                "from_time": format_instant(last.time),
+                "to_time": format_instant(event.time),
+                "distance_km": round(distance, 4),
+                "hours": round(hours, 4),
+                "speed_kmh": round(speed, 4),
+                "min_distance_km": self.min_distance_km,
+                "max_speed_kmh": self.max_speed_kmh,
+            },
+        )
+
+
+def place_after(last: LastPlace | None, region: str, time: int) -> LastPlace | None:
+    """The last place after an in-order event.
+
+    An event without a centroid is passed over, and so is a bare country while the last place is one of its
+    own subdivisions.
+    """
+    if last is not None and last.region == region:
+        return LastPlace(region, time)
+    if place_of(region) is None or (last is not None and is_own_subdivision(region, last.region)):
+        return last
+    return LastPlace(region, time)

@@ -1,0 +1,44 @@
+"""`account.login_failures`: failed log-ins and token refreshes within the hour."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.finding import Dimension, Finding, Limit, graded
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFailures:
+    """Fires above `medium_over` / `high_over` failures.
+
+    Five are a forgotten password; twenty an hour are credential stuffing (OWASP OAT-008).
+    """
+
+    rule_id: ClassVar[str] = "account.login_failures"
+    dimension: ClassVar[Dimension] = "account"
+    __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
+
+    medium_over: Limit = 5
+    high_over: Limit = 20
+
+    def judge(self, case: Case) -> Finding | None:
+        """The finding, where the rule fires."""
+        failures = case.window.login_failures
+        severity = graded(failures, self.medium_over, self.high_over)
+        if severity is None:
+            return None
+        return Finding(
+            self.rule_id,
+            self.dimension,
+            severity,
+            (),
+            f"{failures} log-ins or token refreshes of the account failed within an hour.",
+            {
+                "failures": failures,
+                "medium_over": self.medium_over,
+                "high_over": self.high_over,
+                **case.window_bounds(),
+            },
+        )

@@ -1,0 +1,48 @@
+"""`account.multi_ip`: one account seen from too many networks within the hour."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from pipeline.events.addresses import mask_network
+from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.finding import LISTED, Dimension, Finding, Limit, graded
+
+
+@dataclass(frozen=True, slots=True)
+class MultiIp:
+    """Fires above `medium_over` / `high_over` distinct networks (IPv4 addresses, IPv6 /64).
+
+    Five allow for a household's line, a phone that changes cells, and a place of work.
+    """
+
+    rule_id: ClassVar[str] = "account.multi_ip"
+    dimension: ClassVar[Dimension] = "account"
+    __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
+
+    medium_over: Limit = 5
+    high_over: Limit = 10
+
+    def judge(self, case: Case) -> Finding | None:
+        """The finding, where the rule fires."""
+        networks = case.window.networks
+        severity = graded(len(networks), self.medium_over, self.high_over)
+        if severity is None:
+            return None
+        masked = sorted({mask_network(network) for network in networks})
+        return Finding(
+            self.rule_id,
+            self.dimension,
+            severity,
+            (),
+            f"The account was used from {len(networks)} networks within an hour.",
+            {
+                "distinct_networks": len(networks),
+                "distinct_masked_networks": len(masked),
+                "masked_networks": masked[:LISTED],
+                "medium_over": self.medium_over,
+                "high_over": self.high_over,
+                **case.window_bounds(),
+            },
+        )

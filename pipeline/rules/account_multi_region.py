@@ -1,0 +1,62 @@
+"""`account.multi_region`: one account seen in too many regions within the hour."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from pipeline.jurisdictions.regions import country_of, in_eea
+from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.finding import LISTED, Dimension, Finding, Limit, graded
+
+
+@dataclass(frozen=True, slots=True)
+class MultiRegion:
+    """Fires above `medium_over` / `high_over` distinct regions.
+
+    Two regions are a commute across a border. At most MEDIUM if all lie in the EEA, where subscribers may use
+    their service across borders (Regulation (EU) 2017/1128). A bare country beside one of its own
+    subdivisions is the same place told less exactly, and is not counted.
+    """
+
+    rule_id: ClassVar[str] = "account.multi_region"
+    dimension: ClassVar[Dimension] = "account"
+    __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
+
+    medium_over: Limit = 2
+    high_over: Limit = 4
+
+    def judge(self, case: Case) -> Finding | None:
+        """The finding, where the rule fires."""
+        if len(case.window.regions) <= self.medium_over:
+            return None
+        regions = distinct_regions(case.window.regions)
+        severity = graded(len(regions), self.medium_over, self.high_over)
+        if severity is None:
+            return None
+        all_in_eea = all(in_eea(region) for region in regions)
+        if all_in_eea:
+            severity = "MEDIUM"
+        return Finding(
+            self.rule_id,
+            self.dimension,
+            severity,
+            (),
+            f"The account was used in {len(regions)} regions within an hour.",
+            {
+                "distinct_regions": len(regions),
+                "regions": regions[:LISTED],
+                "all_in_eea": all_in_eea,
+                "medium_over": self.medium_over,
+                "high_over": self.high_over,
+                **case.window_bounds(),
+            },
+        )
+
+
+def distinct_regions(regions: Iterable[str]) -> list[str]:
+    """The regions by name, without a bare country that stands beside one of its own subdivisions."""
+    seen = set(regions)
+    told_exactly = {country_of(region) for region in seen if region != country_of(region)}
+    return sorted(seen - told_exactly)

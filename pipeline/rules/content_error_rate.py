@@ -1,0 +1,14 @@
+"""`content.error_rate`: a content that fails for too many."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipeline.rules.error_rate import ErrorRate
+
+
+@dataclass(frozen=True, slots=True)
+class ContentErrorRate(ErrorRate):
+    """`ErrorRate` of one content, across all users."""
+
+    rule_id: ClassVar[str] = "content.error_rate"
+    subject_type: ClassVar[str] = "content"

@@ -1,0 +1,14 @@
+"""`device.error_rate`: a device that fails for too many."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipeline.rules.error_rate import ErrorRate
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceErrorRate(ErrorRate):
+    """`ErrorRate` of one device, across all users."""
+
+    rule_id: ClassVar[str] = "device.error_rate"
+    subject_type: ClassVar[str] = "device"

@@ -1,0 +1,37 @@
+"""`privacy.jurisdiction_mismatch`: region and claim about the GDPR contradict each other."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from pipeline.jurisdictions.regions import country_of, in_eea, is_assigned_country
+from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.finding import Dimension, Finding
+
+
+@dataclass(frozen=True, slots=True)
+class JurisdictionMismatch:
+    """Fires where a region in the EEA is not held to be under the GDPR (MEDIUM), or the reverse (LOW).
+
+    The first leaves a person without protection; the second protects one who may only be travelling.
+    """
+
+    rule_id: ClassVar[str] = "privacy.jurisdiction_mismatch"
+    dimension: ClassVar[Dimension] = "privacy"
+    __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
+
+    def judge(self, case: Case) -> Finding | None:
+        """The finding, where the rule fires."""
+        event = case.event
+        inside = in_eea(event.region)
+        if inside == event.is_eu or (event.is_eu and not is_assigned_country(country_of(event.region))):
+            return None
+        evidence: dict[str, object] = {"region": event.region, "is_eu": event.is_eu, "region_in_eea": inside}
+        if inside:
+            summary = (
+                f"The region {event.region} lies in the EEA, but the event says that the GDPR does not apply."
+            )
+            return Finding(self.rule_id, self.dimension, "MEDIUM", ("GDPR",), summary, evidence)
+        summary = f"The event says that the GDPR applies, but the region {event.region} lies outside the EEA."
+        return Finding(self.rule_id, self.dimension, "LOW", ("GDPR",), summary, evidence)

@@ -1,0 +1,64 @@
+"""`retention.opt_out_ignored`: a person who opted out, or asked for deletion, goes on being recorded."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from pydantic import ConfigDict, StrictBool
+
+from pipeline.events.instants import format_instant
+from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.finding import Dimension, Finding, Severity
+
+_LOWERED: Final[dict[Severity, Severity]] = {"HIGH": "MEDIUM", "MEDIUM": "LOW", "LOW": "LOW"}
+
+
+@dataclass(frozen=True, slots=True)
+class OptOutIgnored:
+    """Fires where the event carries a signal, or the privacy record holds a mark in force at its time.
+
+    HIGH where one of the event's laws grants the right (e.g. GDPR art. 17 and 21, Cal. Civ. Code 1798.105 and
+    1798.120), else MEDIUM. `lower_unless_shared` serves those who read an opt-out as one of sale and sharing
+    only (Cal. Civ. Code 1798.120): one step lower for an opt-out, not for a deletion, while nothing is shared.
+    """
+
+    rule_id: ClassVar[str] = "retention.opt_out_ignored"
+    dimension: ClassVar[Dimension] = "retention"
+    __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
+
+    lower_unless_shared: StrictBool = False
+
+    def judge(self, case: Case) -> Finding | None:
+        """The finding, where the rule fires."""
+        event, privacy = case.event, case.privacy
+        opted_out = privacy.opt_out.in_force(event.time)
+        deleted = privacy.deletion.in_force(event.time)
+        if not (opted_out or deleted or event.signals_opt_out):
+            return None
+        granting = case.laws.granting
+        severity: Severity = "HIGH" if granting else "MEDIUM"
+        deletion = deleted or event.deletion_requested
+        if self.lower_unless_shared and not deletion and event.data_shared == "none":
+            severity = _LOWERED[severity]
+        signals = [name for name in ("do_not_track", "gpc", "deletion_requested") if getattr(event, name)]
+        evidence: dict[str, object] = {
+            "signals": signals,
+            "data_shared": event.data_shared,
+            "region": event.region,
+        }
+        if opted_out and privacy.opt_out.since is not None:
+            evidence["opted_out_since"] = format_instant(privacy.opt_out.since)
+        if deleted and privacy.deletion.since is not None:
+            evidence["deletion_requested_since"] = format_instant(privacy.deletion.since)
+        if deletion:
+            evidence["deletion_deadline_days"] = {law.id: law.deadline_days for law in granting}
+        what = "asked for deletion" if deletion else "opted out"
+        names = tuple(law.id for law in granting)
+        right = f", a right under {' and '.join(names)}" if names else ""
+        return Finding(
+            self.rule_id,
+            self.dimension,
+            severity,
+            names,
+            f"The user {what}{right}, and events go on being recorded.",
+            evidence,
+        )

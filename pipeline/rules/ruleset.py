@@ -1,0 +1,160 @@
+"""The rule set: which rules judge, with which parameters, under which version.
+
+A rule set is a TOML or JSON document:
+
+    version = "2026-11-24/1"
+
+    [rules."account.multi_ip"]
+    mode = "shadow"        # active (default), shadow: judged and counted, not published, or off
+    medium_over = 8        # a parameter of the rule
+
+A rule that it does not name keeps its defaults.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.rules.account_concurrent_streams import ConcurrentStreams
+from pipeline.rules.account_high_frequency import HighFrequency
+from pipeline.rules.account_impossible_travel import ImpossibleTravel
+from pipeline.rules.account_login_failures import LoginFailures
+from pipeline.rules.account_multi_ip import MultiIp
+from pipeline.rules.account_multi_region import MultiRegion
+from pipeline.rules.case import Rule
+from pipeline.rules.content_error_rate import ContentErrorRate
+from pipeline.rules.device_error_rate import DeviceErrorRate
+from pipeline.rules.error_rate import ErrorRate
+from pipeline.rules.finding import LEGAL
+from pipeline.rules.privacy_consent_missing import ConsentMissing
+from pipeline.rules.privacy_jurisdiction_mismatch import JurisdictionMismatch
+from pipeline.rules.privacy_minor import Minor
+from pipeline.rules.privacy_sharing_without_consent import SharingWithoutConsent
+from pipeline.rules.retention_opt_out_ignored import OptOutIgnored
+
+Mode = Literal["active", "shadow", "off"]
+
+# The anomaly rule (`anomaly.isolation_forest`) joins here, with its model.
+USER_RULES: Final[tuple[type[Rule], ...]] = (
+    ConcurrentStreams,
+    HighFrequency,
+    ImpossibleTravel,
+    LoginFailures,
+    MultiIp,
+    MultiRegion,
+    ConsentMissing,
+    JurisdictionMismatch,
+    Minor,
+    SharingWithoutConsent,
+    OptOutIgnored,
+)
+"""The rules on a user's events, by id: findings come in this order."""
+
+SUBJECT_RULES: Final[tuple[type[ErrorRate], ...]] = (ContentErrorRate, DeviceErrorRate)
+"""The rules on content and devices across all users, by id."""
+
+BUILT_IN_VERSION: Final = "built-in/1"
+
+_RULES: Final[Mapping[str, type[Any]]] = {
+    **{rule.rule_id: rule for rule in USER_RULES},
+    **{rule.rule_id: rule for rule in SUBJECT_RULES},
+}
+
+
+class RuleSetError(ValueError):
+    """A rule set that cannot be used; the message names what is wrong and where."""
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """Rules with their parameters. `legal` and `behavioural` hold the rules that judge, active or shadow."""
+
+    version: str
+    rules: Mapping[str, Rule | ErrorRate]
+    modes: Mapping[str, Mode]
+    legal: tuple[Rule, ...] = field(init=False)
+    behavioural: tuple[Rule, ...] = field(init=False)
+    subjects: tuple[ErrorRate, ...] = field(init=False)
+    shadow: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sort the rules by what they need."""
+        judging = [self.rules[kind.rule_id] for kind in USER_RULES if self.modes[kind.rule_id] != "off"]
+        users = [rule for rule in judging if not isinstance(rule, ErrorRate)]
+        set_field = object.__setattr__
+        set_field(self, "legal", tuple(rule for rule in users if rule.dimension in LEGAL))
+        set_field(self, "behavioural", tuple(rule for rule in users if rule.dimension not in LEGAL))
+        subjects = [self.rules[kind.rule_id] for kind in SUBJECT_RULES if self.modes[kind.rule_id] != "off"]
+        set_field(self, "subjects", tuple(rule for rule in subjects if isinstance(rule, ErrorRate)))
+        set_field(self, "shadow", frozenset(name for name, mode in self.modes.items() if mode == "shadow"))
+
+
+def built_in() -> RuleSet:
+    """The rule set with every default."""
+    return read_ruleset({"version": BUILT_IN_VERSION})
+
+
+def parse_ruleset(text: str, name: str = "rule set") -> RuleSet:
+    """Read a rule set from a TOML or JSON document (JSON begins with a brace).
+
+    Raises:
+        RuleSetError: naming the document (`name`), the place and what is wrong.
+    """
+    try:
+        document = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+    except ValueError as error:
+        raise RuleSetError(f"{name}: is neither TOML nor JSON: {error}") from None
+    try:
+        return read_ruleset(document)
+    except RuleSetError as error:
+        raise RuleSetError(f"{name}: {error}") from None
+
+
+def read_ruleset(document: object) -> RuleSet:
+    """Validate a rule set that was parsed.
+
+    Raises:
+        RuleSetError: naming the place and what is wrong.
+    """
+    if not isinstance(document, dict):
+        raise RuleSetError("must be an object with version and rules")
+    unknown = sorted(document.keys() - {"version", "rules"})
+    if unknown:
+        raise RuleSetError(
+            f"has unknown members {', '.join(map(repr, unknown))}; known are version and rules"
+        )
+    version = document.get("version")
+    if not isinstance(version, str) or not version.strip() or len(version) > 100:  # noqa: PLR2004 - shown in every verdict
+        raise RuleSetError(f"version must be a text of 1 to 100 characters, not {version!r}")
+    given = document.get("rules", {})
+    if not isinstance(given, dict):
+        raise RuleSetError("rules must be a table of rule ids")
+    for rule_id in given:
+        if rule_id not in _RULES:
+            raise RuleSetError(
+                f"rules.{rule_id}: there is no such rule; known are {', '.join(sorted(_RULES))}"
+            )
+    rules: dict[str, Rule | ErrorRate] = {}
+    modes: dict[str, Mode] = {}
+    for rule_id, kind in _RULES.items():
+        rules[rule_id], modes[rule_id] = _read_rule(rule_id, kind, given.get(rule_id, {}))
+    return RuleSet(version, rules, modes)
+
+
+def _read_rule(rule_id: str, kind: type[Any], given: object) -> tuple[Rule | ErrorRate, Mode]:
+    if not isinstance(given, dict):
+        raise RuleSetError(f"rules.{rule_id}: must be a table of parameters")
+    parameters = dict(given)
+    mode = parameters.pop("mode", "active")
+    if mode not in get_args(Mode):
+        raise RuleSetError(f"rules.{rule_id}.mode: {mode!r} is not one of {', '.join(get_args(Mode))}")
+    try:
+        return TypeAdapter(kind).validate_python(parameters), mode
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(["rules", rule_id, *map(str, first["loc"])])
+        raise RuleSetError(f"{place}: {first['msg']} (given: {first['input']!r})") from None

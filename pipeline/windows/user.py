@@ -1,0 +1,62 @@
+"""All that is kept of one user."""
+
+from typing import Final, NamedTuple
+
+from pipeline.windows.privacy import NO_RECORD, PrivacyRecord
+from pipeline.windows.window import WINDOW_MS, Window
+
+IDLE_MS: Final = 30 * 24 * 3_600_000
+"""A user who was away for 30 days starts anew: what was known then says little, and costs room."""
+
+
+class LastPlace(NamedTuple):
+    """The last in-order event with a centroid: where, and when (event time, milliseconds)."""
+
+    region: str
+    time: int
+
+
+class UserState:
+    """One user: stream time, window, last place, privacy record.
+
+    `stream_time` is None for a user of whom only privacy requests or nothing is known. `last_record_time` is
+    the Kafka timestamp of the last judged event by arrival; None where that record had none.
+    """
+
+    __slots__ = ("last_place", "last_record_time", "privacy", "stream_time", "window")
+
+    def __init__(
+        self,
+        stream_time: int | None = None,
+        window: Window | None = None,
+        last_place: LastPlace | None = None,
+        last_record_time: int | None = None,
+        privacy: PrivacyRecord = NO_RECORD,
+    ) -> None:
+        self.stream_time = stream_time
+        self.window = Window() if window is None else window
+        self.last_place = last_place
+        self.last_record_time = last_record_time
+        self.privacy = privacy
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, UserState):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in UserState.__slots__)
+
+    __hash__ = None  # type: ignore[assignment]  # a user's state changes
+
+    def idle(self, record_time: int | None) -> bool:
+        """Whether a record of this time comes after the user was away too long."""
+        last = self.last_record_time
+        return last is not None and record_time is not None and record_time - last > IDLE_MS
+
+    def expired(self, time: int) -> bool:
+        """Whether an event of this time is too late for the window."""
+        return self.stream_time is not None and time <= self.stream_time - WINDOW_MS
+
+    def start_anew(self) -> None:
+        """Forget all but the privacy record."""
+        self.stream_time = None
+        self.window = Window()
+        self.last_place = None

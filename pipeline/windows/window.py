@@ -1,0 +1,185 @@
+"""The sliding hour of one user, as a value.
+
+The window is (S - 3600 s, S], with S the user's stream time: the largest event time accepted. It is a
+function of the set of accepted events, not of their order (as long as it is not saturated). Beside the
+entries it keeps counts, so that a rule's question costs the same whatever the window holds.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import takewhile
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+WINDOW_MS: Final = 3_600_000
+PLAYING_MS: Final = 900_000
+"""A device that has been silent for 15 minutes plays no longer: 15 missed heartbeats."""
+MAX_ENTRIES: Final = 4_096
+"""Bounds what one user can cost. 4,096 an hour is more than one event a second for the whole hour."""
+
+# What an entry means for streams and log-ins.
+NEUTRAL: Final = 0
+PLAYS: Final = 1
+RELEASES: Final = 2
+FAILS_LOGIN: Final = 3
+
+ROLES: Final = {
+    "PLAY": PLAYS,
+    "RESUME": PLAYS,
+    "HEARTBEAT": PLAYS,
+    "SEEK": PLAYS,
+    "BUFFERING": PLAYS,
+    "PAUSE": RELEASES,
+    "STOP": RELEASES,
+    "LOGOUT": RELEASES,
+    "LOGIN_FAILED": FAILS_LOGIN,
+    "TOKEN_REFRESH_FAILED": FAILS_LOGIN,
+}
+
+
+class Entry(NamedTuple):
+    """One event in the window.
+
+    `identity` and `content` are 64-bit hashes of the event's id and of its normal form.
+    """
+
+    time: int
+    identity: int
+    content: int
+    region: str
+    network: str
+    device: str
+    role: int
+
+
+_time = itemgetter(0)
+
+
+class Window:
+    """The window of one user and its counts. Times in milliseconds."""
+
+    __slots__ = ("_by_identity", "_devices", "entries", "left_early", "login_failures", "networks", "regions")
+
+    def __init__(self, entries: Iterable[Entry] = (), left_early: int | None = None) -> None:
+        """A window from entries in order of time, then arrival."""
+        self.entries = list(entries)
+        self.left_early = left_early
+        """The latest time of an entry that left because the window was full, not because of its age."""
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Compute the counts from the entries."""
+        self.regions: dict[str, int] = {}
+        self.networks: dict[str, int] = {}
+        self.login_failures = 0
+        self._by_identity: dict[int, Entry] = {}
+        self._devices: dict[str, tuple[int | None, int | None]] = {}
+        for entry in self.entries:
+            self._count(entry)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Window):
+            return NotImplemented
+        return self.entries == other.entries and self.left_early == other.left_early
+
+    __hash__ = None  # type: ignore[assignment]  # a window changes
+
+    def find(self, identity: int, stream_time: int) -> Entry | None:
+        """The entry with this identity that is in the window at `stream_time`."""
+        entry = self._by_identity.get(identity)
+        return entry if entry is not None and entry.time > stream_time - WINDOW_MS else None
+
+    def observe(self, entry: Entry, stream_time: int) -> list[Entry]:
+        """Fold an entry in, with the stream time that it leaves; return the entries that left, oldest first.
+
+        The caller knows that the entry is not expired and that its identity is not in the window.
+        """
+        entries = self.entries
+        left: list[Entry] = []
+        if entries and entries[0].time <= stream_time - WINDOW_MS:
+            cut = bisect_right(entries, stream_time - WINDOW_MS, key=_time)
+            left = entries[:cut]
+            del entries[:cut]
+            for old in left:
+                self._discount(old)
+        if not entries or entries[-1].time <= entry.time:
+            entries.append(entry)
+        else:
+            entries.insert(bisect_right(entries, entry.time, key=_time), entry)
+        self._count(entry)
+        if len(entries) > MAX_ENTRIES:
+            left.append(self._drop_oldest())
+        return left
+
+    def undo(self, entry: Entry, left: list[Entry], left_early: int | None) -> None:
+        """Take back an `observe` that returned `left`; `left_early` as it was before."""
+        self.entries = [old for old in (*left, *self.entries) if old is not entry]
+        self.left_early = left_early
+        self.rebuild()
+
+    def saturated(self, stream_time: int) -> bool:
+        """Whether an entry that left early would still be in the window."""
+        return self.left_early is not None and self.left_early > stream_time - WINDOW_MS
+
+    def playing(self, stream_time: int) -> list[str]:
+        """The devices that play at `stream_time`, in no particular order."""
+        limit = stream_time - PLAYING_MS
+        return [
+            device
+            for device, (played, released) in self._devices.items()
+            if played is not None and played > limit and (released is None or played > released)
+        ]
+
+    def _count(self, entry: Entry) -> None:
+        time, identity, _, region, network, device, role = entry
+        self._by_identity[identity] = entry
+        self.regions[region] = self.regions.get(region, 0) + 1
+        self.networks[network] = self.networks.get(network, 0) + 1
+        if role == FAILS_LOGIN:
+            self.login_failures += 1
+        elif role != NEUTRAL:
+            self._count_stream(device, time, role)
+
+    def _discount(self, entry: Entry) -> None:
+        time, identity, _, region, network, device, role = entry
+        if self._by_identity.get(identity) is entry:
+            del self._by_identity[identity]
+        if self.regions[region] == 1:
+            del self.regions[region]
+        else:
+            self.regions[region] -= 1
+        if self.networks[network] == 1:
+            del self.networks[network]
+        else:
+            self.networks[network] -= 1
+        if role == FAILS_LOGIN:
+            self.login_failures -= 1
+        elif role != NEUTRAL:
+            # Entries leave in order of time: once the newest of a device leaves, all have left.
+            played, released = self._devices.get(device, (None, None))
+            if (played is None or played <= time) and (released is None or released <= time):
+                self._devices.pop(device, None)
+
+    def _count_stream(self, device: str, time: int, role: int) -> None:
+        played, released = self._devices.get(device, (None, None))
+        if role == PLAYS:
+            if played is None or played < time:
+                self._devices[device] = (time, released)
+        elif released is None or released < time:
+            self._devices[device] = (played, time)
+
+    def _drop_oldest(self) -> Entry:
+        """Make room: the oldest entry leaves early."""
+        oldest = self.entries.pop(0)
+        self._discount(oldest)
+        if oldest.role in (PLAYS, RELEASES):
+            # Entries of the same time may have stayed and still tell what their device did.
+            for tie in takewhile(lambda entry: entry.time == oldest.time, self.entries):
+                if tie.device == oldest.device and tie.role in (PLAYS, RELEASES):
+                    self._count_stream(tie.device, tie.time, tie.role)
+        if self.left_early is None or self.left_early < oldest.time:
+            self.left_early = oldest.time
+        return oldest

@@ -1,0 +1,153 @@
+"""The wire form of a user's state: compact, versioned, the same bytes for the same state.
+
+Version 1 is the two bytes `U`, 1, and a MessagePack array. The window's entries are columns: times as
+milliseconds before the stream time, and regions, networks and devices as numbers into lists of names in order
+of first use, so that an event in the hour costs 24 bytes and its names once.
+"""
+
+from struct import pack, unpack
+from typing import Final
+
+import msgspec
+
+from pipeline.windows.privacy import NO_RECORD, Mark, PrivacyRecord
+from pipeline.windows.user import LastPlace, UserState
+from pipeline.windows.window import Entry, Window
+from tables.wire import USER, WireError
+
+VERSION: Final = 1
+_HEAD: Final = bytes((USER, VERSION))
+
+
+class _Names(msgspec.Struct, array_like=True, frozen=True):
+    """One column of names: the names in order of first use, and each entry's number as one or two bytes."""
+
+    names: list[str]
+    numbers: bytes
+
+
+class _Columns(msgspec.Struct, array_like=True, frozen=True):
+    times: bytes
+    hashes: bytes
+    regions: _Names
+    networks: _Names
+    devices: _Names
+    roles: bytes
+
+
+_MarkTimes = tuple[int | None, int | None, int | None]
+
+
+class _User(msgspec.Struct, array_like=True, frozen=True):
+    stream_time: int | None
+    last_record_time: int | None
+    left_early: int | None
+    last_place: tuple[str, int] | None
+    privacy: tuple[_MarkTimes, _MarkTimes, int | None, int | None] | None
+    window: _Columns | None
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_User).decode
+
+
+def encode_user(state: UserState) -> bytes:
+    """The bytes of a state."""
+    window, privacy = state.window, state.privacy
+    return _HEAD + _encode(
+        _User(
+            state.stream_time,
+            state.last_record_time,
+            window.left_early,
+            state.last_place,
+            None if privacy == NO_RECORD else _privacy_times(privacy),
+            _columns(window.entries, state.stream_time)
+            if window.entries and state.stream_time is not None
+            else None,
+        )
+    )
+
+
+def decode_user(value: bytes) -> UserState:
+    """The state of bytes that `encode_user` made, of this or an older version.
+
+    Raises:
+        WireError: they are of a newer version, or not a user's.
+    """
+    # An older version's reader goes here, and gives the state that this version would have written.
+    if not value.startswith(_HEAD):
+        raise WireError("user", value)
+    try:
+        user = _decode(value[2:])
+        entries = (
+            () if user.window is None or user.stream_time is None else _entries(user.window, user.stream_time)
+        )
+    except (msgspec.DecodeError, ValueError, IndexError) as error:
+        raise WireError("user", value) from error
+    return UserState(
+        user.stream_time,
+        Window(entries, user.left_early),
+        None if user.last_place is None else LastPlace(*user.last_place),
+        user.last_record_time,
+        NO_RECORD if user.privacy is None else _privacy(user.privacy),
+    )
+
+
+def _columns(entries: list[Entry], stream_time: int) -> _Columns:
+    times, identities, contents, regions, networks, devices, roles = zip(*entries, strict=True)
+    count = len(entries)
+    return _Columns(
+        pack(f"<{count}I", *[stream_time - time for time in times]),
+        pack(f"<{2 * count}Q", *identities, *contents),
+        _number(regions),
+        _number(networks),
+        _number(devices),
+        bytes(roles),
+    )
+
+
+def _entries(columns: _Columns, stream_time: int) -> list[Entry]:
+    count = len(columns.roles)
+    hashes = unpack(f"<{2 * count}Q", columns.hashes)
+    return [
+        Entry(stream_time - age, *rest)
+        for age, *rest in zip(
+            unpack(f"<{count}I", columns.times),
+            hashes[:count],
+            hashes[count:],
+            _named(columns.regions, count),
+            _named(columns.networks, count),
+            _named(columns.devices, count),
+            columns.roles,
+            strict=True,
+        )
+    ]
+
+
+def _number(column: tuple[str, ...]) -> _Names:
+    names = {name: number for number, name in enumerate(dict.fromkeys(column))}
+    numbers = [names[name] for name in column]
+    return _Names(list(names), pack(f"<{len(column)}{_width(len(names))}", *numbers))
+
+
+def _named(column: _Names, count: int) -> list[str]:
+    names = column.names
+    return [names[number] for number in unpack(f"<{count}{_width(len(names))}", column.numbers)]
+
+
+def _width(names: int) -> str:
+    return "B" if names <= 256 else "H"  # noqa: PLR2004 - what a byte can number; a window has at most 4,096
+
+
+def _privacy_times(privacy: PrivacyRecord) -> tuple[_MarkTimes, _MarkTimes, int | None, int | None]:
+    return (
+        (privacy.opt_out.since, privacy.opt_out.last, privacy.opt_out.until),
+        (privacy.deletion.since, privacy.deletion.last, privacy.deletion.until),
+        privacy.consent_given,
+        privacy.consent_withdrawn,
+    )
+
+
+def _privacy(times: tuple[_MarkTimes, _MarkTimes, int | None, int | None]) -> PrivacyRecord:
+    opt_out, deletion, given, withdrawn = times
+    return PrivacyRecord(Mark(*opt_out), Mark(*deletion), given, withdrawn)
