@@ -40,7 +40,7 @@ _MarkTimes = tuple[int | None, int | None, int | None]
 
 class _User(msgspec.Struct, array_like=True, frozen=True):
     stream_time: int | None
-    last_record_time: int | None
+    last_record_time: int
     left_early: int | None
     last_place: tuple[str, int] | None
     privacy: tuple[_MarkTimes, _MarkTimes, int | None, int | None] | None

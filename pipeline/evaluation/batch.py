@@ -3,23 +3,12 @@
 The live agent, `ott judge` and the replay all judge through `PartitionEvaluation`.
 """
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from pipeline.evaluation.evaluator import Evaluator, Outcome, Users
-from pipeline.evaluation.source import Source, key_text
+from pipeline.evaluation.source import Record
 from pipeline.evaluation.verdict import encode_verdict
-
-
-class Record(Protocol):
-    """A record as Kafka clients give it; a negative timestamp means none."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
 
 
 class PartitionState:
@@ -59,18 +48,6 @@ class BatchOutputs(NamedTuple):
     misplaced: list[Record]
 
 
-def source_of(record: Record) -> Source:
-    """The source of a record that has not been re-keyed."""
-    timestamp = record.timestamp
-    return Source(
-        record.topic,
-        record.partition,
-        record.offset,
-        timestamp if timestamp >= 0 else None,
-        key_text(record.key),
-    )
-
-
 def evaluate_batch(
     evaluator: Evaluator,
     records: Iterable[Record],
@@ -79,36 +56,45 @@ def evaluate_batch(
     topic: str,
     *,
     requests: bool = False,
-    source: Callable[[Record], Source] = source_of,
 ) -> BatchOutputs:
     """Judge records of one partition in order; change `users` and `partition`.
 
     Args:
-        topic: the topic whose partition time they move.
+        topic: the topic whose partition time they move (a re-keyed record's own one, not that of its origin).
         requests: whether they are privacy requests.
-        source: gives a record's origin; that of a re-keyed one stands in its headers.
     """
     outputs = BatchOutputs([], [], [])
+    judge = evaluator.apply if requests else evaluator.judge
+    counts, partition_time = partition.counts, partition.times.get(topic)
+    plain = 0
     for record in records:
-        origin = source(record)
-        value = record.value
-        outcome = evaluator.apply(origin, value, users) if requests else evaluator.judge(origin, value, users)
-        count(partition.counts, outcome)
+        outcome = judge(record, users)
         event = outcome.event
-        if outcome.ending == "judged" and event is not None:
-            time = event.time
-            if origin.timestamp is not None and origin.timestamp < time:
-                time = origin.timestamp
-            if time > partition.times.get(topic, time - 1):
-                partition.times[topic] = time
-            if outcome.verdict is not None:
-                outputs.flagged.append(
-                    Flagged(event.user_id, outcome.verdict.user_id.encode(), encode_verdict(outcome.verdict))
-                )
-        elif outcome.failed is not None:
-            outputs.failed.append((record.key, outcome.failed))
-        elif outcome.ending == "misplaced":
-            outputs.misplaced.append(record)
+        if outcome.ending != "judged" or event is None:
+            count(counts, outcome)
+            if outcome.failed is not None:
+                outputs.failed.append((record.key, outcome.failed))
+            elif outcome.ending == "misplaced":
+                outputs.misplaced.append(record)
+            continue
+        time = event.time
+        if 0 <= record.timestamp < time:
+            time = record.timestamp
+        if partition_time is None or time > partition_time:
+            partition_time = time
+        verdict = outcome.verdict
+        if verdict is not None:
+            key = verdict.user_id.encode()
+            outputs.flagged.append(Flagged(event.user_id, key, encode_verdict(verdict)))
+            count(counts, outcome)
+        elif outcome.late or outcome.shadow:
+            count(counts, outcome)
+        else:
+            plain += 1
+    if plain:
+        counts["judged"] = counts.get("judged", 0) + plain
+    if partition_time is not None:
+        partition.times[topic] = partition_time
     return outputs
 
 

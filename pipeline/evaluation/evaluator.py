@@ -6,31 +6,37 @@ before, and the record ends as a failed event.
 
 import traceback
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 import xxhash
 
 from pipeline.evaluation.failed import failed_event
-from pipeline.evaluation.source import FUTURE_MS, Source
+from pipeline.evaluation.source import FUTURE_MS, NO_TIMESTAMP, Record, source_of
 from pipeline.evaluation.verdict import Verdict, user_verdict
 from pipeline.events import strict_json
 from pipeline.events.decode import EventDecoder
 from pipeline.events.event import Event, Request
-from pipeline.events.invalid import ErrorDetail, InvalidMessageError, lost_opt_out, opt_out_not_recorded
+from pipeline.events.invalid import (
+    OPT_OUT_SIGNALS,
+    ErrorDetail,
+    InvalidMessageError,
+    lost_opt_out,
+    opt_out_not_recorded,
+)
 from pipeline.events.model import EVENT_SCHEMA, REQUEST_SCHEMA
 from pipeline.rules.account_impossible_travel import place_after
 from pipeline.rules.case import Case, event_laws, shown_as_it_is
 from pipeline.rules.finding import Finding
 from pipeline.rules.ruleset import RuleSet
-from pipeline.windows.privacy import PrivacyRecord
 from pipeline.windows.user import UserState
-from pipeline.windows.window import NEUTRAL, ROLES, Entry
+from pipeline.windows.window import NEUTRAL, ROLES, WINDOW_MS, Entry, Window
 
 Ending = Literal["judged", "duplicate", "failed", "request", "misplaced"]
 
 _encode_content: Final = msgspec.msgpack.Encoder().encode
 _hash: Final = xxhash.xxh3_64_intdigest
+_new_entry: Final = tuple.__new__  # a named tuple's own constructor is a Python call
 
 
 class Users(Protocol):
@@ -49,7 +55,7 @@ class Users(Protocol):
         ...
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What came of one record.
 
     `event` is None for a failed one and a request; `failed` is the value for `failed-events`; `verdict` and
@@ -93,23 +99,24 @@ class Evaluator:
         self.decoder = EventDecoder()
         self._app_version = app_version
 
-    def judge(self, source: Source, value: bytes | None, users: Users) -> Outcome:
+    def judge(self, record: Record, users: Users) -> Outcome:
         """Judge a record of a topic of events."""
         event: Event | None = None
         try:
-            event = self.decoder.event(value)
-            return self._judge_event(source, event, users)
+            event = self.decoder.event(record.value)
+            return self._judge_event(record, event, users)
         except InvalidMessageError as invalid:
-            return self._failed(invalid, source, value, event, EVENT_SCHEMA)
+            return self._failed(invalid, record, event, EVENT_SCHEMA)
         except Exception as error:  # noqa: BLE001 - whatever our code fails on is a failed event, not an end
-            return self._failed(_processing_error(error), source, value, event, EVENT_SCHEMA)
+            return self._failed(_processing_error(error), record, event, EVENT_SCHEMA)
 
-    def apply(self, source: Source, value: bytes | None, users: Users) -> Outcome:
+    def apply(self, record: Record, users: Users) -> Outcome:
         """Apply a record of `privacy-requests`, from here on, whatever its timestamp."""
         request: Request | None = None
         try:
-            request = self.decoder.request(value)
-            _refuse_future(request.time, source)
+            request = self.decoder.request(record.value)
+            if record.timestamp >= 0 and request.time - record.timestamp > FUTURE_MS:
+                raise _future(request.time, record.timestamp)
             state = users.get(request.user_id)
             if state is None:
                 if not users.owns(request.user_id):
@@ -118,115 +125,117 @@ class Evaluator:
             state.privacy = state.privacy.apply(request.type, request.time)
             users[request.user_id] = state
         except InvalidMessageError as invalid:
-            return self._failed(invalid, source, value, request, REQUEST_SCHEMA)
+            return self._failed(invalid, record, request, REQUEST_SCHEMA)
         except Exception as error:  # noqa: BLE001 - as in judge
-            return self._failed(_processing_error(error), source, value, request, REQUEST_SCHEMA)
+            return self._failed(_processing_error(error), record, request, REQUEST_SCHEMA)
         return _REQUEST
 
-    def refuse(self, source: Source, value: bytes, errors: list[ErrorDetail]) -> Outcome:
+    def refuse(self, record: Record, errors: list[ErrorDetail]) -> Outcome:
         """A record that could not even be opened: a failed event of a topic of events."""
-        return self._failed(
-            InvalidMessageError("schema_violation", errors), source, value, None, EVENT_SCHEMA
-        )
+        return self._failed(InvalidMessageError("schema_violation", errors), record, None, EVENT_SCHEMA)
 
-    def _judge_event(self, source: Source, event: Event, users: Users) -> Outcome:
-        _refuse_future(event.time, source)
+    def _judge_event(self, record: Record, event: Event, users: Users) -> Outcome:
+        time, record_time = event.time, record.timestamp
+        if record_time < 0:
+            record_time = NO_TIMESTAMP
+        elif time - record_time > FUTURE_MS:
+            raise _future(time, record_time)
         state = users.get(event.user_id)
         if state is None:
             if not users.owns(event.user_id):
                 return _MISPLACED
             state = UserState()
-        elif state.expired(event.time) and not state.idle(source.timestamp):
-            return self._judge_late(source, event, state, users)
-
-        before = (state.stream_time, state.window, state.last_place, state.last_record_time, state.privacy)
-        if state.idle(source.timestamp):
-            state.start_anew()
-        window, time, stream_time = state.window, event.time, state.stream_time
-        in_order = stream_time is None or time >= stream_time
+        stream_time, window, last_place = state.stream_time, state.window, state.last_place
+        if state.idle(record_time):
+            stream_time, window, last_place = None, Window(), None
         if stream_time is None or time > stream_time:
-            stream_time = time
+            in_order, stream_time = True, time
+        else:
+            if time <= stream_time - WINDOW_MS:
+                return self._judge_late(record, event, state, users)
+            in_order = time == stream_time
         identity, content = _hash(event.event_id.encode()), _hash(_encode_content(event))
         known = window.find(identity, stream_time)
         if known is not None:
-            # A user who started anew has no known events, so that nothing of `before` has changed.
             if known.content == content:
                 return Outcome("duplicate", event)
-            message = (
-                f"event_id {event.event_id!r} stands in the user's window with other content; the first stays"
-            )
-            raise InvalidMessageError(
-                "duplicate_id_conflict", [ErrorDetail("event_id", message, "duplicate_id_conflict")]
-            )
-
-        role = ROLES.get(event.type, NEUTRAL)
-        entry = Entry(time, identity, content, event.region, event.network, event.device_id, role)
+            raise _conflict(event)
+        privacy = state.privacy
+        if event.signals_opt_out:
+            privacy = privacy.observe(event)
+        entry: Entry = _new_entry(
+            Entry,
+            (
+                time,
+                identity,
+                content,
+                event.region,
+                event.network,
+                event.device_id,
+                ROLES.get(event.type, NEUTRAL),
+            ),
+        )
         left_early = window.left_early
         left = window.observe(entry, stream_time)
+        # From here to the end nothing of the state may change before all that can fail is done.
         try:
-            last_place = state.last_place
-            state.stream_time = stream_time
-            state.last_record_time = source.timestamp
-            if event.signals_opt_out:
-                state.privacy = _with_signals(state, event)
-            if in_order:
-                state.last_place = place_after(last_place, event.region, time)
             laws = event_laws(event.region, event.is_eu)
-            case = Case(event, laws, window, stream_time, state.privacy, last_place, in_order, self.show)
-            findings = [finding for rule in self.ruleset.legal if (finding := rule.judge(case)) is not None]
-            behavioural = [
-                finding for rule in self.ruleset.behavioural if (finding := rule.judge(case)) is not None
-            ]
-            if behavioural:
-                if window.saturated(stream_time):
-                    behavioural = [
-                        msgspec.structs.replace(finding, saturated=True) for finding in behavioural
-                    ]
-                findings += behavioural
-            outcome = self._judged(source, event, findings, late=False)
-            users[event.user_id] = state
+            case = Case(event, laws, window, stream_time, privacy, last_place, in_order, self.show)
+            findings: list[Finding] = []
+            for rule in self.ruleset.legal:
+                finding = rule.judge(case)
+                if finding is not None:
+                    findings.append(finding)
+            for rule in self.ruleset.behavioural:
+                finding = rule.judge(case)
+                if finding is not None:
+                    if window.saturated(stream_time):
+                        finding = msgspec.structs.replace(finding, saturated=True)
+                    findings.append(finding)
+            outcome = self._judged(record, event, findings, late=False)
+            if in_order:
+                last_place = place_after(last_place, event.region, time)
         except BaseException:
             window.undo(entry, left, left_early)
-            state.stream_time, state.window, state.last_place, state.last_record_time, state.privacy = before
             raise
+        state.stream_time = stream_time
+        state.window = window
+        state.last_place = last_place
+        state.last_record_time = record_time
+        state.privacy = privacy
+        users[event.user_id] = state
         return outcome
 
-    def _judge_late(self, source: Source, event: Event, state: UserState, users: Users) -> Outcome:
+    def _judge_late(self, record: Record, event: Event, state: UserState, users: Users) -> Outcome:
         """Judge an event that is too late for the window: by the law only."""
-        before = (state.last_record_time, state.privacy)
-        try:
-            state.last_record_time = source.timestamp
-            if event.signals_opt_out:
-                state.privacy = _with_signals(state, event)
-            laws = event_laws(event.region, event.is_eu)
-            case = Case(event, laws, state.window, event.time, state.privacy, in_order=False, show=self.show)
-            findings = [finding for rule in self.ruleset.legal if (finding := rule.judge(case)) is not None]
-            outcome = self._judged(source, event, findings, late=True)
-            users[event.user_id] = state
-        except BaseException:
-            state.last_record_time, state.privacy = before
-            raise
+        privacy = state.privacy.observe(event) if event.signals_opt_out else state.privacy
+        laws = event_laws(event.region, event.is_eu)
+        case = Case(event, laws, state.window, event.time, privacy, in_order=False, show=self.show)
+        findings = [finding for rule in self.ruleset.legal if (finding := rule.judge(case)) is not None]
+        outcome = self._judged(record, event, findings, late=True)
+        state.last_record_time = record.timestamp if record.timestamp >= 0 else NO_TIMESTAMP
+        state.privacy = privacy
+        users[event.user_id] = state
         return outcome
 
-    def _judged(self, source: Source, event: Event, findings: list[Finding], *, late: bool) -> Outcome:
+    def _judged(self, record: Record, event: Event, findings: list[Finding], *, late: bool) -> Outcome:
         if not findings:
             return Outcome("judged", event, late)
+        ruleset = self.ruleset
         shadow: tuple[str, ...] = ()
-        if self.ruleset.shadow:
-            shadow = tuple(finding.rule_id for finding in findings if finding.rule_id in self.ruleset.shadow)
-            findings = [finding for finding in findings if finding.rule_id not in self.ruleset.shadow]
+        if ruleset.shadow:
+            shadow = tuple(finding.rule_id for finding in findings if finding.rule_id in ruleset.shadow)
+            findings = [finding for finding in findings if finding.rule_id not in ruleset.shadow]
             if not findings:
-                return Outcome("judged", event, late, shadow=shadow)
-        verdict = user_verdict(
-            event, findings, late, source, self.ruleset.version, self.model_version, self.show
-        )
+                return Outcome("judged", event, late, None, shadow)
+        source = source_of(record)
+        verdict = user_verdict(event, findings, late, source, ruleset.version, self.model_version, self.show)
         return Outcome("judged", event, late, verdict, shadow)
 
     def _failed(
         self,
         invalid: InvalidMessageError,
-        source: Source,
-        value: bytes | None,
+        record: Record,
         message: Event | Request | None,
         schema: str,
     ) -> Outcome:
@@ -234,41 +243,38 @@ class Evaluator:
         if message is not None and message.signals_opt_out:
             errors.append(opt_out_not_recorded(_signal_path(message)))
         elif message is None and invalid.reason == "processing_error":
-            errors += _lost_unread(value, on_request_topic=schema == REQUEST_SCHEMA)
-        failed = failed_event(invalid.reason, errors, source, value, schema, self._app_version)
-        return Outcome("failed", failed=failed, reason=invalid.reason)
-
-
-def _refuse_future(time: int, source: Source) -> None:
-    """Refuse a time ahead of the record's own timestamp; never of the wall clock, so a replay decides alike."""
-    timestamp = source.timestamp
-    if timestamp is not None and time - timestamp > FUTURE_MS:
-        message = (
-            f"lies {(time - timestamp) / 1000:.3f} s after the record's timestamp; "
-            f"at most {FUTURE_MS // 1000} s are allowed"
+            errors += _lost_unread(record.value, on_request_topic=schema == REQUEST_SCHEMA)
+        value = failed_event(
+            invalid.reason, errors, source_of(record), record.value, schema, self._app_version
         )
-        raise InvalidMessageError("future_timestamp", [ErrorDetail("timestamp", message, "future_timestamp")])
+        return Outcome("failed", failed=value, reason=invalid.reason)
 
 
-def _with_signals(state: UserState, event: Event) -> PrivacyRecord:
-    return state.privacy.observe(
-        event.time, opt_out=event.do_not_track or event.gpc, deletion=event.deletion_requested
+def _future(time: int, timestamp: int) -> InvalidMessageError:
+    """A time ahead of the record's own timestamp (never of the wall clock, so that a replay decides alike)."""
+    message = (
+        f"lies {(time - timestamp) / 1000:.3f} s after the record's timestamp; "
+        f"at most {FUTURE_MS // 1000} s are allowed"
+    )
+    return InvalidMessageError("future_timestamp", [ErrorDetail("timestamp", message, "future_timestamp")])
+
+
+def _conflict(event: Event) -> InvalidMessageError:
+    message = f"event_id {event.event_id!r} stands in the user's window with other content; the first stays"
+    return InvalidMessageError(
+        "duplicate_id_conflict", [ErrorDetail("event_id", message, "duplicate_id_conflict")]
     )
 
 
 def _signal_path(message: Event | Request) -> str:
     if isinstance(message, Request):
         return "type"
-    return next(name for name in ("do_not_track", "gpc", "deletion_requested") if getattr(message, name))
+    return next(name for name in OPT_OUT_SIGNALS if getattr(message, name))
 
 
 def _processing_error(error: Exception) -> InvalidMessageError:
     frames = traceback.extract_tb(error.__traceback__)
-    place = (
-        f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno} in {frames[-1].name}"
-        if frames
-        else ""
-    )
+    place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno} in {frames[-1].name}"
     message = f"{type(error).__name__}{place}"
     return InvalidMessageError("processing_error", [ErrorDetail("", message, "processing_error")])
 
@@ -277,6 +283,6 @@ def _lost_unread(value: bytes | None, *, on_request_topic: bool) -> list[ErrorDe
     """The opt-out entry for a message that our code could not even decode."""
     try:
         parsed = strict_json.read_json(value or b"").value
-    except ValueError:
-        parsed = None
+    except strict_json.NotJsonError:
+        return []
     return lost_opt_out(parsed, on_request_topic)

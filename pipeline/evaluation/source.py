@@ -1,17 +1,64 @@
-"""Where a record came from."""
+"""Records, and where they came from."""
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 FUTURE_MS: Final = 300_000
 """An event time may run ahead of its record's timestamp by so much: clocks of televisions are not exact."""
 
 
-class Source(NamedTuple):
-    """The place of a record.
+class Record(Protocol):
+    """A record as Kafka clients give it.
 
-    `topic` is None for a line of a file; `timestamp` is Kafka's in milliseconds, None where there is none; `key`
-    is the key as text.
+    `topic` is None for a line of a file; a negative `timestamp` (milliseconds) means none.
     """
+
+    @property
+    def topic(self) -> str | None:
+        """The topic, or None for a line of a file."""
+        ...
+
+    @property
+    def partition(self) -> int:
+        """The partition of the topic."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """The offset in the partition."""
+        ...
+
+    @property
+    def timestamp(self) -> int:
+        """Kafka's timestamp in milliseconds; negative for none."""
+        ...
+
+    @property
+    def key(self) -> bytes | None:
+        """The key as it was sent."""
+        ...
+
+    @property
+    def value(self) -> bytes | None:
+        """The value as it was sent."""
+        ...
+
+
+class PlainRecord(NamedTuple):
+    """A record that no Kafka client gave: a line of a file, or a re-keyed record at its origin."""
+
+    topic: str | None
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+NO_TIMESTAMP: Final = -1
+
+
+class Source(NamedTuple):
+    """The place of a record as outputs show it; `timestamp` is None where there is none."""
 
     topic: str | None
     partition: int
@@ -20,6 +67,13 @@ class Source(NamedTuple):
     key: str | None
 
 
-def key_text(key: bytes | None) -> str | None:
-    """A record's key as text; bytes that are not UTF-8 are shown escaped, so that the text can be encoded."""
-    return None if key is None else key.decode("utf-8", errors="backslashreplace")
+def source_of(record: Record) -> Source:
+    """The source of a record; key bytes that are not UTF-8 are shown escaped, so that the text can be encoded."""
+    key, timestamp = record.key, record.timestamp
+    return Source(
+        record.topic,
+        record.partition,
+        record.offset,
+        timestamp if timestamp >= 0 else None,
+        None if key is None else key.decode("utf-8", errors="backslashreplace"),
+    )

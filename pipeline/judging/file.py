@@ -95,14 +95,14 @@ class FileJudge:
 
     def _outcome(self, line: Line) -> Outcome:
         if line.unopened:
-            return self._evaluator.refuse(line.source, line.value, list(line.unopened))
+            return self._evaluator.refuse(line.record, list(line.unopened))
         if line.is_request:
-            return self._evaluator.apply(line.source, line.value, self.users)
-        return self._evaluator.judge(line.source, line.value, self.users)
+            return self._evaluator.apply(line.record, self.users)
+        return self._evaluator.judge(line.record, self.users)
 
     def _count_partitions(self, file: BinaryIO) -> Counter[Partition]:
         return Counter(
-            (line.source.topic, line.source.partition) for line in self._lines(file) if not line.is_request
+            (line.record.topic, line.record.partition) for line in self._lines(file) if not line.is_request
         )
 
 
@@ -116,10 +116,10 @@ class _FileSubjects:
 
     def after(self, line: Line, outcome: Outcome) -> Iterator[Output]:
         """The subject verdicts that a record of events brings."""
-        partition = (line.source.topic, line.source.partition)
+        partition = (line.record.topic, line.record.partition)
         before = self._watermark.value
         if outcome.ending == "judged" and outcome.event is not None:
-            self._observe(partition, outcome.event, line.source.timestamp, late=outcome.late)
+            self._observe(partition, outcome.event, line.record.timestamp, late=outcome.late)
         self._remaining[partition] -= 1
         if self._remaining[partition] == 0:
             self._watermark.end(partition)
@@ -128,10 +128,10 @@ class _FileSubjects:
             for verdict in self._judge.advance(watermark):
                 yield Output("verdict", encode_verdict(verdict))
 
-    def _observe(self, partition: Partition, event: Event, timestamp: int | None, *, late: bool) -> None:
+    def _observe(self, partition: Partition, event: Event, timestamp: int, *, late: bool) -> None:
         if event.is_playback and not late:
             minute = counted_minute(event.time, self._watermark.times.get(partition))
             if minute is not None:
                 self._judge.observe(minute, event)
-        time = event.time if timestamp is None else min(event.time, timestamp)
+        time = event.time if timestamp < 0 else min(event.time, timestamp)
         self._watermark.observe(partition, time)

@@ -4,7 +4,7 @@ import json
 from base64 import b64decode
 from typing import Any, Final, NamedTuple, NoReturn
 
-from pipeline.evaluation.source import Source
+from pipeline.evaluation.source import NO_TIMESTAMP, PlainRecord
 from pipeline.events import strict_json
 from pipeline.events.invalid import ErrorDetail
 from pipeline.events.model import REQUEST_SCHEMA
@@ -16,8 +16,7 @@ _INT64: Final = 2**63
 class Line(NamedTuple):
     """One record of a file. `unopened` holds the errors of an envelope that cannot be opened."""
 
-    source: Source
-    value: bytes
+    record: PlainRecord
     is_request: bool
     unopened: tuple[ErrorDetail, ...] = ()
 
@@ -30,7 +29,7 @@ def read_line(line: bytes, index: int, topic_prefix: str = "") -> Line:
     """Read one line, with its LF if it has one; `index` counts from 0."""
     if line.endswith(b"\n"):
         line = line[:-1].removesuffix(b"\r")
-    raw = Source(None, 0, index, None, None)
+    raw = PlainRecord(None, 0, index, NO_TIMESTAMP, None, line)
     # Most lines are raw events, and a raw event shows none of these marks.
     escaped = b"\\u" in line
     if escaped or (b'"source"' in line and b'"payload"' in line):
@@ -40,25 +39,26 @@ def read_line(line: bytes, index: int, topic_prefix: str = "") -> Line:
                 return _open(parsed, index, topic_prefix)
             except _UnopenedError as error:
                 path, message = error.args
-                return Line(raw, line, False, (ErrorDetail(path, message, "envelope"),))
-    return Line(raw, line, _calls_itself_request(line))
+                return Line(raw, False, (ErrorDetail(path, message, "envelope"),))
+    return Line(raw, _calls_itself_request(line))
 
 
 def _open(envelope: dict[str, Any], index: int, topic_prefix: str) -> Line:
     members = envelope["source"]
     topic = _text(members, "topic")
     timestamp = _integer(members, "timestamp")
-    source = Source(
+    offset, key = _integer(members, "offset"), _text(members, "key")
+    record = PlainRecord(
         topic,
         _integer(members, "partition") or 0,
-        index if (offset := _integer(members, "offset")) is None else offset,
-        None if timestamp is None or timestamp < 0 else timestamp,
-        _text(members, "key"),
+        index if offset is None else offset,
+        NO_TIMESTAMP if timestamp is None else timestamp,
+        None if key is None else key.encode(),
+        _payload(envelope),
     )
-    value = _payload(envelope)
     if topic is None:
-        return Line(source, value, _calls_itself_request(value))
-    return Line(source, value, topic.removeprefix(topic_prefix) == REQUEST_TOPIC)
+        return Line(record, _calls_itself_request(record.value or b""))
+    return Line(record, topic.removeprefix(topic_prefix) == REQUEST_TOPIC)
 
 
 def _text(members: dict[str, Any], name: str) -> str | None:

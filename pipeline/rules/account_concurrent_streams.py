@@ -35,13 +35,11 @@ class ConcurrentStreams:
 
     def judge(self, case: Case) -> Finding | None:
         """The finding, where the rule fires."""
-        playing = case.window.playing(case.stream_time)
-        if len(playing) <= 1:
-            return None
         plan = case.event.plan
         limit = (
             self.unknown_plan_limit if plan is None else self.plan_limits.get(plan, self.unknown_plan_limit)
         )
+        playing = case.window.playing(case.stream_time, more_than=limit)
         severity = graded(len(playing), limit, 2 * limit)
         if severity is None:
             return None

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
+from pipeline.events.event import Event
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -51,12 +53,13 @@ class PrivacyRecord:
     consent_given: int | None = None
     consent_withdrawn: int | None = None
 
-    def observe(self, at: int, *, opt_out: bool, deletion: bool) -> "PrivacyRecord":
-        """The record after a judged event at `at` that carries these signals."""
+    def observe(self, event: Event) -> "PrivacyRecord":
+        """The record after a judged event, with the signals that it carries."""
+        at = event.time
         return replace(
             self,
-            opt_out=self.opt_out.signalled(at) if opt_out else self.opt_out,
-            deletion=self.deletion.signalled(at) if deletion else self.deletion,
+            opt_out=self.opt_out.signalled(at) if event.do_not_track or event.gpc else self.opt_out,
+            deletion=self.deletion.signalled(at) if event.deletion_requested else self.deletion,
         )
 
     def apply(self, kind: str, at: int) -> "PrivacyRecord":

@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from pipeline.windows.privacy import NO_RECORD, PrivacyRecord
-from pipeline.windows.window import WINDOW_MS, Window
+from pipeline.windows.window import Window
 
 IDLE_MS: Final = 30 * 24 * 3_600_000
 """A user who was away for 30 days starts anew: what was known then says little, and costs room."""
@@ -20,7 +20,7 @@ class UserState:
     """One user: stream time, window, last place, privacy record.
 
     `stream_time` is None for a user of whom only privacy requests or nothing is known. `last_record_time` is
-    the Kafka timestamp of the last judged event by arrival; None where that record had none.
+    the Kafka timestamp of the last judged event by arrival; negative where there is none.
     """
 
     __slots__ = ("last_place", "last_record_time", "privacy", "stream_time", "window")
@@ -30,7 +30,7 @@ class UserState:
         stream_time: int | None = None,
         window: Window | None = None,
         last_place: LastPlace | None = None,
-        last_record_time: int | None = None,
+        last_record_time: int = -1,
         privacy: PrivacyRecord = NO_RECORD,
     ) -> None:
         self.stream_time = stream_time
@@ -46,17 +46,6 @@ class UserState:
 
     __hash__ = None  # type: ignore[assignment]  # a user's state changes
 
-    def idle(self, record_time: int | None) -> bool:
-        """Whether a record of this time comes after the user was away too long."""
-        last = self.last_record_time
-        return last is not None and record_time is not None and record_time - last > IDLE_MS
-
-    def expired(self, time: int) -> bool:
-        """Whether an event of this time is too late for the window."""
-        return self.stream_time is not None and time <= self.stream_time - WINDOW_MS
-
-    def start_anew(self) -> None:
-        """Forget all but the privacy record."""
-        self.stream_time = None
-        self.window = Window()
-        self.last_place = None
+    def idle(self, record_time: int) -> bool:
+        """Whether a record of this time (negative for none) comes after the user was away too long."""
+        return record_time - self.last_record_time > IDLE_MS and self.last_record_time >= 0

@@ -99,16 +99,16 @@ class Window:
         """
         entries = self.entries
         left: list[Entry] = []
-        if entries and entries[0].time <= stream_time - WINDOW_MS:
+        if entries and entries[0][0] <= stream_time - WINDOW_MS:
             cut = bisect_right(entries, stream_time - WINDOW_MS, key=_time)
             left = entries[:cut]
             del entries[:cut]
             for old in left:
                 self._discount(old)
-        if not entries or entries[-1].time <= entry.time:
+        if not entries or entries[-1][0] <= entry[0]:
             entries.append(entry)
         else:
-            entries.insert(bisect_right(entries, entry.time, key=_time), entry)
+            entries.insert(bisect_right(entries, entry[0], key=_time), entry)
         self._count(entry)
         if len(entries) > MAX_ENTRIES:
             left.append(self._drop_oldest())
@@ -124,8 +124,13 @@ class Window:
         """Whether an entry that left early would still be in the window."""
         return self.left_early is not None and self.left_early > stream_time - WINDOW_MS
 
-    def playing(self, stream_time: int) -> list[str]:
-        """The devices that play at `stream_time`, in no particular order."""
+    def playing(self, stream_time: int, more_than: int = 0) -> list[str]:
+        """The devices that play at `stream_time`, in no particular order.
+
+        Empty too where the window cannot hold `more_than` of them: most windows answer by a length.
+        """
+        if len(self._devices) <= more_than:
+            return []
         limit = stream_time - PLAYING_MS
         return [
             device
