@@ -19,7 +19,7 @@ from pipeline import __version__
 from pipeline.errors import OttError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 # In the order of `ott --help`. A module offers either a function of the command's name or, for a command
 # with subcommands, a Typer named `app`.
@@ -87,12 +87,12 @@ def _silence_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], build: Callable[[], typer.Typer] = build_app, name: str = "ott") -> int:
     """Runs one command line and returns its exit status; messages go to standard error."""
     arguments, debug = _take_debug(arguments)
     failure: Exception
     try:
-        result = typer.main.get_command(build_app()).main(arguments, prog_name="ott", standalone_mode=False)
+        result = typer.main.get_command(build()).main(arguments, prog_name=name, standalone_mode=False)
         sys.stdout.flush()
     except OttError as error:
         failure, message, status = error, error.message, error.exit_status

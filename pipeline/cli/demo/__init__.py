@@ -1,0 +1,1 @@
+"""The demo of `scripts/run`: broker, topics, worker and generator together, told in plain words."""

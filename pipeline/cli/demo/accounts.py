@@ -1,0 +1,117 @@
+"""The worker's accounts, as its web server gives them, and whether they add up."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
+
+from pipeline.errors import MissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PATH = "/stats/accounts"
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """How records ended, in records; a request or a re-keyed record is counted apart."""
+
+    read: int = 0
+    judged: int = 0
+    duplicate: int = 0
+    failed: int = 0
+    flagged: int = 0
+    late: int = 0
+    requests: int = 0
+    rekeyed: int = 0
+
+    def since(self, earlier: Accounts) -> Accounts:
+        """What was counted after `earlier`."""
+        return Accounts(
+            **{name: getattr(self, name) - getattr(earlier, name) for name in (f.name for f in fields(self))}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The accounts at one moment, and how many records of the topics are still ahead of the worker."""
+
+    accounts: Accounts
+    lag: int
+
+
+def read_standing(web_address: str) -> Standing | None:
+    """Asks the worker; None while it does not answer (yet).
+
+    Raises:
+        MissingError: something answers that is not our worker.
+    """
+    url = web_address + _PATH
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - always http, on loopback
+            document: Mapping[str, object] = json.load(answer)
+    except urllib.error.HTTPError as error:
+        if error.code == 503:  # noqa: PLR2004 - Faust says it before the tables are recovered
+            return None
+        raise MissingError(
+            f"{url} answers {error.code} {error.reason}, which no worker of ours does"
+        ) from error
+    except (OSError, ValueError):
+        return None
+    lag = document.get("lag")
+    lags = list(lag.values()) if isinstance(lag, dict) else []
+    return Standing(
+        Accounts(**{field.name: _count(document, field.name) for field in fields(Accounts)}),
+        sum(max(behind, 0) for behind in lags if isinstance(behind, int)),
+    )
+
+
+def _count(document: Mapping[str, object], name: str) -> int:
+    value = document.get(name, 0)
+    return value if isinstance(value, int) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The accounts of one run beside what was seen from outside.
+
+    Attributes:
+        sent: records that the brokers acknowledged to the generator.
+        accounts: what the worker says of them.
+        flagged_on_topic: verdicts about users on `flagged-events`, each id once.
+        failed_on_topic: failed events on `failed-events`, each id once.
+    """
+
+    sent: int
+    accounts: Accounts
+    flagged_on_topic: int
+    failed_on_topic: int
+
+    def faults(self) -> list[str]:
+        """Each sum that does not add up, in words; empty if all do."""
+        accounts = self.accounts
+        ended = accounts.judged + accounts.duplicate + accounts.failed
+        pairs = (
+            ("read", accounts.read, "sent", self.sent),
+            ("judged + duplicate + failed", ended, "read", accounts.read),
+            ("verdicts on flagged-events", self.flagged_on_topic, "flagged", accounts.flagged),
+            ("records on failed-events", self.failed_on_topic, "failed", accounts.failed),
+        )
+        return [f"{what} = {left}, {other} = {right}" for what, left, other, right in pairs if left != right]
+
+    def as_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(
+            {
+                "sent": self.sent,
+                **asdict(self.accounts),
+                "flagged_on_topic": self.flagged_on_topic,
+                "failed_on_topic": self.failed_on_topic,
+                "adds_up": not self.faults(),
+            }
+        )

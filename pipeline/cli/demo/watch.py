@@ -1,0 +1,121 @@
+"""What comes out of the worker, seen from outside: a consumer of its own on the topics it writes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Self
+
+from pipeline.cli.rendering import Record
+from pipeline.errors import MissingError
+from pipeline.following import follow
+from pipeline.topics import FAILED_EVENTS, FLAGGED_EVENTS
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pipeline.settings import Settings
+
+_START_TIMEOUT_S = 30.0
+
+
+class Watch:
+    """Counts verdicts and failed events in a thread of its own, while the `with` block lasts.
+
+    Attributes:
+        flagged: verdicts about users so far.
+        failed: failed events so far.
+        by_rule: findings so far by rule id.
+    """
+
+    def __init__(self, settings: Settings, *, from_beginning: bool, each_id_once: bool) -> None:
+        """Nothing is read yet.
+
+        Args:
+            settings: where the brokers are.
+            from_beginning: count what is on the topics already.
+            each_id_once: count a repeated message once; remembers all ids, so not for an endless run.
+        """
+        self.flagged = 0
+        self.failed = 0
+        self.by_rule: Counter[str] = Counter()
+        self._settings = settings
+        self._from_beginning = from_beginning
+        self._ids: set[str] | None = set() if each_id_once else None
+        self._samples: list[dict[str, Any]] = []
+        self._error: Exception | None = None
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Returns when the positions are known, so that nothing that comes later is missed.
+
+        Raises:
+            MissingError: the topics cannot be read.
+        """
+        self._thread.start()
+        if not self._ready.wait(_START_TIMEOUT_S) and self._error is None:
+            raise MissingError(f"the topics at {self._settings.bootstrap_servers} cannot be read")
+        self.check()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        task = self._task
+        if task is not None:
+            with contextlib.suppress(RuntimeError):  # the loop may have ended by itself
+                self._loop.call_soon_threadsafe(task.cancel)
+        self._thread.join(_START_TIMEOUT_S)
+
+    def check(self) -> None:
+        """Raises what ended the watch, if something did."""
+        if self._error is not None:
+            raise self._error
+
+    def take_samples(self) -> list[dict[str, Any]]:
+        """Verdicts that each showed some rule for the first time, since the last call."""
+        samples, self._samples = self._samples, []
+        return samples
+
+    def _run(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError), contextlib.closing(self._loop):
+            self._task = self._loop.create_task(self._watch())
+            self._loop.run_until_complete(self._task)
+
+    async def _watch(self) -> None:
+        topics = [FLAGGED_EVENTS.name, FAILED_EVENTS.name]
+        names = {self._settings.topic(topic): topic for topic in topics}
+        try:
+            async with follow(self._settings, list(names), from_beginning=self._from_beginning) as follower:
+                self._ready.set()
+                while True:
+                    for got in await follower.next_records():
+                        record = Record(
+                            names[got.topic], got.partition, got.offset, got.timestamp, got.key, got.value
+                        )
+                        self._count(record)
+        except Exception as error:  # noqa: BLE001 - raised again by `check`, in the thread that asks
+            self._error = error
+            self._ready.set()
+
+    def _count(self, record: Record) -> None:
+        document = record.document() or {}
+        identity = str(document.get("verdict_id") or document.get("failure_id"))
+        if self._ids is not None:
+            if identity in self._ids:
+                return
+            self._ids.add(identity)
+        if record.topic == FAILED_EVENTS.name:
+            self.failed += 1
+            return
+        subject = document.get("subject")
+        self.flagged += isinstance(subject, dict) and subject.get("type") == "user"
+        rules = [str(finding.get("rule_id")) for finding in document.get("findings", [])]
+        if any(rule not in self.by_rule for rule in rules):
+            self._samples.append(document)
+        self.by_rule.update(rules)
