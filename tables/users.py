@@ -17,6 +17,8 @@ from tables.wire import USER, WireError
 
 VERSION: Final = 1
 _HEAD: Final = bytes((USER, VERSION))
+_BYTE: Final = 256
+"""So many names a byte can number; a window has at most 4,096."""
 
 
 class _Names(msgspec.Struct, array_like=True, frozen=True):
@@ -110,9 +112,9 @@ def _entries(columns: _Columns, stream_time: int) -> list[Entry]:
     count = len(columns.roles)
     hashes = unpack(f"<{2 * count}Q", columns.hashes)
     return [
-        Entry(stream_time - age, *rest)
-        for age, *rest in zip(
-            unpack(f"<{count}I", columns.times),
+        Entry._make(row)
+        for row in zip(
+            [stream_time - age for age in unpack(f"<{count}I", columns.times)],
             hashes[:count],
             hashes[count:],
             _named(columns.regions, count),
@@ -126,17 +128,16 @@ def _entries(columns: _Columns, stream_time: int) -> list[Entry]:
 
 def _number(column: tuple[str, ...]) -> _Names:
     names = {name: number for number, name in enumerate(dict.fromkeys(column))}
-    numbers = [names[name] for name in column]
-    return _Names(list(names), pack(f"<{len(column)}{_width(len(names))}", *numbers))
+    numbers = map(names.__getitem__, column)
+    if len(names) <= _BYTE:
+        return _Names(list(names), bytes(numbers))
+    return _Names(list(names), pack(f"<{len(column)}H", *numbers))
 
 
 def _named(column: _Names, count: int) -> list[str]:
     names = column.names
-    return [names[number] for number in unpack(f"<{count}{_width(len(names))}", column.numbers)]
-
-
-def _width(names: int) -> str:
-    return "B" if names <= 256 else "H"  # noqa: PLR2004 - what a byte can number; a window has at most 4,096
+    numbers = column.numbers if len(names) <= _BYTE else unpack(f"<{count}H", column.numbers)
+    return [names[number] for number in numbers]
 
 
 def _privacy_times(privacy: PrivacyRecord) -> tuple[_MarkTimes, _MarkTimes, int | None, int | None]:

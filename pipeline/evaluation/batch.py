@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from pipeline.evaluation.evaluator import Evaluator, Outcome, Users
 from pipeline.evaluation.source import Record
-from pipeline.evaluation.verdict import encode_verdict
 
 
 class PartitionState:
@@ -32,18 +31,10 @@ class PartitionState:
     __hash__ = None  # type: ignore[assignment]  # a partition's state changes
 
 
-class Flagged(NamedTuple):
-    """A verdict for `flagged-events`: the subject's id as it is (it decides the partition), key and value."""
-
-    user_id: str
-    key: bytes
-    value: bytes
-
-
 class BatchOutputs(NamedTuple):
-    """What a batch gives: verdicts, failed events as (source key, value), and records of other partitions."""
+    """What a batch gives: keys and values for `flagged-events` and `failed-events`, and misplaced records."""
 
-    flagged: list[Flagged]
+    flagged: list[tuple[bytes, bytes]]
     failed: list[tuple[bytes | None, bytes]]
     misplaced: list[Record]
 
@@ -83,9 +74,8 @@ def evaluate_batch(
         if partition_time is None or time > partition_time:
             partition_time = time
         verdict = outcome.verdict
-        if verdict is not None:
-            key = verdict.user_id.encode()
-            outputs.flagged.append(Flagged(event.user_id, key, encode_verdict(verdict)))
+        if verdict is not None and outcome.published is not None:
+            outputs.flagged.append((verdict.user_id.encode(), outcome.published))
             count(counts, outcome)
         elif outcome.late or outcome.shadow:
             count(counts, outcome)

@@ -13,7 +13,7 @@ import xxhash
 
 from pipeline.evaluation.failed import failed_event
 from pipeline.evaluation.source import FUTURE_MS, NO_TIMESTAMP, Record, source_of
-from pipeline.evaluation.verdict import Verdict, user_verdict
+from pipeline.evaluation.verdict import Verdict, encode_verdict, user_verdict
 from pipeline.events import strict_json
 from pipeline.events.decode import EventDecoder
 from pipeline.events.event import Event, Request
@@ -58,15 +58,16 @@ class Users(Protocol):
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What came of one record.
 
-    `event` is None for a failed one and a request; `failed` is the value for `failed-events`; `verdict` and
-    `shadow` (ids of rules that fired but are not published) are there for judged events only. `reason` says
-    why a record failed.
+    `event` is None for a failed one and a request; `verdict`, its bytes `published`, and `shadow` (ids of rules
+    that fired but are not published) are there for judged events only; `failed` is the value for
+    `failed-events`, and `reason` says why the record failed.
     """
 
     ending: Ending
     event: Event | None = None
     late: bool = False
     verdict: Verdict | None = None
+    published: bytes | None = None
     shadow: tuple[str, ...] = ()
     failed: bytes | None = None
     reason: str | None = None
@@ -227,10 +228,10 @@ class Evaluator:
             shadow = tuple(finding.rule_id for finding in findings if finding.rule_id in ruleset.shadow)
             findings = [finding for finding in findings if finding.rule_id not in ruleset.shadow]
             if not findings:
-                return Outcome("judged", event, late, None, shadow)
+                return Outcome("judged", event, late, shadow=shadow)
         source = source_of(record)
         verdict = user_verdict(event, findings, late, source, ruleset.version, self.model_version, self.show)
-        return Outcome("judged", event, late, verdict, shadow)
+        return Outcome("judged", event, late, verdict, encode_verdict(verdict), shadow)
 
     def _failed(
         self,

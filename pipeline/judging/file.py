@@ -82,8 +82,8 @@ class FileJudge:
         for line in self._lines(file):
             outcome = self._outcome(line)
             self.accounts.count(outcome)
-            if outcome.verdict is not None:
-                yield Output("verdict", encode_verdict(outcome.verdict))
+            if outcome.published is not None:
+                yield Output("verdict", outcome.published)
             elif outcome.failed is not None:
                 yield Output("failed", outcome.failed)
             if subjects is not None and not line.is_request:

@@ -6,6 +6,7 @@ entries it keeps counts, so that a rule's question costs the same whatever the w
 """
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable
 from itertools import takewhile
 from operator import itemgetter
@@ -69,13 +70,17 @@ class Window:
 
     def rebuild(self) -> None:
         """Compute the counts from the entries."""
-        self.regions: dict[str, int] = {}
-        self.networks: dict[str, int] = {}
-        self.login_failures = 0
-        self._by_identity: dict[int, Entry] = {}
-        self._devices: dict[str, tuple[int | None, int | None]] = {}
-        for entry in self.entries:
-            self._count(entry)
+        entries = self.entries
+        self.regions = dict(Counter(entry.region for entry in entries))
+        self.networks = dict(Counter(entry.network for entry in entries))
+        self.login_failures = sum(entry.role == FAILS_LOGIN for entry in entries)
+        self._by_identity = {entry.identity: entry for entry in entries}
+        # In order of time, so that a device's last entry of a role is its newest.
+        played = {entry.device: entry.time for entry in entries if entry.role == PLAYS}
+        released = {entry.device: entry.time for entry in entries if entry.role == RELEASES}
+        self._devices: dict[str, tuple[int | None, int | None]] = {
+            device: (played.get(device), released.get(device)) for device in (*played, *released)
+        }
 
     def __len__(self) -> int:
         return len(self.entries)
