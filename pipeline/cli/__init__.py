@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import sys
 import traceback
 from typing import TYPE_CHECKING, Annotated
@@ -21,9 +20,17 @@ from pipeline.errors import OttError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# In the order of `ott --help`. A module offers either a function of the command's name or, for a command
-# with subcommands, a Typer named `app`.
-COMMANDS = ("worker", "generate", "judge", "tail", "topics", "broker", "kafka")
+# In the order of `ott --help`, each with its example unless the module gives one. A module offers either
+# a function of the command's name or, for a command with subcommands, a Typer named `app`.
+COMMANDS = {
+    "worker": "ott worker --bootstrap-servers 127.0.0.1:9092 --web-port 0",
+    "generate": "ott generate --events 1000 --rate 100",
+    "judge": "ott judge events.jsonl --failed failed.jsonl",
+    "tail": "ott tail --level HIGH --rule privacy",
+    "topics": None,
+    "broker": None,
+    "kafka": None,
+}
 
 EXIT_DONE = 0
 EXIT_USAGE = 2
@@ -53,7 +60,7 @@ def build_app() -> typer.Typer:
     """The whole command line as one Typer."""
     app = typer.Typer(name="ott", rich_markup_mode=None, no_args_is_help=True)
     app.callback(epilog="Example: ott worker --bootstrap-servers 127.0.0.1:9092")(_frame)
-    for name in COMMANDS:
+    for name, example in COMMANDS.items():
         if importlib.util.find_spec(f"pipeline.cli.{name}") is None:
             continue
         module = importlib.import_module(f"pipeline.cli.{name}")
@@ -61,7 +68,7 @@ def build_app() -> typer.Typer:
         if isinstance(group, typer.Typer):
             app.add_typer(group, name=name, no_args_is_help=True)
         else:
-            app.command(name)(getattr(module, name))
+            app.command(name, epilog=example and f"Example: {example}")(getattr(module, name))
     return app
 
 
@@ -72,55 +79,49 @@ def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
     return [*kept, *arguments[end:]], len(kept) < end
 
 
-def _complain(message: str) -> None:
-    sys.stderr.write(f"ott: {message}\n")
-
-
 def _explain_usage(error: typer.TyperException) -> str:
     message = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
     return message if context is None else f"{message.rstrip('.')}; see: {context.command_path} --help"
 
 
-def _silence_stdout() -> None:
-    """Keeps the interpreter from failing again when it flushes a pipe that nobody reads any more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def run(arguments: Sequence[str], build: Callable[[], typer.Typer] = build_app, name: str = "ott") -> int:
     """Runs one command line and returns its exit status; messages go to standard error."""
     arguments, debug = _take_debug(arguments)
-    failure: Exception
     try:
         result = typer.main.get_command(build()).main(arguments, prog_name=name, standalone_mode=False)
-        sys.stdout.flush()
-    except OttError as error:
-        failure, message, status = error, error.message, error.exit_status
-    except typer.TyperException as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            sys.stderr.write(error.format_message() + "\n")
-            return EXIT_USAGE
-        failure, message = error, _explain_usage(error)
-        status = EXIT_USAGE if error.exit_code == EXIT_USAGE else EXIT_MISSING
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        _silence_stdout()
-        return EXIT_MISSING
-    except OSError as error:
-        thing = error.filename if error.filename is not None else "the system"
-        failure, message, status = error, f"{thing}: {error.strerror or error}", EXIT_MISSING
+    except SystemExit as error:
+        # Typer's own answer to a reader that went away is status 1, which is an answer of ours.
+        if isinstance(error.__context__, BrokenPipeError):
+            return EXIT_MISSING
+        raise
     except Exception as error:  # noqa: BLE001 - the last line of defence: a person gets a sentence, not a traceback
-        failure, status = error, EXIT_BUG
-        message = (
-            f"a bug: {type(error).__name__}: {error}; run it again with --debug and report the traceback"
-        )
-    else:
-        return result if isinstance(result, int) else EXIT_DONE
-    if debug:
-        traceback.print_exception(failure)
-    _complain(message)
-    return status
+        if debug:
+            traceback.print_exception(error)
+        message, status = _explain(error)
+        sys.stderr.write(f"{message}\n")
+        return status
+    return result if isinstance(result, int) else EXIT_DONE
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """What is told of an error, and the exit status."""
+    match error:
+        case OttError():
+            return f"ott: {error.message}", error.exit_status
+        case typer.TyperException() if type(error).__name__ == "NoArgsIsHelpError":
+            return error.format_message(), EXIT_USAGE
+        case typer.TyperException():
+            status = EXIT_USAGE if error.exit_code == EXIT_USAGE else EXIT_MISSING
+            return f"ott: {_explain_usage(error)}", status
+        case OSError():
+            thing = error.filename if error.filename is not None else "the system"
+            return f"ott: {thing}: {error.strerror or error}", EXIT_MISSING
+        case _:
+            what = f"{type(error).__name__}: {error}"
+            return f"ott: a bug: {what}; run it again with --debug and report the traceback", EXIT_BUG
 
 
 def main() -> None:
