@@ -26,11 +26,14 @@ from pipeline.events.model import (
     PrivacyRequest,
     RawEvent,
 )
+from pipeline.events.strict_json import MAX_DEPTH
 from pipeline.jurisdictions import regions
 
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _KNOWN_FIELDS: Final = frozenset(RawEvent.model_fields)
 _CACHE_LIMIT: Final = 100_000
+_FRACTIONS: Final = {f".{millisecond:03d}Z": millisecond for millisecond in range(1000)} | {"Z": 0}
+"""What follows the whole second in the common forms of a timestamp."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -85,12 +88,7 @@ class EventDecoder:
         Raises:
             InvalidMessageError: with reason too_large, not_json or schema_violation.
         """
-        if (
-            value is not None
-            and len(value) <= MAX_VALUE_BYTES
-            and b"\\" not in value
-            and value.count(b"{") + value.count(b"[") <= strict_json.MAX_DEPTH
-        ):
+        if value is not None and len(value) <= MAX_VALUE_BYTES and b"\\" not in value:
             try:
                 event = self._from_wire(_read_wire(value), value)
             except (msgspec.DecodeError, ValueError):
@@ -130,8 +128,9 @@ class EventDecoder:
         raw_metadata = wire.extra_metadata
         metadata = None
         if raw_metadata is not None:
-            # An earlier extra_metadata that this one replaces would have escaped the check.
-            if value.count(b'"extra_metadata"') != 1:
+            # An earlier extra_metadata that this one replaces would have escaped the check; and of the known
+            # fields only this one can be nested.
+            if value.count(b'"extra_metadata"') != 1 or value.count(b"{") + value.count(b"[") > MAX_DEPTH:
                 return None
             raw = bytes(raw_metadata)
             if raw in self._metadata:
@@ -163,15 +162,14 @@ class EventDecoder:
 
     def _time(self, text: str) -> int:
         """`parse_instant`, with the whole seconds of the common form (24 characters) remembered."""
-        if len(text) == 24 and text[19] == "." and text[23] == "Z":  # noqa: PLR2004 - the form's places
-            fraction = text[20:23]
-            if fraction.isdigit() and fraction.isascii():
-                second = text[:19]
-                start = self._seconds.get(second)
-                if start is None:
-                    start = _remember(self._seconds, second, lambda whole: parse_instant(whole + "Z"))
-                return start + int(fraction)
-        return parse_instant(text)
+        fraction = _FRACTIONS.get(text[19:])
+        if fraction is None:
+            return parse_instant(text)
+        second = text[:19]
+        start = self._seconds.get(second)
+        if start is None:
+            start = _remember(self._seconds, second, lambda whole: parse_instant(whole + "Z"))
+        return start + fraction
 
     def _event_exactly(self, value: bytes | None) -> Event:
         parsed = _parse(value, on_request_topic=False)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 _FORM: Final = re.compile(
@@ -51,13 +52,17 @@ def parse_instant(text: str) -> int:
 
 
 def format_instant(milliseconds: int) -> str:
-    """RFC 3339 with milliseconds and Z, as in every output.
+    """RFC 3339 with milliseconds and Z, as in every output."""
+    second, millisecond = divmod(milliseconds, 1000)
+    return f"{_format_second(second)}.{millisecond:03d}Z"
+
+
+@lru_cache(maxsize=65_536)
+def _format_second(second: int) -> str:
+    """Date and time of a whole second since 1970.
 
     A window's bound can lie an hour outside the years of `datetime`; 400 years away the calendar is the same.
     """
-    cycles = -1 if milliseconds < EARLIEST_MS else 1 if milliseconds > LATEST_MS else 0
-    moment = _EPOCH + timedelta(milliseconds=milliseconds - cycles * _DAYS_OF_400_YEARS * 86_400_000)
-    return (
-        f"{moment.year + 400 * cycles:04d}-{moment.month:02d}-{moment.day:02d}T"
-        f"{moment.hour:02d}:{moment.minute:02d}:{moment.second:02d}.{moment.microsecond // 1000:03d}Z"
-    )
+    cycles = -1 if second * 1000 < EARLIEST_MS else 1 if second * 1000 > LATEST_MS else 0
+    moment = _EPOCH + timedelta(days=-cycles * _DAYS_OF_400_YEARS, seconds=second)
+    return f"{moment.year + 400 * cycles:04d}-{moment:%m-%dT%H:%M:%S}"

@@ -59,7 +59,16 @@ _time = itemgetter(0)
 class Window:
     """The window of one user and its counts. Times in milliseconds."""
 
-    __slots__ = ("_by_identity", "_devices", "entries", "left_early", "login_failures", "networks", "regions")
+    __slots__ = (
+        "_by_identity",
+        "_played",
+        "_released",
+        "entries",
+        "left_early",
+        "login_failures",
+        "networks",
+        "regions",
+    )
 
     def __init__(self, entries: Iterable[Entry] = (), left_early: int | None = None) -> None:
         """A window from entries in order of time, then arrival."""
@@ -76,11 +85,8 @@ class Window:
         self.login_failures = sum(entry.role == FAILS_LOGIN for entry in entries)
         self._by_identity = {entry.identity: entry for entry in entries}
         # In order of time, so that a device's last entry of a role is its newest.
-        played = {entry.device: entry.time for entry in entries if entry.role == PLAYS}
-        released = {entry.device: entry.time for entry in entries if entry.role == RELEASES}
-        self._devices: dict[str, tuple[int | None, int | None]] = {
-            device: (played.get(device), released.get(device)) for device in (*played, *released)
-        }
+        self._played = {entry.device: entry.time for entry in entries if entry.role == PLAYS}
+        self._released = {entry.device: entry.time for entry in entries if entry.role == RELEASES}
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -134,62 +140,59 @@ class Window:
 
         Empty too where the window cannot hold `more_than` of them: most windows answer by a length.
         """
-        if len(self._devices) <= more_than:
+        if len(self._played) <= more_than:
             return []
-        limit = stream_time - PLAYING_MS
+        limit, released = stream_time - PLAYING_MS, self._released
         return [
             device
-            for device, (played, released) in self._devices.items()
-            if played is not None and played > limit and (released is None or played > released)
+            for device, played in self._played.items()
+            if played > limit and played > released.get(device, limit)
         ]
 
     def _count(self, entry: Entry) -> None:
         time, identity, _, region, network, device, role = entry
         self._by_identity[identity] = entry
-        self.regions[region] = self.regions.get(region, 0) + 1
-        self.networks[network] = self.networks.get(network, 0) + 1
+        regions, networks = self.regions, self.networks
+        regions[region] = regions.get(region, 0) + 1
+        networks[network] = networks.get(network, 0) + 1
         if role == FAILS_LOGIN:
             self.login_failures += 1
         elif role != NEUTRAL:
-            self._count_stream(device, time, role)
+            newest = self._played if role == PLAYS else self._released
+            if newest.get(device, time) <= time:
+                newest[device] = time
 
     def _discount(self, entry: Entry) -> None:
         time, identity, _, region, network, device, role = entry
         if self._by_identity.get(identity) is entry:
             del self._by_identity[identity]
-        if self.regions[region] == 1:
-            del self.regions[region]
+        regions, networks = self.regions, self.networks
+        if regions[region] == 1:
+            del regions[region]
         else:
-            self.regions[region] -= 1
-        if self.networks[network] == 1:
-            del self.networks[network]
+            regions[region] -= 1
+        if networks[network] == 1:
+            del networks[network]
         else:
-            self.networks[network] -= 1
+            networks[network] -= 1
         if role == FAILS_LOGIN:
             self.login_failures -= 1
         elif role != NEUTRAL:
-            # Entries leave in order of time: once the newest of a device leaves, all have left.
-            played, released = self._devices.get(device, (None, None))
-            if (played is None or played <= time) and (released is None or released <= time):
-                self._devices.pop(device, None)
-
-    def _count_stream(self, device: str, time: int, role: int) -> None:
-        played, released = self._devices.get(device, (None, None))
-        if role == PLAYS:
-            if played is None or played < time:
-                self._devices[device] = (time, released)
-        elif released is None or released < time:
-            self._devices[device] = (played, time)
+            # Entries leave in order of time: when the newest of a device leaves, the others have left.
+            newest = self._played if role == PLAYS else self._released
+            if newest.get(device) == time:
+                del newest[device]
 
     def _drop_oldest(self) -> Entry:
         """Make room: the oldest entry leaves early."""
         oldest = self.entries.pop(0)
         self._discount(oldest)
         if oldest.role in (PLAYS, RELEASES):
-            # Entries of the same time may have stayed and still tell what their device did.
+            # An entry of the same time may have stayed, and still tells what the device did.
+            newest = self._played if oldest.role == PLAYS else self._released
             for tie in takewhile(lambda entry: entry.time == oldest.time, self.entries):
-                if tie.device == oldest.device and tie.role in (PLAYS, RELEASES):
-                    self._count_stream(tie.device, tie.time, tie.role)
+                if tie.device == oldest.device and tie.role == oldest.role:
+                    newest.setdefault(tie.device, tie.time)
         if self.left_early is None or self.left_early < oldest.time:
             self.left_early = oldest.time
         return oldest
