@@ -33,6 +33,7 @@ DEFAULT_RATE = 200.0
 # Tansu completes a group join after half of it, so the default would cost five seconds at each start.
 EMBEDDED_SESSION_TIMEOUT_MS = 6000
 _BROKER_PORT = 9092
+_BROKER_TIMEOUT_S = 10.0
 
 _TERMINATED = 128 + signal.SIGTERM
 
@@ -128,7 +129,7 @@ class _Demo:
         broker = self._start_broker()
         variables = self._variables(broker, web_port)
         settings = load_settings(environ={**os.environ, **variables})
-        report = asyncio.run(ensure_topics(settings))
+        report = asyncio.run(ensure_topics(settings, _BROKER_TIMEOUT_S))
         if report.created:
             say(f"created {len(report.created)} topics with {settings.partitions} partitions")
         watch = self._stack.enter_context(
