@@ -56,7 +56,7 @@ async def test_a_committed_offset_is_where_the_next_member_of_the_group_goes_on(
         "group_id": group,
         "auto_offset_reset": "earliest",
         "enable_auto_commit": False,
-        # The embedded broker makes the next member wait for nearly two of these, Kafka allows no less than 6 s.
+        # The embedded broker makes the next member wait for nearly two of these; Kafka wants at least 6 s.
         "session_timeout_ms": 1000 if embedded else 6000,
         "heartbeat_interval_ms": 300,
     }

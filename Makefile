@@ -1,0 +1,47 @@
+# One command per chore; `make` or `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test quick lint format types contracts bench lock clean distclean
+SHELL := /bin/bash
+BIN := .venv/bin
+
+help: ## List the chores
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv from the lock file
+	./scripts/setup
+
+run: ## The whole demo: broker, topics, worker, generator
+	./scripts/run
+
+test: ## Everything that CI runs
+	./scripts/test
+
+quick: setup ## Tests without brokers and without the slow ones
+	$(BIN)/python -m pytest -q -m 'not broker and not kafka and not slow'
+
+lint: setup ## ruff check
+	$(BIN)/ruff check .
+
+format: setup ## Format the code, and sort what ruff can sort
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+types: setup ## mypy --strict
+	$(BIN)/mypy
+
+contracts: setup ## Import contracts: arrows point down only
+	$(BIN)/lint-imports
+
+bench: setup ## The benchmark of docs/performance.md, on the embedded broker
+	$(BIN)/ott bench
+
+lock: ## Resolve pyproject.toml into requirements.lock (needs uv)
+	@command -v uv >/dev/null || { echo 'make lock needs uv: https://docs.astral.sh/uv/' >&2; exit 3; }
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements.lock
+
+clean: ## Delete caches, builds and the local state
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build state
+	find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+
+distclean: clean ## And the environment
+	rm -rf .venv
