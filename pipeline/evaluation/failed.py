@@ -13,7 +13,9 @@ from pipeline.events.invalid import ErrorDetail, Reason
 FAILED_SCHEMA: Final = "failed-event/1"
 
 
-class _FailedSource(msgspec.Struct):
+class FailedSource(msgspec.Struct):
+    """Where the message came from."""
+
     topic: str | None
     partition: int
     offset: int
@@ -21,18 +23,22 @@ class _FailedSource(msgspec.Struct):
     key: str | None
 
 
-class _Error(msgspec.Struct):
+class FailedError(msgspec.Struct):
+    """One thing that is wrong with it."""
+
     path: str
     message: str
     type: str
 
 
-class _FailedEvent(msgspec.Struct):
+class FailedEvent(msgspec.Struct):
+    """A failed event; the fields in the order of the published JSON."""
+
     schema: str
     failure_id: str
     reason: Reason
-    errors: list[_Error]
-    source: _FailedSource
+    errors: list[FailedError]
+    source: FailedSource
     payload: str
     payload_encoding: str
     event_schema: str
@@ -54,12 +60,12 @@ def failed_event(
     except UnicodeDecodeError:
         text, encoding = b64encode(payload).decode("ascii"), "base64"
     return msgspec.json.encode(
-        _FailedEvent(
+        FailedEvent(
             FAILED_SCHEMA,
             blake2b(msgspec.msgpack.encode(source), digest_size=16).hexdigest(),
             reason,
-            [_Error(*error) for error in errors],
-            _FailedSource(*source),
+            [FailedError(*error) for error in errors],
+            FailedSource(*source),
             text,
             encoding,
             event_schema,

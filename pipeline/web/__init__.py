@@ -1,0 +1,1 @@
+"""What the worker's web server answers."""
