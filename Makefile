@@ -1,6 +1,6 @@
 # One command per chore; `make` or `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test quick lint format types contracts bench lock clean distclean
+.PHONY: help setup run test quick lint format types contracts documents bench lock clean distclean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -31,6 +31,9 @@ types: setup ## mypy --strict
 
 contracts: setup ## Import contracts: arrows point down only
 	$(BIN)/lint-imports
+
+documents: setup ## Write docs/contract from the models
+	$(BIN)/python -m pipeline.contract docs/contract
 
 bench: setup ## The benchmark of docs/performance.md, on the embedded broker
 	$(BIN)/ott bench

@@ -19,7 +19,7 @@ RELEASED = Path(__file__).parent / "released_contract"
 
 def test_documents_are_current():
     written = {path.name: path.read_text(encoding="utf-8") for path in CURRENT.glob("*.json")}
-    assert written == documents(), "run: make contract"
+    assert written == documents(), "run: make documents"
 
 
 def judged(path):
