@@ -3,6 +3,8 @@
 .PHONY: help setup run test quick lint format types contracts documents bench lock clean distclean
 SHELL := /bin/bash
 BIN := .venv/bin
+UV ?= uv
+COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
 
 help: ## List the chores
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,9 +40,11 @@ documents: setup ## Write docs/contract from the models
 bench: setup ## The benchmark of docs/performance.md, on the embedded broker
 	$(BIN)/ott bench
 
-lock: ## Resolve pyproject.toml into requirements.lock (needs uv)
-	@command -v uv >/dev/null || { echo 'make lock needs uv: https://docs.astral.sh/uv/' >&2; exit 3; }
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements.lock
+lock: ## Resolve pyproject.toml into the lock files (needs uv; UV=/path/to/uv)
+	@command -v $(UV) >/dev/null || { echo 'make lock needs uv: https://docs.astral.sh/uv/' >&2; exit 3; }
+	$(COMPILE) pyproject.toml --all-extras -o requirements.lock
+	$(COMPILE) pyproject.toml --no-annotate -c requirements.lock -o docker/requirements.lock
+	$(COMPILE) docker/build.in --no-annotate -c requirements.lock -o docker/build.lock
 
 clean: ## Delete caches, builds and the local state
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build state

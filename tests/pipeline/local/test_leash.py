@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from pipeline.local.leash import Leashed, last_lines
@@ -15,8 +16,10 @@ _STUBBORN = [sys.executable, "-c", f"import signal; signal.signal(signal.SIGTERM
 
 def _runs(pid):
     """Whether the process runs; one that ended and that nobody has collected yet (a zombie) does not."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return state.stdout.strip()[:1] not in ("", "Z")
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _wait_until(condition, timeout_s=10.0):
