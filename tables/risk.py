@@ -1,7 +1,7 @@
 """The table of the risk agent: one record per user, and one per partition beside them.
 
-Its name and the form of its keys are persisted identity. A key is `u` and the user's id, or `p` alone for what is
-kept of the partition.
+Its name and the form of its keys are persisted identity. A key is `u` and the user's id, or `p` alone for
+what is kept of the partition.
 """
 
 from collections.abc import MutableMapping

@@ -68,7 +68,7 @@ class Source(NamedTuple):
 
 
 def source_of(record: Record) -> Source:
-    """The source of a record; key bytes that are not UTF-8 are shown escaped, so that the text can be encoded."""
+    """The source of a record; key bytes that are not UTF-8 are escaped, so that the text can be encoded."""
     key, timestamp = record.key, record.timestamp
     return Source(
         record.topic,

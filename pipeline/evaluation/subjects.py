@@ -14,7 +14,6 @@ from pipeline.evaluation.verdict import Change, Subject, SubjectVerdict, subject
 from pipeline.events.event import Event
 from pipeline.events.instants import format_instant
 from pipeline.rules.case import shown_as_it_is
-from pipeline.rules.error_rate import ErrorRate
 from pipeline.rules.finding import POINTS, Severity
 from pipeline.rules.ruleset import RuleSet
 
@@ -93,7 +92,7 @@ class SubjectJudge:
         show: Callable[[str], str] = shown_as_it_is,
     ) -> None:
         self._ruleset = ruleset
-        self._rules: dict[str, ErrorRate] = {rule.subject_type: rule for rule in ruleset.subjects}
+        self._rules = {rule.subject_type: rule for rule in ruleset.subjects}
         self._model_version = model_version
         self._show = show
         self._minutes: dict[SubjectKey, dict[int, MinuteCounts]] = {}

@@ -27,6 +27,10 @@ _TOKEN: Final = re.compile(
     + r"|(?P<scalar>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null))"
 )
 _END: Final = re.compile(_SPACE + r"\Z")
+_CLOSES: Final = frozenset(
+    {("[", "]", "after"), ("[", "]", "value or end"), ("{", "}", "after"), ("{", "}", "key or end")}
+)
+"""What a closing mark may close, and where it may stand (see `_depth`)."""
 
 
 class NotJsonError(ValueError):
@@ -120,7 +124,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _depth(text: str) -> int:
+def _depth(text: str) -> int:  # noqa: C901, PLR0912 - a grammar: each branch is one production
     """The deepest nesting of a JSON text, without recursion.
 
     Raises:
@@ -153,10 +157,7 @@ def _depth(text: str) -> int:
             open_marks.append(mark)
             deepest = max(deepest, len(open_marks))
             expected = "value or end" if mark == "[" else "key or end"
-        elif mark == "]" and expected in ("after", "value or end") and open_marks and open_marks[-1] == "[":
-            open_marks.pop()
-            expected = "after"
-        elif mark == "}" and expected in ("after", "key or end") and open_marks and open_marks[-1] == "{":
+        elif mark in "]}" and open_marks and (open_marks[-1], mark, expected) in _CLOSES:
             open_marks.pop()
             expected = "after"
         elif mark == ":" and expected == "colon":

@@ -34,6 +34,7 @@ class ConsentMissing:
             self.dimension,
             max(severities, key=POINTS.__getitem__),
             names,
-            f"Data from {case.event.region} was processed without the consent required under {' and '.join(names)}.",
+            f"Data from {case.event.region} was processed without the consent required under "
+            f"{' and '.join(names)}.",
             {"has_consent": False, "region": case.event.region, "is_eu": case.event.is_eu, "laws": names},
         )

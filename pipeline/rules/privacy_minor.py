@@ -13,8 +13,8 @@ from pipeline.rules.finding import Dimension, Finding
 class Minor:
     """Fires below the consent age of one of the event's laws without consent (e.g. GDPR art. 8).
 
-    Under COPPA (15 U.S.C. 6501-6506; 16 CFR 312.5) sharing a child's data fires whatever the consent: the flag
-    on the event is not a verifiable parental consent to disclosure.
+    Under COPPA (15 U.S.C. 6501-6506; 16 CFR 312.5) sharing a child's data fires whatever the consent: the
+    flag on the event is not a verifiable parental consent to disclosure.
     """
 
     rule_id: ClassVar[str] = "privacy.minor"

@@ -18,7 +18,8 @@ class OptOutIgnored:
 
     HIGH where one of the event's laws grants the right (e.g. GDPR art. 17 and 21, Cal. Civ. Code 1798.105 and
     1798.120), else MEDIUM. `lower_unless_shared` serves those who read an opt-out as one of sale and sharing
-    only (Cal. Civ. Code 1798.120): one step lower for an opt-out, not for a deletion, while nothing is shared.
+    only (Cal. Civ. Code 1798.120): one step lower for an opt-out, not for a deletion, while nothing is
+    shared.
     """
 
     rule_id: ClassVar[str] = "retention.opt_out_ignored"
