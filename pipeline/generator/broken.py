@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.events.instants import format_instant
 from pipeline.generator.marks import Fault
-from pipeline.generator.wire import encode, rfc3339
+from pipeline.generator.wire import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -220,8 +221,10 @@ def break_event(kind: str, event: Event, arrival_ms: int, rng: Random) -> tuple[
     if kind in _FUTURE_KINDS:
         ahead = {
             # The limit is five minutes.
-            "future_minutes": rfc3339(arrival_ms + 6 * _MINUTE_MS + int(rng.random() * 50 * _MINUTE_MS)),
-            "future_days": rfc3339(arrival_ms + int((1 + rng.random() * 30) * 1440 * _MINUTE_MS)),
+            "future_minutes": format_instant(
+                arrival_ms + 6 * _MINUTE_MS + int(rng.random() * 50 * _MINUTE_MS)
+            ),
+            "future_days": format_instant(arrival_ms + int((1 + rng.random() * 30) * 1440 * _MINUTE_MS)),
             "future_year": _UNKNOWN_YEAR,
         }
         event["timestamp"] = ahead[kind]

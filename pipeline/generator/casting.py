@@ -68,7 +68,7 @@ class Casting:
         self._requests = requests
         self._risk_share = risk_share
         self._actors = max(min(len(CAST), users // 4), users // 10) if risk_share > 0 else 0
-        self._askers = max(1, min(requests, users // 20)) if requests else 0
+        self._askers = max(1, min(requests, users // 10)) if requests else 0
         self._population = Population(seed, users, CAST, self._actors)
         self._request_kinds = tuple(kind for kind in ASKED if with_topic or kind != "request_broken")
         self._first_plain = self._actors + self._askers

@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from pipeline.events.instants import format_instant
 from pipeline.generator.marks import Fault
-from pipeline.generator.wire import encode, rfc3339
+from pipeline.generator.wire import encode
 from pipeline.generator.world import HOUR_MS
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def late_copy(value: str, new_id: str, t_ms: int, rng: Random) -> tuple[str, int
     event = json.loads(value)
     late_ms = t_ms - HOUR_MS - 5_000 - int(rng.expovariate(1 / HOUR_MS))
     event["event_id"] = new_id
-    event["timestamp"] = rfc3339(late_ms)
+    event["timestamp"] = format_instant(late_ms)
     return encode(event), late_ms
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipeline.events.instants import format_instant
 from pipeline.generator.marks import Health, Proof
-from pipeline.generator.wire import rfc3339
 from pipeline.generator.world import MINUTE_MS
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ class _UserTruth:
             "id": self.user_id,
             "kind": persona.kind,
             "harmful": persona.harmful,
-            "first_event": rfc3339(self.first_ms),
-            "last_event": rfc3339(self.last_ms),
+            "first_event": format_instant(self.first_ms),
+            "last_event": format_instant(self.last_ms),
             "events": self.events,
-            "expect": {rule: rfc3339(since) for rule, since in sorted(self.expect.items())},
+            "expect": {rule: format_instant(since) for rule, since in sorted(self.expect.items())},
             "may": may,
             "expect_not": [rule for rule in persona.looks_like if rule not in self.expect],
             "clean": not self.expect and not may,
@@ -124,7 +124,7 @@ class _HealthTally:
             "harmful": subject.kind in _HARMFUL_HEALTH,
             "events": self.events,
             "failed": self.failed,
-            "expect": {rule: rfc3339(self.proven_ms)} if proven and self.proven_ms is not None else {},
+            "expect": {rule: format_instant(self.proven_ms)} if proven and self.proven_ms is not None else {},
             "may": [] if proven or subject.kind in _ROUGH_HEALTH else [rule],
             "expect_not": [rule] if subject.kind in _ROUGH_HEALTH else [],
         }
@@ -143,7 +143,7 @@ class Truth:
     _health: dict[tuple[str, str], _HealthTally] = field(default_factory=dict)
     _last_arrival_ms: int = 0
 
-    def note(self, record: Record, position: Position) -> None:
+    def note(self, record: Record, position: Position | None) -> None:
         """A record has been written or acknowledged; records of one user in the order of sending."""
         self._last_arrival_ms = max(self._last_arrival_ms, record.arrival_ms)
         fault, mark = record.fault, record.mark
@@ -151,7 +151,7 @@ class Truth:
             self.write(
                 {
                     "label": "message",
-                    "source": position.as_source(),
+                    "source": None if position is None else position.as_source(),
                     "user_id": record.who.user.user_id,
                     "fate": fault.fate,
                     "kind": fault.kind,

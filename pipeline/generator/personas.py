@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _REST_MS = HOUR_MS + 5 * 60_000
 # Somebody who travelled is back home by then.
 _JOURNEY_REST_MS = 30 * HOUR_MS
+# Their evenings are short and on one device, so that even several in an hour are nothing odd.
+_LETTER_REST_MS = 60_000
 
 
 def _as_is(user: User) -> User:
@@ -334,6 +336,7 @@ _ASKERS = tuple(
         dress=_at("NL", "DE", "US-CA", "BR", "FR"),
         looks_like=() if harmful else (privacy.OPT_OUT_IGNORED,),
         cost=9,
+        rest_ms=_LETTER_REST_MS,
     )
     for kind, harmful in privacy.ASKED.items()
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.events.instants import format_instant
 from pipeline.generator.marks import Ask, Fault, Proof
 from pipeline.generator.seat import Seat
 from pipeline.generator.sessions import watch
 from pipeline.generator.stories_account import proving, steady
-from pipeline.generator.wire import encode, rfc3339
+from pipeline.generator.wire import encode
 from pipeline.generator.world import MINUTE_MS
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _request(run: Run, user: User, request_type: str, t_ms: int) -> dict[str, ob
         "request_id": run.pen.new_id(),
         "user_id": user.user_id,
         "type": request_type,
-        "timestamp": rfc3339(t_ms),
+        "timestamp": format_instant(t_ms),
         "region": user.home.code,
     }
 
@@ -113,7 +114,7 @@ def _broken_request(run: Run, user: User, t_ms: int) -> Step:
         del request["request_id"]
         fault = Fault("failed", "request_without_id", "schema_violation", carries_opt_out=True)
     elif breakage == 1:
-        request["timestamp"] = rfc3339(t_ms)[:-1]
+        request["timestamp"] = format_instant(t_ms)[:-1]
         fault = Fault("failed", "request_without_offset", "schema_violation", carries_opt_out=True)
     elif breakage == 2:
         fault = Fault("failed", "request_of_unknown_type", "schema_violation")

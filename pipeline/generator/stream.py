@@ -9,13 +9,14 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
+from pipeline.events.instants import format_instant
 from pipeline.generator.broken import break_event, kinds
 from pipeline.generator.casting import Activation, Casting
 from pipeline.generator.catalogue import Catalogue
 from pipeline.generator.faults import LATE, late_copy, repeat
 from pipeline.generator.marks import Ask, Fault, Mark
 from pipeline.generator.seat import Run
-from pipeline.generator.wire import Pen, rfc3339
+from pipeline.generator.wire import Pen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,7 +189,7 @@ class EventStream:
             slice_start = slice_end
         raise UsageError(
             f"{plan.users} users sent only {self._emitted} of {schedule.events} events between "
-            f"{rfc3339(start)} and {rfc3339(end)}; give more --users or a longer --duration"
+            f"{format_instant(start)} and {format_instant(end)}; give more --users or a longer --duration"
         )
 
     def _call_up(self, due: list[_Entry], slice_start: int, slice_end: int) -> None:

@@ -17,12 +17,6 @@ def encode(value: object) -> str:
     return _ENCODE(value)
 
 
-def rfc3339(t_ms: int) -> str:
-    """An instant with milliseconds and Z."""
-    seconds, ms = divmod(t_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{ms:03d}Z"
-
-
 @dataclass(frozen=True, slots=True)
 class Client:
     """One family of players: how it spells types and times. All of it is valid.
