@@ -7,7 +7,6 @@ Every command lives in a module of its own, which imports what is heavy inside i
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 import traceback
 from typing import TYPE_CHECKING, Annotated
@@ -27,8 +26,8 @@ COMMANDS = {
     "generate": "ott generate --events 1000 --rate 100",
     "judge": "ott judge events.jsonl --failed failed.jsonl",
     "tail": "ott tail --level HIGH --rule privacy",
-    "topics": None,
     "broker": None,
+    "topics": None,
     "kafka": None,
 }
 
@@ -61,8 +60,6 @@ def build_app() -> typer.Typer:
     app = typer.Typer(name="ott", rich_markup_mode=None, no_args_is_help=True)
     app.callback(epilog="Example: ott worker --bootstrap-servers 127.0.0.1:9092")(_frame)
     for name, example in COMMANDS.items():
-        if importlib.util.find_spec(f"pipeline.cli.{name}") is None:
-            continue
         module = importlib.import_module(f"pipeline.cli.{name}")
         group = getattr(module, "app", None)
         if isinstance(group, typer.Typer):

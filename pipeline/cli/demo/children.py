@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import TYPE_CHECKING, Self
@@ -60,6 +61,15 @@ class Child:
         """None while it runs, else its exit status (negative: the signal)."""
         assert self._process is not None
         return self._process.exit_code
+
+    def answer(self) -> dict[str, object]:
+        """The JSON object that a child with `--json` wrote last; empty if it wrote none."""
+        for line in reversed(self.log.read_text("utf-8", "replace").splitlines()):
+            if line.startswith("{"):
+                document = json.loads(line)
+                assert isinstance(document, dict)
+                return document
+        return {}
 
     def failure(self) -> MissingError:
         """The sentence for a child that ended and should not have."""

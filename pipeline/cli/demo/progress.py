@@ -96,18 +96,31 @@ class Progress:
             self._look()
             time.sleep(_POLL_S)
 
-    def wait_until_settled(self, generator: Child | None, start: Start, sent: int) -> Balance:
+    def wait_until_sent(self, generator: Child) -> int:
+        """Waits until the generator is done; returns how many events the broker acknowledged to it.
+
+        Raises:
+            MissingError: it failed.
+        """
+        while generator.exit_code is None:
+            self._look()
+            time.sleep(_POLL_S)
+        if generator.exit_code:
+            raise generator.failure()
+        events = generator.answer().get("events")
+        assert isinstance(events, int)
+        say(f"the generator has sent {events:,} events")
+        return events
+
+    def wait_until_settled(self, start: Start, sent: int) -> Balance:
         """Waits until everything sent is accounted for, or nothing has moved for half a minute."""
         moved = time.monotonic()
-        balance = Balance(sent, Accounts(), 0, 0)
+        balance: Balance | None = None
         for standing in self._standings():
-            generating = generator is not None and generator.exit_code is None
-            if generator is not None and generator.exit_code:
-                raise generator.failure()
             before, balance = balance, self._balance(standing, start, sent)
-            if balance != before or generating:
+            if balance != before:
                 moved = time.monotonic()
-            if not generating and not standing.lag and not balance.faults():
+            if not standing.lag and not balance.faults():
                 break
             if time.monotonic() - moved > _STALL_S:
                 break

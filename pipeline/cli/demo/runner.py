@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 DEFAULT_RATE = 200.0
 # Tansu completes a group join after half of it, so the default would cost five seconds at each start.
 EMBEDDED_SESSION_TIMEOUT_MS = 6000
+# Long enough for windows with something in them, short enough for a laptop to catch up with the clock.
+_HISTORY = "5m"
 _BROKER_PORT = 9092
 _BROKER_TIMEOUT_S = 10.0
 
@@ -225,9 +227,11 @@ class _Demo:
         rate = options.rate
         if rate is None and options.events is None:
             rate = DEFAULT_RATE
-        arguments = ["generate"]
+        arguments = ["generate", "--json"]
         if options.events is not None:
             arguments += ["--events", str(options.events)]
+        else:
+            arguments += ["--events", "0", "--history", _HISTORY]
         if rate is not None:
             arguments += ["--rate", f"{rate:g}"]
         if options.seed is not None:
@@ -237,9 +241,10 @@ class _Demo:
         generator = Child("generator", arguments, variables, self._directory / "generator.log")
         return self._stack.enter_context(generator)
 
-    def _account(self, progress: Progress, generator: Child | None, start: Start, sent: int) -> None:
+    def _account(self, progress: Progress, generator: Child | None, start: Start, asked: int) -> None:
         """Waits for the end of the run, prints the accounts, refuses if they do not add up."""
-        balance = progress.wait_until_settled(generator, start, sent)
+        sent = asked if generator is None else progress.wait_until_sent(generator)
+        balance = progress.wait_until_settled(start, sent)
         sys.stdout.write(balance.as_json() + "\n")
         sys.stdout.flush()
         faults = balance.faults()
