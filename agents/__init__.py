@@ -1,0 +1,1 @@
+"""What happens: thin adapters between topics, tables and the evaluation. Agents never import each other."""

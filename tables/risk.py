@@ -4,9 +4,9 @@ Its name and the form of its keys are persisted identity. A key is `u` and the u
 what is kept of the partition.
 """
 
-from collections.abc import MutableMapping
-from typing import Final, Protocol
+from typing import Final
 
+from pipeline.delivery.unit import State
 from pipeline.evaluation.batch import PartitionState
 from pipeline.windows.user import UserState
 from tables.partitions import decode_partition, encode_partition
@@ -40,41 +40,35 @@ def user_key(user_id: str) -> bytes:
     return b"u" + user_id.encode()
 
 
-class Unit(Protocol):
-    """One partition of the table, as the delivery hands it to a batch."""
-
-    @property
-    def state(self) -> MutableMapping[bytes, RiskValue]:
-        """The records of the partition."""
-        ...
-
-    def owns(self, key: bytes, /) -> bool:
-        """Whether records of this message key belong to the partition."""
-        ...
-
-
 class UnitUsers:
     """The users of one partition, for the evaluation."""
 
-    def __init__(self, unit: Unit) -> None:
-        self._state = unit.state
+    def __init__(self, unit: State[RiskValue]) -> None:
+        self._cache = unit.cache
+        self._dirty = unit.dirty
+        self._load = unit.load
         self._owns = unit.owns
 
     def get(self, user_id: str, /) -> UserState | None:
         """The state of a user; None for a new one."""
-        value = self._state.get(b"u" + user_id.encode())
+        key = b"u" + user_id.encode()
+        value = self._cache.get(key)
+        if value is None:
+            value = self._load(key)
         return value if isinstance(value, UserState) else None
 
     def __setitem__(self, user_id: str, state: UserState, /) -> None:
         """Keep a state that changed."""
-        self._state[b"u" + user_id.encode()] = state
+        key = b"u" + user_id.encode()
+        self._cache[key] = state
+        self._dirty.add(key)
 
     def owns(self, user_id: str, /) -> bool:
         """Whether the user's records belong to this partition."""
         return self._owns(user_id.encode())
 
 
-def partition_state(unit: Unit) -> PartitionState:
+def partition_state(unit: State[RiskValue]) -> PartitionState:
     """What is kept of the partition; new where nothing is kept yet."""
-    value = unit.state.get(PARTITION_KEY)
+    value = unit.get(PARTITION_KEY)
     return value if isinstance(value, PartitionState) else PartitionState()

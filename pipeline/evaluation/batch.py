@@ -32,11 +32,15 @@ class PartitionState:
 
 
 class BatchOutputs(NamedTuple):
-    """What a batch gives: keys and values for `flagged-events` and `failed-events`, and misplaced records."""
+    """What a batch gives.
+
+    Keys and values for `flagged-events` and `failed-events`; of misplaced records their number in the batch and
+    the user whose partition they belong to.
+    """
 
     flagged: list[tuple[bytes, bytes]]
     failed: list[tuple[bytes | None, bytes]]
-    misplaced: list[Record]
+    misplaced: list[tuple[int, str]]
 
 
 def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would cost more than it explains
@@ -58,15 +62,15 @@ def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would 
     judge = evaluator.apply if requests else evaluator.judge
     counts, partition_time = partition.counts, partition.times.get(topic)
     plain = 0
-    for record in records:
+    for number, record in enumerate(records):
         outcome = judge(record, users)
         event = outcome.event
         if outcome.ending != "judged" or event is None:
             count(counts, outcome)
             if outcome.failed is not None:
                 outputs.failed.append((record.key, outcome.failed))
-            elif outcome.ending == "misplaced":
-                outputs.misplaced.append(record)
+            elif outcome.user_id is not None:
+                outputs.misplaced.append((number, outcome.user_id))
             continue
         time = event.time
         if 0 <= record.timestamp < time:

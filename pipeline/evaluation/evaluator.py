@@ -60,7 +60,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
     `event` is None for a failed one and a request; `verdict`, its bytes `published`, and `shadow` (ids of rules
     that fired but are not published) are there for judged events only; `failed` is the value for
-    `failed-events`, and `reason` says why the record failed.
+    `failed-events`, and `reason` says why the record failed; `user_id` names the user of a misplaced record.
     """
 
     ending: Ending
@@ -71,9 +71,9 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     shadow: tuple[str, ...] = ()
     failed: bytes | None = None
     reason: str | None = None
+    user_id: str | None = None
 
 
-_MISPLACED: Final = Outcome("misplaced")
 _REQUEST: Final = Outcome("request")
 
 
@@ -117,11 +117,11 @@ class Evaluator:
         try:
             request = self.decoder.request(record.value)
             if record.timestamp >= 0 and request.time - record.timestamp > FUTURE_MS:
-                raise _future(request.time, record.timestamp)
+                raise _future(request.time, record.timestamp)  # noqa: TRY301 - one way out for all failures
             state = users.get(request.user_id)
             if state is None:
                 if not users.owns(request.user_id):
-                    return _MISPLACED
+                    return Outcome("misplaced", user_id=request.user_id)
                 state = UserState()
             state.privacy = state.privacy.apply(request.type, request.time)
             users[request.user_id] = state
@@ -135,7 +135,14 @@ class Evaluator:
         """A record that could not even be opened: a failed event of a topic of events."""
         return self._failed(InvalidMessageError("schema_violation", errors), record, None, EVENT_SCHEMA)
 
-    def _judge_event(self, record: Record, event: Event, users: Users) -> Outcome:
+    def poisoned(self, record: Record, error: Exception, *, request: bool) -> Outcome:
+        """A record on which our own code failed outside `judge` and `apply`."""
+        schema = REQUEST_SCHEMA if request else EVENT_SCHEMA
+        return self._failed(_processing_error(error), record, None, schema)
+
+    def _judge_event(  # noqa: C901, PLR0912, PLR0915 - one path, read from top to bottom, 100,000 times a second
+        self, record: Record, event: Event, users: Users
+    ) -> Outcome:
         time, record_time = event.time, record.timestamp
         if record_time < 0:
             record_time = NO_TIMESTAMP
@@ -144,7 +151,7 @@ class Evaluator:
         state = users.get(event.user_id)
         if state is None:
             if not users.owns(event.user_id):
-                return _MISPLACED
+                return Outcome("misplaced", user_id=event.user_id)
             state = UserState()
         stream_time, window, last_place = state.stream_time, state.window, state.last_place
         if state.idle(record_time):

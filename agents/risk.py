@@ -1,0 +1,75 @@
+"""The risk agent: batches of events and privacy requests to verdicts and failed events.
+
+It takes records of one partition of one topic, lets the evaluation judge them, and hands on what came of it.
+A user's window lives where the user's partition is: a record that was written elsewhere is forwarded once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.delivery.outputs import Output
+from pipeline.delivery.partitioner import Partitioner
+from pipeline.delivery.rekeying import SourceRecord, forwarded, origin_of
+from pipeline.delivery.unit import State
+from pipeline.evaluation.batch import evaluate_batch
+from pipeline.evaluation.evaluator import Evaluator
+from pipeline.evaluation.source import PlainRecord
+from tables.risk import PARTITION_KEY, RiskValue, UnitUsers, partition_state
+
+
+@dataclass(frozen=True, slots=True)
+class RiskTopics:
+    """The full names of the agent's topics."""
+
+    raw: str
+    rekeyed: str
+    requests: str
+    flagged: str
+    failed: str
+
+
+class RiskAgent:
+    """Judges batches; `handle` and `poison` are what the delivery calls.
+
+    Args:
+        evaluator: the one evaluation.
+        topics: full names.
+        partition_of: a message key's partition of the co-partitioned topics.
+    """
+
+    def __init__(self, evaluator: Evaluator, topics: RiskTopics, partition_of: Partitioner) -> None:
+        self._evaluator = evaluator
+        self._topics = topics
+        self._partition_of = partition_of
+
+    def handle(self, unit: State[RiskValue], records: Sequence[SourceRecord]) -> list[Output]:
+        """Judge records of one partition of one topic, in order."""
+        topics, topic = self._topics, records[0].topic
+        partition = partition_state(unit)
+        judged = records if topic == topics.raw else [_at_origin(record) for record in records]
+        outputs = evaluate_batch(
+            self._evaluator, judged, UnitUsers(unit), partition, topic, requests=topic == topics.requests
+        )
+        unit[PARTITION_KEY] = partition
+        published = [Output(topics.flagged, key, value) for key, value in outputs.flagged]
+        published += [Output(topics.failed, key, value) for key, value in outputs.failed]
+        published += [self._forward(records[index], user_id) for index, user_id in outputs.misplaced]
+        return published
+
+    def poison(self, record: SourceRecord, error: Exception) -> list[Output]:
+        """The failed event of a record on which our own code failed outside the evaluation of an event."""
+        origin = _at_origin(record)
+        outcome = self._evaluator.poisoned(origin, error, request=record.topic == self._topics.requests)
+        return [Output(self._topics.failed, record.key, outcome.failed)]
+
+    def _forward(self, record: SourceRecord, user_id: str) -> Output:
+        """The record for its user's partition: a request on its own topic, an event on that for re-keyed ones."""
+        topics = self._topics
+        topic = topics.requests if record.topic == topics.requests else topics.rekeyed
+        return forwarded(record, topic, self._partition_of(user_id.encode()))
+
+
+def _at_origin(record: SourceRecord) -> PlainRecord:
+    """A record at the place where it was first written; its original timestamp counts everywhere."""
+    topic, partition, offset, timestamp = origin_of(record)
+    return PlainRecord(topic, partition, offset, timestamp, record.key, record.value)
