@@ -63,7 +63,7 @@ class RiskAgent:
         return [Output(self._topics.failed, record.key, outcome.failed)]
 
     def _forward(self, record: SourceRecord, user_id: str) -> Output:
-        """The record for its user's partition: a request on its own topic, an event on that for re-keyed ones."""
+        """The record for its user's partition; a request stays on its topic."""
         topics = self._topics
         topic = topics.requests if record.topic == topics.requests else topics.rekeyed
         return forwarded(record, topic, self._partition_of(user_id.encode()))

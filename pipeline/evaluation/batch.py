@@ -34,7 +34,7 @@ class PartitionState:
 class BatchOutputs(NamedTuple):
     """What a batch gives.
 
-    Keys and values for `flagged-events` and `failed-events`; of misplaced records their number in the batch and
+    Keys and values for `flagged-events` and `failed-events`; of misplaced records the number in the batch and
     the user whose partition they belong to.
     """
 

@@ -58,8 +58,8 @@ class Users(Protocol):
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What came of one record.
 
-    `event` is None for a failed one and a request; `verdict`, its bytes `published`, and `shadow` (ids of rules
-    that fired but are not published) are there for judged events only; `failed` is the value for
+    `event` is None for a failed one and a request; `verdict`, its bytes `published`, and `shadow` (ids of
+    rules that fired but are not published) are there for judged events only; `failed` is the value for
     `failed-events`, and `reason` says why the record failed; `user_id` names the user of a misplaced record.
     """
 
@@ -140,7 +140,7 @@ class Evaluator:
         schema = REQUEST_SCHEMA if request else EVENT_SCHEMA
         return self._failed(_processing_error(error), record, None, schema)
 
-    def _judge_event(  # noqa: C901, PLR0912, PLR0915 - one path, read from top to bottom, 100,000 times a second
+    def _judge_event(  # noqa: C901, PLR0912, PLR0915 - one path, read from top to bottom, on every event
         self, record: Record, event: Event, users: Users
     ) -> Outcome:
         time, record_time = event.time, record.timestamp
@@ -259,7 +259,7 @@ class Evaluator:
 
 
 def _future(time: int, timestamp: int) -> InvalidMessageError:
-    """A time ahead of the record's own timestamp (never of the wall clock, so that a replay decides alike)."""
+    """A time ahead of the record's own timestamp (never of the wall clock, so a replay decides alike)."""
     message = (
         f"lies {(time - timestamp) / 1000:.3f} s after the record's timestamp; "
         f"at most {FUTURE_MS // 1000} s are allowed"
