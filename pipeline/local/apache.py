@@ -6,8 +6,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,7 @@ from pipeline.local.apache_files import (
 from pipeline.local.kafka_jars import java_available, java_command, kafka_class_path
 from pipeline.local.leash import Leashed, last_lines
 from pipeline.local.ports import HOST, free_ports, is_free, kafka_answers
+from pipeline.local.processes import command_line, wait_until
 
 __all__ = ["KafkaCluster", "NodeStatus", "java_available"]
 
@@ -227,6 +229,35 @@ class KafkaCluster:
         """
         self._signal(node, signal.SIGCONT)
 
+    @contextlib.contextmanager
+    def slowed(self, node: int, *, frozen_s: float = 0.2, running_s: float = 0.05) -> Iterator[None]:
+        """Make a node slow while the block lasts: frozen and running in turns, for these seconds each.
+
+        Raises:
+            MissingError: It does not run.
+        """
+        self.freeze(node)
+        ended = threading.Event()
+
+        def alternate() -> None:
+            # Another fault may kill it meanwhile.
+            with contextlib.suppress(MissingError):
+                while not ended.wait(frozen_s):
+                    self.thaw(node)
+                    if ended.wait(running_s):
+                        return
+                    self.freeze(node)
+
+        thread = threading.Thread(target=alternate)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            if self.pid(node) is not None:
+                self.thaw(node)
+
     def __enter__(self) -> Self:
         self._is_leashed = True
         try:
@@ -354,14 +385,14 @@ class KafkaCluster:
             os.kill(pid, number)
 
     def _wait_until_gone(self, nodes: Sequence[int], timeout_s: float) -> bool:
-        return _wait(lambda: all(self.pid(node) is None for node in nodes), timeout_s)
+        return wait_until(lambda: all(self.pid(node) is None for node in nodes), timeout_s)
 
     def _is_ours(self, node: int, pid: int) -> bool:
         """Whether the process runs and is this node: a pid alone may long be another program's."""
         child = self._children.get(node)
         if child is not None and child.pid == pid:
             return child.poll() is None
-        arguments = _arguments(pid)
+        arguments = command_line(pid)
         return (
             "kafka.Kafka" in arguments and str(properties_path(self.directory, self._node(node))) in arguments
         )
@@ -372,24 +403,3 @@ def _new_state(nodes: int, port: int) -> ClusterState:
         ports = free_ports(2 * nodes)
         return ClusterState.new(ports[:nodes], ports[nodes:])
     return ClusterState.new([port + n for n in range(nodes)], free_ports(nodes))
-
-
-def _arguments(pid: int) -> str:
-    """A process's command line; empty when there is none (or it has ended and nobody has collected it)."""
-    proc = Path("/proc")
-    if (proc / "self" / "cmdline").exists():
-        try:
-            return (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            return ""
-    command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
-
-
-def _wait(done: Callable[[], bool], timeout_s: float) -> bool:
-    end = time.monotonic() + timeout_s
-    while not done():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True

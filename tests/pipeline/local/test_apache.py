@@ -82,6 +82,9 @@ async def test_committed_data_survives_a_kill_and_the_cluster_is_found_by_its_di
     cluster = KafkaCluster(nodes=1, directory=tmp_path / "kafka")
     try:
         cluster.start()
+        sockets = psutil.Process(cluster.pid(1)).net_connections(kind="inet")
+        listening = {s.laddr.ip for s in sockets if s.status == psutil.CONN_LISTEN}
+        assert {ip.removeprefix("::ffff:") for ip in listening} == {HOST}
         await _create(cluster.bootstrap_servers, "t")
         await _send(cluster.bootstrap_servers, "t", [b"1", b"2"])
 
@@ -143,6 +146,12 @@ async def test_of_three_nodes_one_can_be_lost_frozen_and_restarted():
             assert cluster.pid(2) is not None
             assert not kafka_answers(cluster.status()[1].port)
             cluster.thaw(2)
+            with cluster.slowed(2):
+                begun = time.monotonic()
+                answers = sum(kafka_answers(cluster.status()[1].port) for _ in range(5))
+                assert answers > 0
+                # At least one of ten requests fell into a fifth of a second of ice.
+                assert time.monotonic() - begun > 0.1
             await producer.send_and_wait("t", b"3", key=b"k")
             cluster.restart(3)
         values = await _read(servers, "t")
