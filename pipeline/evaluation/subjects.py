@@ -34,19 +34,12 @@ class SubjectKey(NamedTuple):
 
 @dataclass(slots=True)
 class MinuteCounts:
-    """Playback events of one subject in one or more minutes; sums of these are again such counts."""
+    """Playback events of one subject in one minute."""
 
     total: int = 0
     failed: int = 0
     error_codes: Counter[str] = field(default_factory=Counter)
     regions: Counter[str] = field(default_factory=Counter)
-
-    def add(self, other: "MinuteCounts") -> None:
-        """Add the counts of another minute or partition."""
-        self.total += other.total
-        self.failed += other.failed
-        self.error_codes.update(other.error_codes)
-        self.regions.update(other.regions)
 
     def observe(self, event: Event) -> None:
         """Count one playback event; an error without a code counts as `ERROR`."""
@@ -148,13 +141,11 @@ class SubjectJudge:
         first = minute - WINDOW_MINUTES + 1
         for old in [known for known in minutes if known < first]:
             del minutes[old]
-        window = MinuteCounts()
-        for known, counts in minutes.items():
-            if known <= minute:
-                window.add(counts)
         if not minutes:
             del self._minutes[subject]
-        level = rule.level(window.failed, window.total) if window.total else None
+        window = [counts for known, counts in minutes.items() if known <= minute]
+        failed, total = sum(counts.failed for counts in window), sum(counts.total for counts in window)
+        level = rule.level(failed, total) if total else None
         change = level_change(self._levels.get(subject), level)
         if change is None:
             return None
@@ -168,9 +159,12 @@ class SubjectJudge:
         finding = None
         if level is not None:
             bounds = {"window_start": format_instant(first * MINUTE_MS), "window_end": format_instant(end)}
-            finding = rule.finding(
-                level, window.failed, window.total, window.error_codes, window.regions, bounds
-            )
+            # The names are summed for a change only: most minutes change no level.
+            error_codes, regions = Counter[str](), Counter[str]()
+            for counts in window:
+                error_codes.update(counts.error_codes)
+                regions.update(counts.regions)
+            finding = rule.finding(level, failed, total, error_codes, regions, bounds)
         shown = self._show(subject.id) if subject.type == "device" else subject.id
         return subject_verdict(
             Subject(subject.type, subject.id),
