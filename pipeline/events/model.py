@@ -85,8 +85,7 @@ class RawEvent(BaseModel):
     ] = None
     session_id: Annotated[str | None, Field(max_length=255)] = None
     extra_metadata: Annotated[
-        dict[str, Any] | None,
-        AfterValidator(_metadata),
+        Annotated[dict[str, Any], AfterValidator(_metadata)] | None,
         Field(description="at most 32 top-level keys and 8 KiB as compact UTF-8 JSON"),
     ] = None
 
