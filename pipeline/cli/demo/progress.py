@@ -80,6 +80,7 @@ class Progress:
             if standing is not None and standing.lag == 0:
                 if standing.accounts.read:
                     time.sleep(_LAST_LOOK_S)
+                self._told, self._read_when_told = time.monotonic(), standing.accounts.read
                 return Start(standing.accounts, self._watch.flagged, self._watch.failed)
             if standing is None and time.monotonic() - begun > _READY_TIMEOUT_S:
                 raise MissingError(

@@ -85,12 +85,15 @@ def run_demo(options: Options) -> int:
     failed = True
     try:
         with ExitStack() as stack:
+            demo = _Demo(options, directory, stack)
             try:
-                _Demo(options, directory, stack).run()
+                demo.run()
             finally:
                 # From here on everything is being stopped; a second Ctrl-C would leave it half done.
                 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                     signal.signal(number, signal.SIG_IGN)
+                if demo.has_started:
+                    say("stopping everything")
         failed = False
     except (KeyboardInterrupt, _Terminated) as stopped:
         failed = False
@@ -116,12 +119,17 @@ def _raise_terminated(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 class _Demo:
-    """One run; `stack` stops what was started, the last first."""
+    """One run; `stack` stops what was started, the last first.
+
+    Attributes:
+        has_started: whether there is anything to stop.
+    """
 
     def __init__(self, options: Options, directory: Path, stack: ExitStack) -> None:
         self._options = options
         self._directory = directory
         self._stack = stack
+        self.has_started = False
 
     def run(self) -> None:
         # Before anything is started: a wrong setting is told at once.
@@ -129,6 +137,7 @@ class _Demo:
         is_default = settings.origin("web_port") == "default"
         web_port = self._choose_port(settings.web_port, "web server", "--web-port", is_default=is_default)
         broker = self._start_broker()
+        self.has_started = True
         variables = self._variables(broker, web_port)
         settings = load_settings(environ={**os.environ, **variables})
         report = asyncio.run(ensure_topics(settings, _BROKER_TIMEOUT_S))
@@ -236,10 +245,12 @@ class _Demo:
             arguments += ["--rate", f"{rate:g}"]
         if options.seed is not None:
             arguments += ["--seed", str(options.seed)]
+        generator = self._stack.enter_context(
+            Child("generator", arguments, variables, self._directory / "generator.log")
+        )
         how_many = "events without end" if options.events is None else f"{options.events:,} events"
         say(f"generating {how_many}" + ("" if rate is None else f", {rate:g} a second"))
-        generator = Child("generator", arguments, variables, self._directory / "generator.log")
-        return self._stack.enter_context(generator)
+        return generator
 
     def _account(self, progress: Progress, generator: Child | None, start: Start, asked: int) -> None:
         """Waits for the end of the run, prints the accounts, refuses if they do not add up."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.cli.rendering import Record
@@ -14,11 +15,14 @@ from pipeline.following import follow
 from pipeline.topics import FAILED_EVENTS, FLAGGED_EVENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from pipeline.settings import Settings
 
 _START_TIMEOUT_S = 30.0
+# Without its broker a consumer takes a while to give up; the thread ends with the process anyway.
+_STOP_TIMEOUT_S = 5.0
 
 
 class Watch:
@@ -47,8 +51,7 @@ class Watch:
         self._samples: list[dict[str, Any]] = []
         self._error: Exception | None = None
         self._ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._task: asyncio.Task[None] | None = None
+        self._cancel: Callable[[], object] | None = None
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def __enter__(self) -> Self:
@@ -66,11 +69,10 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        task = self._task
-        if task is not None:
+        if self._cancel is not None:
             with contextlib.suppress(RuntimeError):  # the loop may have ended by itself
-                self._loop.call_soon_threadsafe(task.cancel)
-        self._thread.join(_START_TIMEOUT_S)
+                self._cancel()
+        self._thread.join(_STOP_TIMEOUT_S)
 
     def check(self) -> None:
         """Raises what ended the watch, if something did."""
@@ -83,11 +85,13 @@ class Watch:
         return samples
 
     def _run(self) -> None:
-        with contextlib.suppress(asyncio.CancelledError), contextlib.closing(self._loop):
-            self._task = self._loop.create_task(self._watch())
-            self._loop.run_until_complete(self._task)
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(self._watch())
 
     async def _watch(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._cancel = partial(asyncio.get_running_loop().call_soon_threadsafe, task.cancel)
         topics = [FLAGGED_EVENTS.name, FAILED_EVENTS.name]
         names = {self._settings.topic(topic): topic for topic in topics}
         try:
