@@ -1,7 +1,7 @@
 """The yardstick: the loop that one would write by hand, with the worker's evaluation and no framework.
 
-A librdkafka consumer, a dictionary per partition, and once a second: changed keys to a changelog topic, one
-RocksDB batch per partition, outputs, then offsets. It runs as a process of its own, is told everything by
+A librdkafka consumer, a dictionary per partition, and once a second: outputs, changed keys to a changelog
+topic, one RocksDB batch per partition, then offsets. It runs as a process of its own, is told everything by
 the same settings as the worker, and answers the same question over HTTP, so that both are measured alike.
 
 What it lacks is what the worker is for: it loses and repeats records when it crashes, it knows neither
@@ -102,6 +102,7 @@ class _Loop:
         self._failed = settings.topic(FAILED_EVENTS.name)
         self._changelog = f"{settings.app_id}-{TABLE_NAME}-changelog"
         self._partitions: dict[int, _Partition] = {}
+        self._outputs: list[tuple[str, bytes | None, bytes]] = []
         self._failure: KafkaError | None = None
         self.ready = False
         self.stopping = False
@@ -178,11 +179,8 @@ class _Loop:
 
     def _judge(self, partition: _Partition, records: list[PlainRecord]) -> None:
         outputs = evaluate_batch(self._evaluator, records, partition.users, partition.state, self._raw)
-        produce = self._producer.produce
-        for key, value in outputs.flagged:
-            produce(self._flagged, value, key)
-        for failed_key, value in outputs.failed:
-            produce(self._failed, value, failed_key)
+        self._outputs += [(self._flagged, key, value) for key, value in outputs.flagged]
+        self._outputs += [(self._failed, key, value) for key, value in outputs.failed]
         partition.next_offset = records[-1].offset + 1
         partition.moved = True
 
@@ -191,6 +189,9 @@ class _Loop:
         if not moved:
             return
         produce, changelog = self._producer.produce, self._changelog
+        for topic, output_key, output in self._outputs:
+            produce(topic, output, output_key)
+        self._outputs = []
         changes = [(partition, partition.take_changes(self._raw)) for partition in moved]
         for partition, entries in changes:
             for key, value in entries:
