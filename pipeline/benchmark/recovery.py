@@ -16,7 +16,10 @@ from pipeline.errors import MissingError
 if TYPE_CHECKING:
     from pipeline.benchmark.running import Running
 
-_SAID: Final = re.compile(r"recovered (?P<keys>[\d,]+) changelog records .* in (?P<seconds>[\d.]+) s")
+_SAID: Final = re.compile(
+    r"(?:recovered|restored) (?P<keys>[\d,]+) (?:changelog records|records|keys)\b"
+    r".* in (?P<seconds>[\d.]+) s\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,19 @@ class Recovery:
     @property
     def keys_per_s(self) -> float:
         """Changelog records applied a second."""
-        return self.keys / self.seconds
+        return self.keys / max(self.seconds, 1e-3)
+
+
+def read_recovery(log: str, ready_after_s: float) -> Recovery | None:
+    """What a worker's log tells of its recovery, summed where it came in steps; None if it tells nothing."""
+    said = list(_SAID.finditer(log))
+    if not said:
+        return None
+    return Recovery(
+        keys=sum(int(step["keys"].replace(",", "")) for step in said),
+        seconds=sum(float(step["seconds"]) for step in said),
+        ready_after_s=ready_after_s,
+    )
 
 
 def measure_recovery(running: Running, events: int) -> Recovery:
@@ -47,15 +62,14 @@ def measure_recovery(running: Running, events: int) -> Recovery:
         events: that its accounts must know of.
 
     Raises:
-        MissingError: it ended, does not get there, or does not say what it restored.
+        MissingError: it ended, does not get there, or does not say what it recovered.
     """
     begin = running.look()
     _, ready = running.wait_until(lambda sample: sample.read >= events, "its recovery")
-    said = _SAID.search(running.log.read_text(encoding="utf-8", errors="replace"))
-    if said is None:
-        raise MissingError(f"the worker does not say what it restored; its log: {running.log}")
-    return Recovery(
-        keys=int(said["keys"].replace(",", "")),
-        seconds=float(said["seconds"]),
-        ready_after_s=ready.at - begin.at,
-    )
+    recovery = read_recovery(running.log.read_text(encoding="utf-8", errors="replace"), ready.at - begin.at)
+    if recovery is None:
+        raise MissingError(
+            f"the worker's log does not tell how many changelog records it recovered in how many seconds: "
+            f"{running.log}; leave recovery out with --only throughput,latency"
+        )
+    return recovery

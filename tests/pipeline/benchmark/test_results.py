@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.benchmark.latency import Latency, quantile
-from pipeline.benchmark.recovery import Recovery
+from pipeline.benchmark.recovery import Recovery, read_recovery
 from pipeline.benchmark.results import Measured, ratio_of, stage_table, table
 from pipeline.benchmark.running import Accounts
 from pipeline.benchmark.state import StateSize
@@ -75,3 +75,20 @@ def test_a_quantile_is_the_least_value_that_so_many_do_not_exceed(share, expecte
 
 def test_a_quantile_of_one_value_is_that_value():
     assert quantile([7.0], 0.5) == quantile([7.0], 0.99) == 7.0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[15:00:01] [INFO] users-v1: recovered 1,234,567 changelog records of 8 partitions in 5.25 s",
+        "restored 1234567 keys in 5.25 s (235,155/s)",
+    ],
+)
+def test_the_recovery_is_read_from_the_log(line):
+    assert read_recovery(f"before\n{line}\nafter 3 s\n", 7.5) == Recovery(1_234_567, 5.25, 7.5)
+
+
+def test_a_recovery_in_steps_is_summed_and_a_silent_log_gives_none():
+    log = "recovered 10 changelog records in 0.5 s\nrecovered 30 changelog records in 1.5 s\n"
+    assert read_recovery(log, 3.0) == Recovery(40, 2.0, 3.0)
+    assert read_recovery("assigned 8 partitions in 0.5 s\n", 3.0) is None
