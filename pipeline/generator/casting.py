@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 # What one user can be asked for without living more than one evening at a time.
 EVENTS_PER_USER_HOUR = 8.0
-# At the very least an activated user sends this many at once.
-_EVENTS_PER_USER = 1.5
+# However short the stretch: who becomes active sends one event at once.
+_EVENTS_PER_USER = 1.0
 FEWEST_USERS = 8
 
 

@@ -79,8 +79,9 @@ class KafkaSink:
                 waiting.append((batched, topic, partition, future))
             for batched, topic, partition, future in waiting:
                 base = (await future).offset
+                name = (RAW_EVENTS if topic == self.events else PRIVACY_REQUESTS).name
                 for n, record in enumerate(batched):
-                    self.ledger.took(record, Position(topic, partition, base + n))
+                    self.ledger.took(record, Position(name, partition, base + n))
                 self.ledger.advance(sum(not record.is_request for record in batched))
         except KafkaError as error:
             raise MissingError(

@@ -36,7 +36,7 @@ class Position:
     """Where a record stands.
 
     Attributes:
-        topic: None for a raw line.
+        topic: without the environment's prefix, as verdicts name it; None for a raw line.
         partition: of the topic; 0 for a raw line.
         offset: in the partition; the line index from 0 for a raw line.
     """

@@ -10,6 +10,7 @@ import msgspec
 
 from pipeline.generator.labels import Position
 from pipeline.generator.placement import place
+from pipeline.topics import PRIVACY_REQUESTS, RAW_EVENTS
 
 if TYPE_CHECKING:
     from pipeline.generator.ledger import Ledger
@@ -76,7 +77,7 @@ class EnvelopeLines:
         )
         return (
             b'%b"payload":%b,"payload_encoding":"%b"}\n' % (line, payload, encoding),
-            Position(topic, partition, offset),
+            Position((PRIVACY_REQUESTS if record.is_request else RAW_EVENTS).name, partition, offset),
         )
 
 

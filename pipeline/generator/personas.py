@@ -271,6 +271,13 @@ _STORIES = (
         dress=_aged(5, 8, _at("US", *US_STATES), shared="partial"),
     ),
     Persona(
+        "bot",
+        account.bot,
+        harmful=True,
+        note="a program that farms plays",
+        cost=450,
+    ),
+    Persona(
         "commuter",
         account.commuter,
         harmful=False,
@@ -317,13 +324,6 @@ _STORIES = (
         note="skips all the time, below 300 events an hour",
         looks_like=("account.high_frequency",),
         cost=170,
-    ),
-    Persona(
-        "bot",
-        account.bot,
-        harmful=True,
-        note="a program that farms plays",
-        cost=450,
     ),
 )
 

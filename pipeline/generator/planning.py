@@ -134,7 +134,7 @@ def _past(asked: Stretch, now_ms: int) -> tuple[Schedule, int]:
     hours = length_ms / HOUR_MS
     users = asked.users
     if users is None:
-        users = max(_DEFAULT_FEWEST_USERS, ceil(events / max(1.2, _COMFORTABLE_PER_USER_HOUR * hours)))
+        users = max(_DEFAULT_FEWEST_USERS, ceil(events / max(0.8, _COMFORTABLE_PER_USER_HOUR * hours)))
     elif capacity(users, hours) < events:
         raise UsageError(
             f"{users} users do not send {events} events in {hours:.1f} hours; give more --users, "

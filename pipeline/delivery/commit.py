@@ -1,0 +1,165 @@
+"""The commit of one unit: snapshot, Kafka, local store, books; in this order, one at a time, each unit for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from aiokafka.errors import KafkaError
+
+from pipeline.delivery.errors import DeliveryError, FencedError
+from pipeline.delivery.unit import EncodingError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pipeline.delivery.kill_points import Hook
+    from pipeline.delivery.metrics import Metrics
+    from pipeline.delivery.producers import Commit
+    from pipeline.delivery.unit import Unit
+
+V = TypeVar("V")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may wait for a commit in one unit. Beyond it a commit is forced, and processing waits for it.
+
+    Attributes:
+        outputs: records to publish.
+        output_bytes: their size.
+        dirty_keys: changed keys.
+    """
+
+    outputs: int = 20_000
+    output_bytes: int = 32 << 20
+    dirty_keys: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Whom a commit tells how it went.
+
+    Attributes:
+        lost: the unit is not ours any more, or its transaction failed; called once.
+        failed: nothing can go on.
+        not_encodable: a value cannot be written; the unit must go back and find the record that made it.
+        committed: offsets for those who watch the group, on a broker without transactions.
+    """
+
+    lost: Callable[[OwnedUnit[Any], Exception], None]
+    failed: Callable[[Exception], Awaitable[None]]
+    not_encodable: Callable[[OwnedUnit[Any], EncodingError], Awaitable[None]]
+    committed: Callable[[OwnedUnit[Any], dict[str, int]], Awaitable[None]]
+
+
+class OwnedUnit(Generic[V]):
+    """A unit with its way to Kafka.
+
+    Args:
+        unit: the state.
+        writer: started; we are the one writer.
+        topics: that are folded into the unit.
+        limits: of what may wait.
+        listeners: told how commits go.
+        reached: called at each kill point.
+        metrics: of the worker.
+    """
+
+    def __init__(
+        self,
+        unit: Unit[V],
+        writer: Commit,
+        topics: tuple[str, ...],
+        limits: Limits,
+        listeners: Listeners,
+        reached: Hook,
+        metrics: Metrics,
+    ) -> None:
+        self.unit = unit
+        self.writer = writer
+        self.topics = topics
+        self.started_at: float | None = None
+        self._limits = limits
+        self._listeners = listeners
+        self._reached = reached
+        self._metrics = metrics
+        self._task: asyncio.Task[None] | None = None
+
+    def __str__(self) -> str:
+        return str(self.unit)
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for a commit that processing must wait, too."""
+        unit, limits = self.unit, self._limits
+        return (
+            len(unit.dirty) >= limits.dirty_keys
+            or len(unit.outputs) >= limits.outputs
+            or unit.output_bytes >= limits.output_bytes
+        )
+
+    def start(self) -> asyncio.Task[None] | None:
+        """Begin a commit, unless one is under way or there is nothing to commit; the commit under way, if any."""
+        if self._task is None and self.unit.changed and not self.unit.broken:
+            self.started_at = time.monotonic()
+            self._task = asyncio.create_task(self._commit(self.started_at), name=f"commit of {self}")
+        return self._task
+
+    async def settled(self) -> None:
+        """Wait until no commit is under way."""
+        task = self._task
+        if task is not None and task is not asyncio.current_task():
+            await asyncio.wait((task,))
+
+    async def commit_all(self) -> None:
+        """Commit until nothing is left."""
+        while (task := self.start()) is not None:
+            await asyncio.wait((task,))
+            if task.cancelled() or self.unit.in_flight is not None:
+                return
+
+    async def stop(self) -> None:
+        """Give up a commit that is under way, and close the connection."""
+        self.unit.closed = True
+        task = self._task
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.wait((task,))
+        await self.writer.stop()
+
+    async def _commit(self, began: float) -> None:
+        unit, listeners = self.unit, self._listeners
+        try:
+            snapshot = unit.take()
+            self._reached("commit:snapshot")
+            offset = await self.writer.write(snapshot)
+            self._reached("commit:committed")
+            unit.settle(snapshot, offset)
+            self._reached("commit:stored")
+        except EncodingError as error:
+            unit.broken = True
+            await listeners.not_encodable(self, error)
+            return
+        except DeliveryError as error:
+            await listeners.failed(error)
+            return
+        except (FencedError, KafkaError, TimeoutError, OSError, AssertionError) as error:
+            # aiokafka asserts the states of its transaction; whatever went wrong, Kafka knows what was committed.
+            listeners.lost(self, error)
+            return
+        finally:
+            self._task, self.started_at = None, None
+        metrics = self._metrics
+        seconds = time.monotonic() - began
+        metrics.commits += 1
+        metrics.commit_seconds += seconds
+        metrics.last_commit_seconds = seconds
+        metrics.outputs += len(snapshot.outputs)
+        metrics.flushed_keys += len(snapshot.keys)
+        await listeners.committed(self, snapshot.moved)

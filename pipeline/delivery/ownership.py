@@ -1,0 +1,324 @@
+"""The units that this worker owns: from the assignment of their partitions until they are taken away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import IllegalStateError, KafkaError
+from faust.types import TP
+from mode import Service
+
+from pipeline.delivery.commit import Listeners, OwnedUnit
+from pipeline.delivery.partitioner import Partitioner
+from pipeline.delivery.producers import (
+    Commit,
+    PlainCommit,
+    TransactionalCommit,
+    new_producer,
+    stop_producer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pipeline.delivery.app import DeliveryApp
+    from pipeline.delivery.batches import Batch
+    from pipeline.delivery.table import WriteBehindTable
+    from pipeline.delivery.unit import EncodingError
+
+_STALL_SECONDS = 5.0
+_SUMMARY_SECONDS = 30.0
+_REDELIVERY_SECONDS = 1.0
+
+Key = tuple[str, int]
+
+
+class Ownership(Service):
+    """Owns units, commits them at each interval, and gives them up.
+
+    Args:
+        app: the application.
+    """
+
+    def __init__(self, app: DeliveryApp, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.app = app
+        self.units: dict[Key, OwnedUnit[Any]] = {}
+        self._writers: dict[Key, Commit] = {}
+        self._plain: AIOKafkaProducer | None = None
+        self._partitioners: dict[str, Partitioner] = {}
+        self._stalled_said = 0.0
+        self._rejoin: asyncio.Future[Any] | None = None
+
+    # -- taking over -------------------------------------------------------------------------------------------
+
+    async def fence(self, partitions: Iterable[tuple[WriteBehindTable[Any], int]]) -> None:
+        """Become the one writer of these partitions.
+
+        Raises:
+            KafkaError: the brokers refuse.
+        """
+        wanted = list(partitions)
+        if self.app.transactional:
+            writers = {(table.name, p): self._transactional_writer(table, p) for table, p in wanted}
+        else:
+            producer = await self._plain_producer() if wanted else None
+            writers = {
+                (table.name, p): PlainCommit(
+                    producer, (table.changelog_name, p), self.partition_of, self.app.reached
+                )
+                for table, p in wanted
+            }
+        self._writers.update(writers)
+        await asyncio.gather(*(writer.start() for writer in writers.values()))
+
+    def _transactional_writer(self, table: WriteBehindTable[Any], partition: int) -> Commit:
+        app = self.app
+        return TransactionalCommit(
+            app.client_options,
+            f"{app.conf.id}-{table.name}-{partition}",
+            app.conf.id,
+            (table.changelog_name, partition),
+            self.partition_of,
+            app.reached,
+            app.transaction_timeout,
+            app.conf.broker_request_timeout,
+        )
+
+    async def _plain_producer(self) -> AIOKafkaProducer:
+        if self._plain is None:
+            self._plain = new_producer(self.app.client_options, self.app.conf.broker_request_timeout)
+            await self._plain.start()
+        return self._plain
+
+    def partition_of(self, topic: str, key: bytes) -> int:
+        """The partition of a key in an output topic.
+
+        Raises:
+            KafkaError: the topic is unknown.
+        """
+        partitioner = self._partitioners.get(topic)
+        if partitioner is None:
+            count = self.app.partition_count(topic)
+            partitioner = self._partitioners[topic] = Partitioner(count)
+        return partitioner(key)
+
+    def own(self, table: WriteBehindTable[Any], partitions: Iterable[int]) -> None:
+        """The stores of these partitions are recovered: their units exist from now on."""
+        owned = list(partitions)
+        app = self.app
+        share = max(1, app.cache_keys // max(1, len(owned)))
+        listeners = Listeners(self._lose, self._fail, self._find_not_encodable, self._committed)
+        for partition in owned:
+            key = (table.name, partition)
+            self.units[key] = OwnedUnit(
+                table.new_unit(partition, share),
+                self._writers.pop(key),
+                table.source_topics,
+                app.limits,
+                listeners,
+                app.reached,
+                app.metrics,
+            )
+
+    def find(self, table: str, partition: int) -> OwnedUnit[Any] | None:
+        """A unit that is owned now."""
+        return self.units.get((table, partition))
+
+    async def skip_to(self, tp: TP, offset: int) -> None:
+        """Records before an offset are gone."""
+        for owned in self.units.values():
+            if owned.unit.partition == tp.partition and tp.topic in owned.topics:
+                owned.unit.begin_at(tp.topic, offset)
+
+    # -- giving up ---------------------------------------------------------------------------------------------
+
+    async def give_up(self, *, commit: bool) -> None:
+        """Own nothing any more; within seconds.
+
+        Args:
+            commit: what is done first, if the brokers take it in time.
+        """
+        units = list(self.units.values())
+        self.units.clear()
+        for owned in units:
+            owned.unit.closed = True
+        if units:
+            self.app.reached("revoke:begin")
+        if commit and units:
+            done, late = await asyncio.wait(
+                [asyncio.create_task(owned.commit_all()) for owned in units],
+                timeout=self.app.give_up_timeout,
+            )
+            for task in late:
+                task.cancel()
+            if late:
+                self.log.warning(
+                    "%d of %d partitions could not be committed within %g s; their records since the last commit "
+                    "are processed again",
+                    len(late),
+                    len(units),
+                    self.app.give_up_timeout,
+                )
+            for task in done:
+                task.result()
+            self.app.reached("revoke:committed")
+        writers = list(self._writers.values())
+        self._writers.clear()
+        await asyncio.gather(*(owned.stop() for owned in units), *(writer.stop() for writer in writers))
+
+    async def on_stop(self) -> None:
+        """Give up everything, committed."""
+        await self.give_up(commit=True)
+        if self._plain is not None:
+            await stop_producer(self._plain)
+
+    # -- what commits tell -------------------------------------------------------------------------------------
+
+    def _lose(self, owned: OwnedUnit[Any], error: Exception) -> None:
+        unit = owned.unit
+        unit.closed = True
+        key = (unit.table, unit.partition)
+        if self.units.get(key) is not owned:
+            return
+        del self.units[key]
+        self.app.metrics.fenced += 1
+        self.app.consumer.stop_reading(TP(topic, unit.partition) for topic in owned.topics)
+        self.log.warning(
+            "%s is given up, and what was not committed of it: %s; waiting for the next assignment",
+            unit,
+            str(error) or type(error).__name__,
+        )
+        self.add_future(owned.writer.stop())
+        if self._rejoin is None or self._rejoin.done():
+            self._rejoin = self.add_future(self._ask_for_assignment(self.app.consumer_generation_id))
+
+    async def _ask_for_assignment(self, generation: int) -> None:
+        # The heartbeat tells a worker that was taken for dead; a transaction that timed out has no other consequence.
+        await self.sleep(2 * self.app.conf.broker_heartbeat_interval)
+        app = self.app
+        if app.consumer_generation_id == generation and not app.rebalancing and not self.should_stop:
+            await app.consumer.thread.rejoin()
+
+    async def _fail(self, error: Exception) -> None:
+        await self.app.crash(error)
+
+    async def _find_not_encodable(self, owned: OwnedUnit[Any], error: EncodingError) -> None:
+        self.log.error("%s: %s", owned.unit, error)
+        await self.go_back(owned, {})
+
+    async def _committed(self, owned: OwnedUnit[Any], moved: dict[str, int]) -> None:
+        offsets = {TP(topic, owned.unit.partition): offset for topic, offset in moved.items()}
+        app = self.app
+        app.metrics.positions.update(offsets)
+        app.monitor.on_tp_commit(offsets)
+        if not app.transactional:
+            try:
+                await app.consumer.thread.commit_offsets(offsets)
+            except (KafkaError, TimeoutError) as error:
+                self.log.info("the group's offsets of %s are behind its state: %s", owned.unit, error)
+
+    # -- going back --------------------------------------------------------------------------------------------
+
+    async def go_back(self, owned: OwnedUnit[Any], until: Mapping[str, int]) -> None:
+        """Drop everything of a unit since its last commit, and process the records since then one by one.
+
+        Args:
+            owned: the unit; it must be broken, so that no commit begins.
+            until: per topic the offset before which to be careful, beside those that were reached.
+        """
+        unit = owned.unit
+        self.app.metrics.rewinds += 1
+        self.app.consumer.stop_reading(TP(topic, unit.partition) for topic in owned.topics)
+        await owned.settled()
+        if unit.closed or unit.in_flight is not None:
+            return
+        unit.back_to_last_commit(dict(until))
+        await self._place(owned, owned.topics)
+
+    async def redeliver(self, batch: Batch, table: str) -> None:
+        """An agent left a batch behind: read on from what is processed of it."""
+        self.app.metrics.redelivered += 1
+        self.log.error("an agent failed on %s; they are delivered again in %g s", batch, _REDELIVERY_SECONDS)
+        owned = self.find(table, batch.partition)
+        current = self.app.consumer.is_current(batch)
+        if owned is None or not current:
+            batch.finish()
+            return
+        self.app.consumer.stop_reading((TP(batch.topic, batch.partition),))
+        batch.finish()
+        await self.sleep(_REDELIVERY_SECONDS)
+        await self.read_on(owned, batch.topic)
+
+    async def read_on(self, owned: OwnedUnit[Any], topic: str) -> None:
+        """Read a topic of a unit again from what is processed of it."""
+        if not owned.unit.closed:
+            await self._place(owned, (topic,))
+
+    async def _place(self, owned: OwnedUnit[Any], topics: Iterable[str]) -> None:
+        unit = owned.unit
+        try:
+            await self.app.consumer.place(
+                {TP(topic, unit.partition): unit.next_offsets[topic] for topic in topics}
+            )
+        except IllegalStateError:
+            self.log.info("%s was taken away meanwhile", unit)
+
+    # -- in the background -------------------------------------------------------------------------------------
+
+    @Service.task
+    async def _commit_at_intervals(self) -> None:
+        interval = self.app.conf.broker_commit_interval
+        while not self.should_stop:
+            await self.sleep(interval)
+            for owned in list(self.units.values()):
+                owned.start()
+                await asyncio.sleep(0)
+            self._watch_for_stalls()
+
+    def _watch_for_stalls(self) -> None:
+        now = time.monotonic()
+        started = [owned.started_at for owned in self.units.values() if owned.started_at is not None]
+        if not started or now - min(started) < _STALL_SECONDS:
+            self._stalled_said = 0.0
+        elif now - self._stalled_said > 2 * _STALL_SECONDS:
+            self._stalled_said = now
+            self.log.warning(
+                "commits of %d partitions hang, the oldest for %.0f s; reading stops until the brokers answer",
+                len(started),
+                now - min(started),
+            )
+        for owned in list(self.units.values()):
+            if owned.started_at is not None and now - owned.started_at > self.app.commit_timeout:
+                self._lose(owned, TimeoutError(f"its commit did not end within {self.app.commit_timeout:g} s"))
+
+    @Service.task
+    async def _measure(self) -> None:
+        metrics = self.app.metrics
+        before, then = metrics.records, time.monotonic()
+        while not self.should_stop:
+            await self.sleep(self.app.conf.broker_commit_interval)
+            tps = [
+                TP(topic, owned.unit.partition) for owned in self.units.values() for topic in owned.topics
+            ]
+            found = await self.app.consumer.thread.lag(tps) if tps else {}
+            metrics.lag = {tp: max(0, end - position) for tp, (position, end) in found.items()}
+            now = time.monotonic()
+            if now - then >= _SUMMARY_SECONDS:
+                if metrics.records > before:
+                    self._summarise((metrics.records - before) / (now - then))
+                before, then = metrics.records, now
+
+    def _summarise(self, rate: float) -> None:
+        metrics = self.app.metrics
+        self.log.info(
+            "%s records/s, %s not read yet; batches of %.0f; commits take %.0f ms; %s partitions",
+            f"{rate:,.0f}",
+            f"{metrics.total_lag:,}",
+            metrics.records / max(1, metrics.batches),
+            1000 * metrics.commit_seconds / max(1, metrics.commits),
+            len(self.units),
+        )

@@ -1,0 +1,166 @@
+"""Processing a batch: slices in one synchronous call each; record by record where a handler failed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pipeline.delivery.errors import PoisonError, StoreError
+from pipeline.delivery.outputs import Output
+
+if TYPE_CHECKING:
+    from aiokafka import ConsumerRecord
+
+    from pipeline.delivery.app import DeliveryApp
+    from pipeline.delivery.batches import Batch
+    from pipeline.delivery.commit import OwnedUnit
+    from pipeline.delivery.unit import State
+
+V = TypeVar("V")
+
+Handler = Callable[["State[V]", Sequence["ConsumerRecord[bytes, bytes]"]], Iterable[Output]]
+Poison = Callable[["ConsumerRecord[bytes, bytes]", Exception], Iterable[Output]]
+
+SLICE = 500
+_CAREFUL_YIELD_EVERY = 50
+
+
+class OutputTooLargeError(Exception):
+    """An output is larger than the brokers take."""
+
+
+async def process(
+    app: DeliveryApp, table: str, batch: Batch, handler: Handler[V], poison: Poison
+) -> None:
+    """Process a batch; see `WriteBehindTable.process`."""
+    owned = app.ownership.find(table, batch.partition)
+    if owned is None or not app.consumer.is_current(batch):
+        batch.finish()
+        return
+    unit, topic, chunk = owned.unit, batch.topic, batch.chunk
+    expected = unit.next_offsets[topic]
+    if chunk.start > expected:
+        # Something between was read and got lost; it cannot be skipped.
+        app.log.warning("%s/%d: going back to offset %d", topic, batch.partition, expected)
+        app.consumer.stop_reading(app.topic_partitions_of(owned, (topic,)))
+        batch.finish()
+        await app.ownership.read_on(owned, topic)
+        return
+    records: Sequence[ConsumerRecord[bytes, bytes]] = chunk.records
+    if records[0].offset < expected:
+        records = [record for record in records if record.offset >= expected]
+        app.metrics.replayed += len(chunk.records) - len(records)
+    app.metrics.batches += 1
+    position = 0
+    while position < len(records) or unit.next_offsets[topic] < chunk.end:
+        part = records[position : position + SLICE]
+        position += len(part)
+        end = chunk.end if position >= len(records) else part[-1].offset + 1
+        while owned.full and not unit.closed:
+            owned.start()
+            await asyncio.sleep(0)
+            if owned.full:
+                await owned.settled()
+        if unit.closed or not app.consumer.is_current(batch):
+            break
+        if not part:
+            unit.advance(topic, end, [])
+        elif part[0].offset < unit.careful_until.get(topic, -1):
+            await _one_by_one(app, owned, batch, part, end, handler, poison)
+        elif not await _at_once(app, owned, topic, part, end, handler):
+            break
+        unit.evict()
+        await asyncio.sleep(0)
+    batch.finish()
+
+
+async def _at_once(
+    app: DeliveryApp,
+    owned: OwnedUnit[V],
+    topic: str,
+    records: Sequence[ConsumerRecord[bytes, bytes]],
+    end: int,
+    handler: Handler[V],
+) -> bool:
+    unit = owned.unit
+    try:
+        outputs = _checked(app, handler(unit, records))
+    except StoreError as error:
+        unit.broken = True
+        await app.crash(error)
+        return False
+    except Exception as error:  # noqa: BLE001 - whatever a handler fails on is found record by record
+        # The handler may have changed values in place: only the last commit is known to be right.
+        unit.broken = True
+        app.log.warning(
+            "the handler failed on one of %d records of %s/%d from offset %d on (%r); they are processed one by one, "
+            "from the last commit on",
+            len(records),
+            topic,
+            unit.partition,
+            records[0].offset,
+            error,
+        )
+        await app.ownership.go_back(owned, {topic: end})
+        return False
+    except BaseException:
+        unit.broken = True
+        raise
+    unit.advance(topic, end, outputs)
+    app.metrics.records += len(records)
+    return True
+
+
+async def _one_by_one(
+    app: DeliveryApp,
+    owned: OwnedUnit[V],
+    batch: Batch,
+    records: Sequence[ConsumerRecord[bytes, bytes]],
+    end: int,
+    handler: Handler[V],
+    poison: Poison,
+) -> None:
+    unit, topic = owned.unit, batch.topic
+    for number, record in enumerate(records, 1):
+        trial = unit.trial()
+        try:
+            outputs = _checked(app, handler(trial, [record]))
+            trial.keep()
+        except StoreError as error:
+            await app.crash(error)
+            return
+        except Exception as error:  # noqa: BLE001 - it becomes the poison handler's
+            app.metrics.poisoned += 1
+            app.log.warning("%s/%d offset %d: %r", topic, record.partition, record.offset, error)
+            try:
+                outputs = _checked(app, poison(record, error))
+            except Exception as second:  # noqa: BLE001 - neither way leads on
+                unit.broken = True
+                await app.crash(
+                    PoisonError(
+                        f"{topic}/{record.partition} offset {record.offset} can neither be processed ({error!r}) "
+                        f"nor recorded as failed ({second!r})"
+                    )
+                )
+                return
+        unit.advance(topic, end if number == len(records) else record.offset + 1, outputs)
+        app.metrics.records += 1
+        if not number % _CAREFUL_YIELD_EVERY:
+            await asyncio.sleep(0)
+            if unit.closed or not app.consumer.is_current(batch):
+                return
+
+
+def _checked(app: DeliveryApp, outputs: Iterable[Output]) -> list[Output]:
+    found = outputs if isinstance(outputs, list) else list(outputs)
+    limit = app.max_message_bytes
+    for output in found:
+        value = output.value
+        if value is not None and len(value) > limit:
+            raise OutputTooLargeError(
+                f"an output for {output.topic} takes {len(value)} bytes; {limit} are allowed"
+            )
+    return found
+
+

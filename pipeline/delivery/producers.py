@@ -1,0 +1,318 @@
+"""Writing a commit to Kafka: records packed into record batches, in a transaction where there are transactions."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from pipeline.delivery.changelog import marks, size_of
+from pipeline.delivery.errors import FencedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from aiokafka.producer.message_accumulator import BatchBuilder
+    from aiokafka.structs import RecordMetadata
+
+    from pipeline.delivery.changelog import Entry, Headers
+    from pipeline.delivery.kill_points import Hook
+    from pipeline.delivery.outputs import Output
+    from pipeline.delivery.unit import Snapshot
+
+MAX_BATCH_BYTES = 1 << 19
+_MAX_REQUEST_BYTES = 1 << 22
+_YIELD_EVERY = 2_000
+_STOP_SECONDS = 2.0
+
+Sent = list[tuple[int, "asyncio.Future[RecordMetadata]"]]
+
+
+class Commit(Protocol):
+    """How a snapshot of one unit gets into Kafka."""
+
+    async def start(self) -> None:
+        """Become the one writer; whoever was it before is shut out (where there are transactions).
+
+        Raises:
+            KafkaError: the brokers refuse.
+        """
+        ...
+
+    async def write(self, snapshot: Snapshot) -> int | None:
+        """Write a snapshot, all or (where there are transactions) nothing.
+
+        Returns:
+            the offset of the last record in the changelog.
+
+        Raises:
+            FencedError: another worker is the writer now.
+            KafkaError: the brokers refuse.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Close the connection, within seconds; what is under way is given up."""
+        ...
+
+
+def new_producer(options: Mapping[str, Any], request_timeout: float, **more: Any) -> AIOKafkaProducer:
+    """A producer for whole record batches.
+
+    Args:
+        options: bootstrap servers and security, as aiokafka names them.
+        request_timeout: seconds.
+        more: the rest.
+    """
+    return AIOKafkaProducer(
+        **options,
+        acks="all",
+        linger_ms=0,
+        max_batch_size=MAX_BATCH_BYTES,
+        max_request_size=_MAX_REQUEST_BYTES,
+        request_timeout_ms=int(request_timeout * 1000),
+        **more,
+    )
+
+
+async def stop_producer(producer: AIOKafkaProducer) -> None:
+    """Close a producer; one that cannot finish what is under way is dropped after seconds."""
+    try:
+        await asyncio.wait_for(producer.stop(), _STOP_SECONDS)
+    except (KafkaError, TimeoutError, OSError):
+        # It would go on trying for ever, and aiokafka has no public way to end it.
+        sender = producer._sender.sender_task  # noqa: SLF001
+        if sender is not None:
+            sender.cancel()
+        with suppress(KafkaError, TimeoutError, OSError):
+            await asyncio.wait_for(producer.client.close(), _STOP_SECONDS)
+
+
+async def send_outputs(
+    producer: AIOKafkaProducer, outputs: Iterable[Output], partition_of: Callable[[str, bytes], int]
+) -> Sent:
+    """Hand outputs to the producer, packed by topic and partition in their order."""
+    grouped: dict[tuple[str, int], list[Output]] = {}
+    for output in outputs:
+        partition = output.partition
+        if partition is None:
+            partition = 0 if output.key is None else partition_of(output.topic, output.key)
+        group = grouped.get((output.topic, partition))
+        if group is None:
+            group = grouped[(output.topic, partition)] = []
+        group.append(output)
+    sent: Sent = []
+    for (topic, partition), group in grouped.items():
+        sent += await _send(
+            producer, topic, partition, ((out.key, out.value, out.headers or ()) for out in group)
+        )
+    return sent
+
+
+async def send_entries(
+    producer: AIOKafkaProducer,
+    topic: str,
+    partition: int,
+    entries: Sequence[Entry],
+    headers: Iterable[Headers] | None = None,
+) -> Sent:
+    """Hand changelog entries to the producer, in their order."""
+    if headers is None:
+        headers = itertools.repeat(())
+    records = ((key, value, marked) for (key, value), marked in zip(entries, headers, strict=False))
+    return await _send(producer, topic, partition, records)
+
+
+async def _send(
+    producer: AIOKafkaProducer,
+    topic: str,
+    partition: int,
+    records: Iterable[tuple[bytes | None, bytes | None, Headers]],
+) -> Sent:
+    sent: Sent = []
+    now = int(time.time() * 1000)
+    batch = producer.create_batch()
+    for number, (key, value, headers) in enumerate(records, 1):
+        if batch.append(timestamp=now, key=key, value=value, headers=headers) is None:
+            sent.append(await _send_batch(producer, topic, partition, batch))
+            batch = producer.create_batch()
+            batch.append(timestamp=now, key=key, value=value, headers=headers)
+        if not number % _YIELD_EVERY:
+            await asyncio.sleep(0)
+    if batch.record_count():
+        sent.append(await _send_batch(producer, topic, partition, batch))
+    return sent
+
+
+async def _send_batch(
+    producer: AIOKafkaProducer, topic: str, partition: int, batch: BatchBuilder
+) -> tuple[int, asyncio.Future[RecordMetadata]]:
+    future: asyncio.Future[RecordMetadata] = await producer.send_batch(batch, topic, partition=partition)
+    # After one failure nobody looks at the other futures of a commit, and asyncio would complain of each.
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return batch.record_count(), future
+
+
+async def acknowledged(sent: Sent) -> int | None:
+    """Wait until all of it is acknowledged; the offset of the very last record, None if there is none.
+
+    Raises:
+        KafkaError: some of it is not.
+    """
+    results = await asyncio.gather(*(future for _, future in sent), return_exceptions=True)
+    last: int | None = None
+    for (count, _), result in zip(sent, results, strict=True):
+        if isinstance(result, BaseException):
+            raise result
+        last = result.offset + count - 1
+    return last
+
+
+class TransactionalCommit:
+    """Outputs, changed keys, watermarks and source offsets of a unit in one transaction.
+
+    One transactional id per unit, never per worker: initialising it is what ends the former owner's open
+    transaction and shuts it out, however late it wakes up.
+
+    Args:
+        options: bootstrap servers and security.
+        transactional_id: of the unit, the same on every worker.
+        group: the consumer group.
+        changelog: topic and partition.
+        partition_of: of a topic's key.
+        reached: called at each kill point.
+        timeout: seconds after which the brokers give up an open transaction.
+        request_timeout: seconds.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        transactional_id: str,
+        group: str,
+        changelog: tuple[str, int],
+        partition_of: Callable[[str, bytes], int],
+        reached: Hook,
+        timeout: float,
+        request_timeout: float,
+    ) -> None:
+        self._producer = new_producer(
+            options,
+            request_timeout,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=int(timeout * 1000),
+        )
+        self._group = group
+        self._topic, self._partition = changelog
+        self._partition_of = partition_of
+        self._reached = reached
+
+    async def start(self) -> None:
+        """As in `Commit`."""
+        await self._producer.start()
+
+    async def write(self, snapshot: Snapshot) -> int | None:
+        """As in `Commit`."""
+        try:
+            return await self._write(snapshot)
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise FencedError("another worker has taken over, or the transaction took too long") from error
+
+    async def _write(self, snapshot: Snapshot) -> int | None:
+        producer, reached = self._producer, self._reached
+        await producer.begin_transaction()
+        outputs = await send_outputs(producer, snapshot.outputs, self._partition_of)
+        entries = await send_entries(producer, self._topic, self._partition, snapshot.entries)
+        await acknowledged(outputs)
+        reached("commit:outputs")
+        last = await acknowledged(entries)
+        reached("commit:changelog")
+        if snapshot.moved:
+            offsets = {
+                TopicPartition(topic, self._partition): OffsetAndMetadata(offset, "")
+                for topic, offset in snapshot.moved.items()
+            }
+            await producer.send_offsets_to_transaction(offsets, self._group)
+            reached("commit:offsets")
+        await producer.commit_transaction()
+        return last
+
+    async def stop(self) -> None:
+        """As in `Commit`."""
+        await stop_producer(self._producer)
+
+
+class PlainCommit:
+    """The same on a broker without transactions: outputs, then changed keys with watermarks; at least once.
+
+    A crash in between repeats outputs with the same bytes. Changed keys that do not fit into one record batch are
+    marked, so that an incomplete commit is recognised when the changelog is read.
+
+    Args:
+        producer: shared by the units of a worker, started.
+        changelog: topic and partition.
+        partition_of: of a topic's key.
+        reached: called at each kill point.
+        commit_offsets: tells the group how far it is; for those who watch, as the state has its own watermarks.
+    """
+
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        changelog: tuple[str, int],
+        partition_of: Callable[[str, bytes], int],
+        reached: Hook,
+    ) -> None:
+        self._producer = producer
+        self._topic, self._partition = changelog
+        self._partition_of = partition_of
+        self._reached = reached
+
+    async def start(self) -> None:
+        """As in `Commit`; nobody can be shut out."""
+
+    async def write(self, snapshot: Snapshot) -> int | None:
+        """As in `Commit`."""
+        producer, reached = self._producer, self._reached
+        await acknowledged(await send_outputs(producer, snapshot.outputs, self._partition_of))
+        reached("commit:outputs")
+        entries = snapshot.entries
+        if size_of(entries) < MAX_BATCH_BYTES:
+            last = await acknowledged(await send_entries(producer, self._topic, self._partition, entries))
+        else:
+            last = await self._write_in_parts(entries)
+        reached("commit:changelog")
+        return last
+
+    async def _write_in_parts(self, entries: Sequence[Entry]) -> int | None:
+        # Nanoseconds of the clock name the commit: a restarted writer must not take up an old number.
+        headers = marks(time.time_ns(), len(entries))
+        records = list(zip(entries, headers, strict=True))
+        last: int | None = None
+        while records:
+            size, count = 0, 0
+            while count < len(records) and (not count or size < MAX_BATCH_BYTES // 2):
+                size += size_of((records[count][0],))
+                count += 1
+            part, records = records[:count], records[count:]
+            last = await acknowledged(
+                await send_entries(
+                    self._producer,
+                    self._topic,
+                    self._partition,
+                    [entry for entry, _ in part],
+                    [marked for _, marked in part],
+                )
+            )
+            if records:
+                self._reached("commit:changelog-part")
+        return last
+
+    async def stop(self) -> None:
+        """As in `Commit`; the shared producer stays."""

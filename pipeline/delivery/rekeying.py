@@ -1,0 +1,82 @@
+"""Records in the wrong partition: forwarding them once, with where they came from.
+
+State lives where a key's partition is. A record that a producer wrote elsewhere (no key, or another partitioner) is
+sent on, unchanged, to the right partition of a co-partitioned topic; headers keep its origin, which counts everywhere.
+"""
+
+from typing import Final, NamedTuple, Protocol
+
+from pipeline.delivery.outputs import Header, Output
+
+TOPIC: Final = "origin-topic"
+PARTITION: Final = "origin-partition"
+OFFSET: Final = "origin-offset"
+TIMESTAMP: Final = "origin-timestamp"
+_NAMES: Final = frozenset((TOPIC, PARTITION, OFFSET, TIMESTAMP))
+
+
+class SourceRecord(Protocol):
+    """What is read of a consumed record (aiokafka's ConsumerRecord has it)."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102 - Kafka's own words
+    @property
+    def partition(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> "tuple[Header, ...]": ...  # noqa: D102
+
+
+class Origin(NamedTuple):
+    """Where a record was first written; `timestamp` in milliseconds, -1 for none."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+
+def origin_of(record: SourceRecord) -> Origin:
+    """Where a record was first written: its own place, or that in the headers of a forwarded one.
+
+    Headers that are incomplete or no numbers (not ours) count as absent.
+    """
+    if record.headers:
+        found = {name: value for name, value in record.headers if name in _NAMES}
+        if len(found) == len(_NAMES):
+            try:
+                return Origin(
+                    found[TOPIC].decode(),
+                    int(found[PARTITION]),
+                    int(found[OFFSET]),
+                    int(found[TIMESTAMP]),
+                )
+            except (ValueError, AttributeError):
+                pass
+    return Origin(record.topic, record.partition, record.offset, record.timestamp)
+
+
+def forwarded(record: SourceRecord, topic: str, partition: int) -> Output:
+    """The record, unchanged, for another partition; its headers and where it was first written go with it.
+
+    Args:
+        record: what was read.
+        topic: the co-partitioned topic for such records.
+        partition: where the record's key belongs.
+    """
+    origin = origin_of(record)
+    headers = [header for header in record.headers or () if header[0] not in _NAMES]
+    headers += [
+        (TOPIC, origin.topic.encode()),
+        (PARTITION, b"%d" % origin.partition),
+        (OFFSET, b"%d" % origin.offset),
+        (TIMESTAMP, b"%d" % origin.timestamp),
+    ]
+    return Output(topic, record.key, record.value, headers, partition)
