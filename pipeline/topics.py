@@ -18,7 +18,7 @@ from pipeline.brokers import connected_admin, say_on_stderr
 from pipeline.errors import MissingError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from aiokafka.admin import AIOKafkaAdminClient
 
@@ -44,6 +44,8 @@ class Topic:
         retention_ms: how long records are kept, -1 for ever; None for a compacted topic.
         timestamps: Kafka's `message.timestamp.type`; with LogAppendTime the broker's clock counts.
         copartitioned: name of the group whose topics must have the same partition count, if any.
+        max_message_bytes: Kafka's `max.message.bytes`; None for the broker's default (1 MiB).
+        prefixed: whether the name on the cluster carries the prefix of the settings.
         written_by: who writes it.
         read_by: who reads it.
     """
@@ -54,6 +56,8 @@ class Topic:
     retention_ms: int | None
     timestamps: Literal["CreateTime", "LogAppendTime"] = "CreateTime"
     copartitioned: str | None = None
+    max_message_bytes: int | None = None
+    prefixed: bool = True
     written_by: str = ""
     read_by: str = ""
 
@@ -62,6 +66,8 @@ class Topic:
         configs: dict[str, str] = {"cleanup.policy": self.cleanup, "message.timestamp.type": self.timestamps}
         if self.retention_ms is not None:
             configs["retention.ms"] = str(self.retention_ms)
+        if self.max_message_bytes is not None:
+            configs["max.message.bytes"] = str(self.max_message_bytes)
         if replication_factor >= _REPLICAS_FOR_TWO_IN_SYNC:
             configs["min.insync.replicas"] = "2"
         return configs
@@ -109,11 +115,13 @@ FLAGGED_EVENTS = Topic(
     written_by="risk and health agents",
     read_by="downstream consumers, alert agent",
 )
+# It carries the refused payload, of up to 1 MiB, in which each byte may take six as JSON.
 FAILED_EVENTS = Topic(
     name="failed-events",
     key="original key",
     cleanup="delete",
     retention_ms=30 * _DAY_MS,
+    max_message_bytes=8 << 20,
     written_by="risk agent, HTTP ingest",
     read_by="recover tool",
 )
@@ -192,24 +200,48 @@ class _Found:
     replication_factor: int
 
 
+def changelog(app_id: str, table: str) -> Topic:
+    """The changelog of the table of an application; its name is Faust's."""
+    return Topic(
+        name=f"{app_id}-{table}-changelog",
+        key="table key",
+        cleanup="compact",
+        retention_ms=None,
+        copartitioned=BY_USER,
+        prefixed=False,
+        written_by="risk agent",
+        read_by="recovery, standbys",
+    )
+
+
 async def ensure_topics(
-    settings: Settings, timeout_s: float = 30.0, say: Callable[[str], None] = say_on_stderr
+    settings: Settings,
+    timeout_s: float = 30.0,
+    say: Callable[[str], None] = say_on_stderr,
+    also: Sequence[Topic] = (),
 ) -> Report:
     """Creates the topics that are missing, with the partition count and replication factor of the settings.
+
+    Args:
+        settings: of the environment.
+        timeout_s: how long to wait for a broker.
+        say: tells that it waits.
+        also: topics beside those of the contract, the changelogs of a worker.
 
     Raises:
         RefusedError: a topic has (or would get) another partition count than its co-partitioned peers.
         MissingError: no broker answers within `timeout_s` seconds, or it refuses to create a topic.
     """
     async with connected_admin(settings, timeout_s, say) as admin:
-        found = await _describe(admin, settings)
-        _require_copartitioned(settings, found)
-        missing = [topic for topic in TOPICS if settings.topic(topic.name) not in found]
+        topics = (*TOPICS, *also)
+        found = await _describe(admin, settings, topics)
+        _require_copartitioned(settings, found, topics)
+        missing = [topic for topic in topics if _full_name(settings, topic) not in found]
         created = await _create(admin, settings, missing)
         if missing:
-            found = await _wait_until_described(admin, settings)
+            found = await _wait_until_described(admin, settings, topics)
             # Another process may have created some of them meanwhile, with its own settings.
-            _require_copartitioned(settings, found)
+            _require_copartitioned(settings, found, topics)
     return Report(
         created=created,
         existing=tuple(name for name in found if name not in created),
@@ -228,11 +260,11 @@ async def check_topics(
         MissingError: no broker answers within `timeout_s` seconds.
     """
     async with connected_admin(settings, timeout_s, say) as admin:
-        found = await _describe(admin, settings)
+        found = await _describe(admin, settings, TOPICS)
         configs = await _describe_configs(admin, list(found))
     differences = []
     for topic in TOPICS:
-        name = settings.topic(topic.name)
+        name = _full_name(settings, topic)
         if name not in found:
             differences.append(Difference(name, "topic", "present", "missing"))
             continue
@@ -246,11 +278,17 @@ async def check_topics(
     return differences
 
 
-async def _describe(admin: AIOKafkaAdminClient, settings: Settings) -> dict[str, _Found]:
+def _full_name(settings: Settings, topic: Topic) -> str:
+    return settings.topic(topic.name) if topic.prefixed else topic.name
+
+
+async def _describe(
+    admin: AIOKafkaAdminClient, settings: Settings, topics: Sequence[Topic]
+) -> dict[str, _Found]:
     """Our topics on the cluster, in contract order, by full name."""
     # All topics are asked for: naming one that is missing would create it where auto-creation is on.
     described = {entry["topic"]: entry for entry in await admin.describe_topics()}
-    names = [settings.topic(topic.name) for topic in TOPICS]
+    names = [_full_name(settings, topic) for topic in topics]
     return {
         name: _Found(
             len(described[name]["partitions"]),
@@ -274,12 +312,14 @@ async def _describe_configs(admin: AIOKafkaAdminClient, names: list[str]) -> dic
     return configs
 
 
-async def _wait_until_described(admin: AIOKafkaAdminClient, settings: Settings) -> dict[str, _Found]:
+async def _wait_until_described(
+    admin: AIOKafkaAdminClient, settings: Settings, topics: Sequence[Topic]
+) -> dict[str, _Found]:
     """Brokers learn of a new topic one by one; this returns when the one that is asked knows all."""
     async with asyncio.timeout(_METADATA_TIMEOUT_S):
         while True:
-            found = await _describe(admin, settings)
-            if len(found) == len(TOPICS):
+            found = await _describe(admin, settings, topics)
+            if len(found) == len(topics):
                 return found
             await asyncio.sleep(_RETRY_S)
 
@@ -292,7 +332,7 @@ async def _create(admin: AIOKafkaAdminClient, settings: Settings, missing: list[
     response: Any = await admin.create_topics(
         [
             NewTopic(
-                settings.topic(topic.name),
+                _full_name(settings, topic),
                 settings.partitions,
                 replicas,
                 topic_configs=topic.configs(replicas),
@@ -315,16 +355,16 @@ async def _create(admin: AIOKafkaAdminClient, settings: Settings, missing: list[
     return tuple(created)
 
 
-def _require_copartitioned(settings: Settings, found: Mapping[str, _Found]) -> None:
+def _require_copartitioned(settings: Settings, found: Mapping[str, _Found], topics: Sequence[Topic]) -> None:
     """Refuses before anything is created: a topic that is missing counts with the settings' partitions."""
     groups: defaultdict[str, list[Topic]] = defaultdict(list)
-    for topic in TOPICS:
+    for topic in topics:
         if topic.copartitioned is not None:
             groups[topic.copartitioned].append(topic)
     for group in groups.values():
         counts = {}
         for topic in group:
-            name = settings.topic(topic.name)
+            name = _full_name(settings, topic)
             counts[name] = found[name].partitions if name in found else settings.partitions
         first, count = next(iter(counts.items()))
         for other, other_count in counts.items():

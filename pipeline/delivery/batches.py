@@ -6,13 +6,13 @@ record. A batch pays it once for hundreds of records.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import faust
 from faust.types import TP, ConsumerMessage, EventT, Message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from aiokafka import ConsumerRecord
 
 
@@ -44,9 +44,7 @@ class Batch:
 
     __slots__ = ("_on_finish", "chunk", "finished", "partition", "records", "topic")
 
-    def __init__(
-        self, topic: str, partition: int, chunk: Chunk, on_finish: Callable[[Batch], None]
-    ) -> None:
+    def __init__(self, topic: str, partition: int, chunk: Chunk, on_finish: Callable[[Batch], None]) -> None:
         self.topic = topic
         self.partition = partition
         self.records: Sequence[ConsumerRecord[bytes, bytes]] = chunk.records
@@ -76,9 +74,9 @@ class Batch:
             last.offset,
             last.timestamp / 1000.0,
             last.timestamp_type,
-            (),
+            [],
             None,
-            self,
+            cast("bytes", self),
             None,
             0,
             0,
@@ -94,9 +92,7 @@ class BatchSource(faust.Topic):
     without having processed it (because it raised) is delivered again.
     """
 
-    def __init__(
-        self, app: faust.App, *, on_abandoned: Callable[[Batch], None], **options: Any
-    ) -> None:
+    def __init__(self, app: faust.App, *, on_abandoned: Callable[[Batch], None], **options: Any) -> None:
         options["acks"] = False
         super().__init__(app, **options)
         self._on_abandoned = on_abandoned
@@ -106,7 +102,7 @@ class BatchSource(faust.Topic):
         return {**super()._clone_args(), "on_abandoned": self._on_abandoned}
 
     def _compile_decode(self) -> None:
-        self.decode = self._decode_batch
+        self.decode = self._decode_batch  # type: ignore[method-assign]  # as Faust's own does
 
     async def _decode_batch(self, message: Message, *, propagate: bool = False) -> EventT[Any]:  # noqa: ARG002
         """Nothing to decode: a decoder that raises here would lose the record."""
@@ -117,5 +113,5 @@ class BatchSource(faust.Topic):
         if before is not None and not before.finished:
             self._on_abandoned(before)
         event: EventT[Any] = await super().__anext__()
-        self._handed_out = event.value
+        self._handed_out = cast("Batch", event.value)
         return event

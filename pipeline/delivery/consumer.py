@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import aiokafka
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, OffsetOutOfRangeError
@@ -131,22 +131,26 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
                 chunks[tp] = Chunk(self._epochs[tp], start, end, records)
         return chunks
 
-    async def lag(self, tps: Iterable[TP]) -> dict[TP, tuple[int, int]]:
-        """Per partition the position, and the offset after the last readable record as of the last fetch."""
-        return cast(
-            "dict[TP, tuple[int, int]]", await self.call_thread(self._lag, _as_aiokafka(tps))
-        )
+    async def unread(self, tps: Iterable[TP]) -> dict[TP, tuple[int, int]]:
+        """Per partition the end of what was handed out, and how much of the log lies behind it.
 
-    async def _lag(self, tps: list[TopicPartition]) -> dict[TP, tuple[int, int]]:
+        As of the last fetch; what is no record (the end of a transaction) does not count once it was passed.
+        """
+        found: dict[TP, tuple[int, int]] = await self.call_thread(self._unread, _as_aiokafka(tps))
+        return found
+
+    async def _unread(self, tps: list[TopicPartition]) -> dict[TP, tuple[int, int]]:
         consumer = self._ensure_consumer()
         found = {}
         for tp in tps:
-            if tp in consumer.assignment():
-                end = consumer.last_stable_offset(tp)
-                if end is None or end < 0:
-                    end = consumer.highwater(tp)
-                if end is not None:
-                    found[TP(*tp)] = (self._next.get(TP(*tp), end), end)
+            if tp not in consumer.assignment():
+                continue
+            end = consumer.last_stable_offset(tp)
+            if end is None or end < 0:
+                end = consumer.highwater(tp)
+            handed_out = self._next.get(TP(*tp))
+            if end is not None and handed_out is not None:
+                found[TP(*tp)] = (handed_out, max(0, end - await consumer.position(tp)))
         return found
 
     async def rejoin(self) -> None:
@@ -154,7 +158,9 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
         await self.call_thread(self._rejoin)
 
     async def _rejoin(self) -> None:
-        self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001 - aiokafka has no public way
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - aiokafka has no public way
+        if coordinator is not None:
+            coordinator.request_rejoin()
 
     async def commit_offsets(self, offsets: Mapping[TP, int]) -> None:
         """Commit offsets to the group.
@@ -197,12 +203,13 @@ class DeliveryConsumer(driver.Consumer):
         """The thread that fetches."""
         return self._thread
 
-    # -- rebalances --------------------------------------------------------------------------------------------
+    # -- rebalances
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Everything is taken away (eager protocol): commit what is done, then forget it."""
         self.stop_flow()
         self._placed.clear()
+        await self.app.tables.recovery.interrupt()
         await self.app.ownership.give_up(commit=True)
         await super().on_partitions_revoked(revoked)
         self._forget()
@@ -254,7 +261,7 @@ class DeliveryConsumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Positions are set by the recovery, see `place`."""
 
-    # -- fetching ----------------------------------------------------------------------------------------------
+    # -- fetching
 
     def on_buffer_full(self, tp: TP) -> None:
         """Stock flow control un-pauses one partition at a time and can starve some; batches have their own bound."""
@@ -280,7 +287,7 @@ class DeliveryConsumer(driver.Consumer):
         try:
             while not (self.should_stop or fetcher.should_stop):
                 if not self.flow_active:
-                    await self.wait(self.can_resume_flow)
+                    await self.wait(self.can_resume_flow.wait())
                     continue
                 wanted, busy = self._wanted()
                 if not wanted:
@@ -361,7 +368,7 @@ class DeliveryConsumer(driver.Consumer):
             if not number % 100:
                 await asyncio.sleep(0)
 
-    # -- offsets of stock topics -------------------------------------------------------------------------------
+    # -- offsets of stock topics
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Gaps need no books: offsets are compared with what was delivered."""

@@ -6,7 +6,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 from mode import Service
@@ -22,6 +21,7 @@ from pipeline.delivery.producers import (
 )
 
 if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
     from collections.abc import Iterable, Mapping
 
     from pipeline.delivery.app import DeliveryApp
@@ -53,7 +53,7 @@ class Ownership(Service):
         self._stalled_said = 0.0
         self._rejoin: asyncio.Future[Any] | None = None
 
-    # -- taking over -------------------------------------------------------------------------------------------
+    # -- taking over
 
     async def fence(self, partitions: Iterable[tuple[WriteBehindTable[Any], int]]) -> None:
         """Become the one writer of these partitions.
@@ -65,7 +65,7 @@ class Ownership(Service):
         if self.app.transactional:
             writers = {(table.name, p): self._transactional_writer(table, p) for table, p in wanted}
         else:
-            producer = await self._plain_producer() if wanted else None
+            producer = await self._plain_producer()
             writers = {
                 (table.name, p): PlainCommit(
                     producer, (table.changelog_name, p), self.partition_of, self.app.reached
@@ -84,7 +84,7 @@ class Ownership(Service):
             (table.changelog_name, partition),
             self.partition_of,
             app.reached,
-            app.transaction_timeout,
+            app.options.transaction_timeout,
             app.conf.broker_request_timeout,
         )
 
@@ -110,7 +110,7 @@ class Ownership(Service):
         """The stores of these partitions are recovered: their units exist from now on."""
         owned = list(partitions)
         app = self.app
-        share = max(1, app.cache_keys // max(1, len(owned)))
+        share = max(1, app.options.cache_keys // max(1, len(owned)))
         listeners = Listeners(self._lose, self._fail, self._find_not_encodable, self._committed)
         for partition in owned:
             key = (table.name, partition)
@@ -134,7 +134,7 @@ class Ownership(Service):
             if owned.unit.partition == tp.partition and tp.topic in owned.topics:
                 owned.unit.begin_at(tp.topic, offset)
 
-    # -- giving up ---------------------------------------------------------------------------------------------
+    # -- giving up
 
     async def give_up(self, *, commit: bool) -> None:
         """Own nothing any more; within seconds.
@@ -151,7 +151,7 @@ class Ownership(Service):
         if commit and units:
             done, late = await asyncio.wait(
                 [asyncio.create_task(owned.commit_all()) for owned in units],
-                timeout=self.app.give_up_timeout,
+                timeout=self.app.options.give_up_timeout,
             )
             for task in late:
                 task.cancel()
@@ -161,7 +161,7 @@ class Ownership(Service):
                     "are processed again",
                     len(late),
                     len(units),
-                    self.app.give_up_timeout,
+                    self.app.options.give_up_timeout,
                 )
             for task in done:
                 task.result()
@@ -176,7 +176,7 @@ class Ownership(Service):
         if self._plain is not None:
             await stop_producer(self._plain)
 
-    # -- what commits tell -------------------------------------------------------------------------------------
+    # -- what commits tell
 
     def _lose(self, owned: OwnedUnit[Any], error: Exception) -> None:
         unit = owned.unit
@@ -221,7 +221,7 @@ class Ownership(Service):
             except (KafkaError, TimeoutError) as error:
                 self.log.info("the group's offsets of %s are behind its state: %s", owned.unit, error)
 
-    # -- going back --------------------------------------------------------------------------------------------
+    # -- going back
 
     async def go_back(self, owned: OwnedUnit[Any], until: Mapping[str, int]) -> None:
         """Drop everything of a unit since its last commit, and process the records since then one by one.
@@ -267,7 +267,7 @@ class Ownership(Service):
         except IllegalStateError:
             self.log.info("%s was taken away meanwhile", unit)
 
-    # -- in the background -------------------------------------------------------------------------------------
+    # -- in the background
 
     @Service.task
     async def _commit_at_intervals(self) -> None:
@@ -292,8 +292,11 @@ class Ownership(Service):
                 now - min(started),
             )
         for owned in list(self.units.values()):
-            if owned.started_at is not None and now - owned.started_at > self.app.commit_timeout:
-                self._lose(owned, TimeoutError(f"its commit did not end within {self.app.commit_timeout:g} s"))
+            if owned.started_at is not None and now - owned.started_at > self.app.options.commit_timeout:
+                self._lose(
+                    owned,
+                    TimeoutError(f"its commit did not end within {self.app.options.commit_timeout:g} s"),
+                )
 
     @Service.task
     async def _measure(self) -> None:
@@ -301,11 +304,16 @@ class Ownership(Service):
         before, then = metrics.records, time.monotonic()
         while not self.should_stop:
             await self.sleep(self.app.conf.broker_commit_interval)
-            tps = [
-                TP(topic, owned.unit.partition) for owned in self.units.values() for topic in owned.topics
-            ]
-            found = await self.app.consumer.thread.lag(tps) if tps else {}
-            metrics.lag = {tp: max(0, end - position) for tp, (position, end) in found.items()}
+            next_offsets = {
+                TP(topic, owned.unit.partition): owned.unit.next_offsets.get(topic)
+                for owned in self.units.values()
+                for topic in owned.topics
+            }
+            unread = await self.app.consumer.thread.unread(next_offsets) if next_offsets else {}
+            metrics.lag = {
+                tp: behind + max(0, handed_out - (next_offsets[tp] or handed_out))
+                for tp, (handed_out, behind) in unread.items()
+            }
             now = time.monotonic()
             if now - then >= _SUMMARY_SECONDS:
                 if metrics.records > before:

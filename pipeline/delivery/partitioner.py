@@ -7,7 +7,7 @@ _POSITIVE = 0x7FFFFFFF
 
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a key by murmur2, the Java client's default."""
-    return (murmur2(key) & _POSITIVE) % partitions
+    return int(murmur2(key) & _POSITIVE) % partitions
 
 
 class Partitioner:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.delivery.errors import PoisonError, StoreError
 from pipeline.delivery.outputs import Output
@@ -30,9 +30,7 @@ class OutputTooLargeError(Exception):
     """An output is larger than the brokers take."""
 
 
-async def process(
-    app: DeliveryApp, table: str, batch: Batch, handler: Handler[V], poison: Poison
-) -> None:
+async def process(app: DeliveryApp, table: str, batch: Batch, handler: Handler[V], poison: Poison) -> None:
     """Process a batch; see `WriteBehindTable.process`."""
     owned = app.ownership.find(table, batch.partition)
     if owned is None or not app.consumer.is_current(batch):
@@ -154,13 +152,15 @@ async def _one_by_one(
 
 def _checked(app: DeliveryApp, outputs: Iterable[Output]) -> list[Output]:
     found = outputs if isinstance(outputs, list) else list(outputs)
-    limit = app.max_message_bytes
+    default = app.options.max_message_bytes
     for output in found:
         value = output.value
-        if value is not None and len(value) > limit:
+        if (
+            value is not None
+            and len(value) > default
+            and len(value) > (limit := app.max_message_bytes(output.topic))
+        ):
             raise OutputTooLargeError(
                 f"an output for {output.topic} takes {len(value)} bytes; {limit} are allowed"
             )
     return found
-
-

@@ -138,7 +138,8 @@ async def _send(
     sent: Sent = []
     now = int(time.time() * 1000)
     batch = producer.create_batch()
-    for number, (key, value, headers) in enumerate(records, 1):
+    for number, (key, value, pairs) in enumerate(records, 1):
+        headers = list(pairs)  # aiokafka takes no other sequence
         if batch.append(timestamp=now, key=key, value=value, headers=headers) is None:
             sent.append(await _send_batch(producer, topic, partition, batch))
             batch = producer.create_batch()

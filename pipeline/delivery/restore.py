@@ -96,9 +96,7 @@ class ChangelogReader:
         request_timeout: seconds.
     """
 
-    def __init__(
-        self, options: Mapping[str, Any], targets: Sequence[Target], request_timeout: float
-    ) -> None:
+    def __init__(self, options: Mapping[str, Any], targets: Sequence[Target], request_timeout: float) -> None:
         self._targets = {TopicPartition(*target.tp): target for target in targets}
         self._request_timeout = request_timeout
         self._ends: dict[TopicPartition, int] = {}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
@@ -89,9 +89,7 @@ class PartitionStore:
         path = self.path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            db = Rdict(
-                str(path), options=self._cache.rocksdb_options(), access_type=AccessType.read_write()
-            )
+            db = Rdict(str(path), options=self._cache.rocksdb_options(), access_type=AccessType.read_write())
         except Exception as error:  # rocksdict raises plain Exceptions and OSErrors
             raise StoreError(
                 f"the state in {path} cannot be opened ({error}); if another worker uses it, give this one "
@@ -173,7 +171,7 @@ class PartitionStore:
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """The table's own keys and values, in the order of the keys."""
-        for key, value in self._db.items():
+        for key, value in cast("Iterable[tuple[bytes, bytes]]", self._db.items()):
             if not key.startswith(RESERVED):
                 yield key, value
 

@@ -91,7 +91,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
     @property
     def changelog_name(self) -> str:
         """The name of the changelog topic."""
-        return cast("str", self.changelog_topic.get_topic_name())
+        return self.changelog_topic.get_topic_name()
 
     async def process(self, batch: Batch, handler: Handler[V], poison: Poison) -> None:
         """Process a batch: in slices, each of which becomes part of the next commit as a whole.
@@ -137,7 +137,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
             for key, data in store.items():
                 yield key, self.codec.decode(data)
 
-    # -- for the package ---------------------------------------------------------------------------------------
+    # -- for the package
 
     @property
     def table_store(self) -> TableStore:
@@ -154,7 +154,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
             self.codec,
             self.partition_of,
             cache_keys,
-            app.max_message_bytes,
+            app.max_message_bytes(),
             app.metrics,
         )
 
@@ -169,7 +169,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
     def _directory(self) -> Path:
         return self.app.conf.tabledir
 
-    def _new_store(self) -> StoreT:
+    def _new_store(self) -> StoreT[bytes, bytes]:
         return TableStore(
             URL_SCHEME,
             self.app,

@@ -79,7 +79,7 @@ class TableStore(Store[bytes, bytes]):
         """Close everything."""
         self.close_others(())
 
-    # -- what Faust asks of a store ----------------------------------------------------------------------------
+    # -- what Faust asks of a store
 
     def persisted_offset(self, tp: TP) -> int | None:
         """The changelog offset that a partition's store has reached."""
@@ -91,12 +91,22 @@ class TableStore(Store[bytes, bytes]):
 
     def apply_changelog_batch(
         self,
-        batch: Iterable[EventT],
+        batch: Iterable[EventT[Any]],
         to_key: Callable[[Any], bytes],
         to_value: Callable[[Any], bytes],
     ) -> NoReturn:
         """Not used: recovery reads changelogs in bulk."""
         raise NotImplementedError("write-behind tables are recovered in bulk")
+
+    async def backup_partition(
+        self, tp: TP | int, flush: bool = True, purge: bool = False, keep: int = 1
+    ) -> NoReturn:
+        """Not needed: the changelog is the backup."""
+        raise NotImplementedError("the changelog is the backup of a write-behind table")
+
+    def restore_backup(self, tp: TP | int, latest: bool = True, backup_id: int = 0) -> NoReturn:
+        """As `backup_partition`."""
+        raise NotImplementedError("the changelog is the backup of a write-behind table")
 
     def reset_state(self) -> None:
         """Remove the local state; it is rebuilt from the changelog."""
@@ -120,7 +130,7 @@ class TableStore(Store[bytes, bytes]):
 
     def __iter__(self) -> Iterator[bytes]:
         for store in self._partitions.values():
-            for key, _ in store.items():
+            for key in store.keys():
                 yield key
 
     def __len__(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from faust.transport.drivers import aiokafka as driver
@@ -11,6 +10,7 @@ from faust.transport.drivers import aiokafka as driver
 from pipeline.delivery.consumer import DeliveryConsumer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pipeline.delivery.app import DeliveryApp
 
 _FLUSH_SECONDS = 5.0

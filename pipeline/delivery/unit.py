@@ -43,7 +43,7 @@ class State(MutableMapping[bytes, V]):
     Take `cache` and `dirty` from the state of each call: they are not the same objects every time.
     """
 
-    __slots__ = ("cache", "dirty", "partition", "_partition_of")
+    __slots__ = ("_partition_of", "cache", "dirty", "partition")
 
     def __init__(self, partition: int, partition_of: Callable[[bytes], int]) -> None:
         self.partition = partition
@@ -192,7 +192,7 @@ class Unit(State[V], Generic[V]):
     def __str__(self) -> str:
         return f"partition {self.partition} of {self.table}"
 
-    # -- values ------------------------------------------------------------------------------------------------
+    # -- values
 
     def load(self, key: bytes) -> V | None:
         """As in `State`; reads the store if the cache has never seen the key, or forgot it."""
@@ -256,7 +256,7 @@ class Unit(State[V], Generic[V]):
                 self.cache[key] = value
         self.metrics.cache_evictions += 1
 
-    # -- what a handler did ------------------------------------------------------------------------------------
+    # -- what a handler did
 
     def advance(self, topic: str, next_offset: int, outputs: list[Output]) -> None:
         """A handler's writes stand, its outputs wait for the commit, and the watermark passes its records."""
@@ -275,7 +275,7 @@ class Unit(State[V], Generic[V]):
         """Whether there is anything to commit."""
         return bool(self.dirty or self.outputs or self.next_offsets != self._committed)
 
-    # -- commits -----------------------------------------------------------------------------------------------
+    # -- commits
 
     def encode(self, key: bytes, value: V) -> bytes:
         """The bytes of a value.
@@ -344,7 +344,7 @@ class Unit(State[V], Generic[V]):
         self.next_offsets = dict(self._committed)
         self.broken = False
 
-    # -- careful processing ------------------------------------------------------------------------------------
+    # -- careful processing
 
     def trial(self) -> Trial[V]:
         """A state to try one record on, with copies of the values."""

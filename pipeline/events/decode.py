@@ -59,7 +59,7 @@ class _Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     user_age: Annotated[int, msgspec.Meta(ge=0, le=130)] | None = None
     data_shared: Literal["none", "partial", "full"] | None = None
     session_id: Annotated[str, msgspec.Meta(max_length=255)] | None = None
-    extra_metadata: msgspec.Raw | None = None
+    extra_metadata: msgspec.Raw = msgspec.Raw(b"null")  # msgspec reads `Raw | None` as null only
 
 
 _read_wire: Final = msgspec.json.Decoder(_Wire).decode
@@ -125,17 +125,17 @@ class EventDecoder:
         address = self._addresses.get(wire.ip_address)
         if address is None:
             address = _remember(self._addresses, wire.ip_address, parse_address)
-        raw_metadata = wire.extra_metadata
         metadata = None
-        if raw_metadata is not None:
+        mentions = value.count(b'"extra_metadata"')
+        if mentions:
             # An earlier extra_metadata that this one replaces would have escaped the check; and of the known
             # fields only this one can be nested.
-            if value.count(b'"extra_metadata"') != 1 or value.count(b"{") + value.count(b"[") > MAX_DEPTH:
+            if mentions != 1 or value.count(b"{") + value.count(b"[") > MAX_DEPTH:
                 return None
-            raw = bytes(raw_metadata)
+            raw = bytes(wire.extra_metadata)
             if raw in self._metadata:
                 metadata = self._metadata[raw]
-            else:
+            elif raw != b"null":
                 metadata = _remember(self._metadata, raw, _canonical_metadata)
         return Event(
             wire.event_id,

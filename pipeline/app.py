@@ -1,0 +1,98 @@
+"""The Faust application, made from the settings and from what the cluster says; no agents yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline.delivery.app import DeliveryApp, DeliveryOptions
+from pipeline.delivery.errors import BrokerMissingError
+from pipeline.delivery.guarantee import has_transactions
+from pipeline.delivery.kill_points import pass_by
+from pipeline.errors import MissingError
+from pipeline.topics import FAILED_EVENTS, ensure_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.delivery.kill_points import Hook
+    from pipeline.settings import Settings
+    from pipeline.topics import Topic
+
+BROKER_WAIT_S: Final = 60.0
+_TRANSACTIONS_WAIT_S: Final = 30.0
+# What a record takes beside its value: key, headers, framing.
+_RECORD_OVERHEAD: Final = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What had to be asked before the application could be made.
+
+    Attributes:
+        partitions: per topic on the cluster.
+        transactional: whether the brokers have transactions.
+    """
+
+    partitions: Mapping[str, int]
+    transactional: bool
+
+
+async def ask_cluster(settings: Settings, changelogs: Sequence[Topic]) -> Cluster:
+    """Wait for the brokers, create what is missing, and ask what they can do.
+
+    Raises:
+        MissingError: no broker answers in time, or it does not say.
+        RefusedError: topics have partition counts that do not go together.
+    """
+    report = await ensure_topics(settings, BROKER_WAIT_S, also=changelogs)
+    try:
+        transactional = await has_transactions(
+            settings.kafka_client_options(), settings.app_id, _TRANSACTIONS_WAIT_S
+        )
+    except BrokerMissingError as error:
+        raise MissingError(str(error)) from error
+    return Cluster(report.partitions, transactional)
+
+
+def new_app(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook = pass_by) -> DeliveryApp:
+    """The application.
+
+    Args:
+        settings: of this worker.
+        cluster: as `ask_cluster` found it.
+        web_port: where the web server listens, a real port.
+        reached: called at each kill point, in tests.
+    """
+    session = settings.session_timeout_ms / 1000
+    failed_bytes = (FAILED_EVENTS.max_message_bytes or 0) - _RECORD_OVERHEAD
+    return DeliveryApp(
+        settings.app_id,
+        client_options=settings.kafka_client_options(),
+        transactional=cluster.transactional,
+        topic_partitions=cluster.partitions,
+        options=DeliveryOptions(topic_message_bytes={settings.topic(FAILED_EVENTS.name): failed_bytes}),
+        reached=reached,
+        datadir=settings.state_dir.absolute(),
+        topic_replication_factor=settings.replication_factor,
+        broker_session_timeout=session,
+        broker_heartbeat_interval=session / 3,
+        broker_commit_interval=settings.commit_interval_ms / 1000,
+        consumer_group_instance_id=settings.instance_id,
+        table_standby_replicas=settings.standby_replicas,
+        **_web(settings, web_port),
+    )
+
+
+def _web(settings: Settings, port: int) -> dict[str, Any]:
+    return {
+        "web_bind": settings.web_host,
+        "web_host": settings.web_host,
+        "web_port": port,
+        # Faust's own views have no guard.
+        "web_router_enabled": False,
+        "web_tables_enabled": False,
+        "web_graph_enabled": False,
+        "web_stats_enabled": False,
+        "web_metrics_enabled": False,
+    }

@@ -1,0 +1,175 @@
+"""The worker: the application with its table, its agent and its web server, ready to run.
+
+`ott worker` calls `run`; `faust -A pipeline.worker worker` finds `app`, made from the settings of its environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from agents.risk import RiskAgent, RiskTopics
+from pipeline.app import ask_cluster, new_app
+from pipeline.assembly import build_evaluator
+from pipeline.delivery.errors import DeliveryError
+from pipeline.delivery.kill_points import pass_by
+from pipeline.delivery.partitioner import Partitioner
+from pipeline.delivery.table import WriteBehindTable
+from pipeline.delivery.worker import DeliveryWorker
+from pipeline.errors import MissingError
+from pipeline.evaluation.batch import PartitionState
+from pipeline.logs import logging_config
+from pipeline.settings import load_settings
+from pipeline.topics import (
+    FAILED_EVENTS,
+    FLAGGED_EVENTS,
+    PRIVACY_REQUESTS,
+    RAW_EVENTS,
+    RAW_EVENTS_REKEYED,
+    changelog,
+)
+from pipeline.web.views import install
+from tables.risk import PARTITION_KEY, TABLE_NAME, RiskCodec, RiskValue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pipeline.app import Cluster
+    from pipeline.delivery.app import DeliveryApp
+    from pipeline.delivery.batches import Batch
+    from pipeline.delivery.kill_points import Hook
+    from pipeline.settings import Settings
+
+# The cache holds hundreds of thousands of long-lived objects; looking through all of them every 700 allocations, as
+# by default, takes a fifth of the time.
+_GC_THRESHOLDS: Final = (100_000, 50, 100)
+
+
+def run(settings: Settings, reached: Hook = pass_by) -> int:
+    """Run one worker until it is stopped.
+
+    Args:
+        settings: of this worker.
+        reached: called at each kill point, in tests.
+
+    Returns:
+        the exit status.
+
+    Raises:
+        OttError: something is missing or does not fit.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    app = loop.run_until_complete(_prepare(settings, reached))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+    worker = DeliveryWorker(
+        app,
+        loop=loop,
+        loglevel=settings.log_level,
+        logging_config=logging_config(settings),
+        redirect_stdouts=False,
+        quiet=True,
+    )
+    try:
+        return worker.execute()
+    except DeliveryError as error:
+        raise MissingError(str(error)) from error
+
+
+async def _prepare(settings: Settings, reached: Hook) -> DeliveryApp:
+    port = _web_port(settings)
+    cluster = await ask_cluster(settings, [changelog(settings.app_id, TABLE_NAME)])
+    return build(settings, cluster, web_port=port, reached=reached)
+
+
+def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook) -> DeliveryApp:
+    """The application with everything in it."""
+    app = new_app(settings, cluster, web_port=web_port, reached=reached)
+    topics = RiskTopics(
+        raw=settings.topic(RAW_EVENTS.name),
+        rekeyed=settings.topic(RAW_EVENTS_REKEYED.name),
+        requests=settings.topic(PRIVACY_REQUESTS.name),
+        flagged=settings.topic(FLAGGED_EVENTS.name),
+        failed=settings.topic(FAILED_EVENTS.name),
+    )
+    partitions = cluster.partitions[topics.raw]
+    users: WriteBehindTable[RiskValue] = WriteBehindTable(
+        app,
+        name=TABLE_NAME,
+        codec=RiskCodec(),
+        topics=(topics.raw, topics.rekeyed, topics.requests),
+        partitions=partitions,
+    )
+    risk = RiskAgent(build_evaluator(settings), topics, Partitioner(partitions))
+
+    @app.agent(users.source, name="risk")
+    async def judge(batches: AsyncIterator[Batch]) -> None:
+        async for batch in batches:
+            await users.process(batch, risk.handle, risk.poison)
+
+    install(app, WorkerStanding(app), demo=settings.demo)
+    return app
+
+
+class WorkerStanding:
+    """What the web views tell of a worker.
+
+    Args:
+        app: the application.
+    """
+
+    def __init__(self, app: DeliveryApp) -> None:
+        self._app = app
+
+    def ready(self) -> bool:
+        """Whether an assignment is recovered, and no other is under way."""
+        return self._app.tables.actives_ready and not self._app.rebalancing
+
+    def counts(self) -> dict[str, int]:
+        """The counts of the partitions that are owned here, summed."""
+        total: Counter[str] = Counter()
+        for owned in self._app.ownership.units.values():
+            partition = owned.unit.peek(PARTITION_KEY)
+            if isinstance(partition, PartitionState):
+                total.update(partition.counts)
+        return dict(total)
+
+    def lag(self) -> dict[str, int]:
+        """Records that are not judged yet, by `topic-partition`."""
+        return {f"{tp.topic}-{tp.partition}": lag for tp, lag in sorted(self._app.metrics.lag.items())}
+
+
+def _web_port(settings: Settings) -> int:
+    """The port of the web server, before anything is started: 0 becomes a free one.
+
+    Raises:
+        MissingError: another program has it.
+    """
+    host, port = settings.web_host, settings.web_port
+    try:
+        with socket.create_server((host, port), family=_family(host)) as listener:
+            return int(listener.getsockname()[1])
+    except OSError as error:
+        raise MissingError(
+            f"port {port} on {host} (web server) cannot be used: {error.strerror}; choose another with --web-port or "
+            "OTT_WEB_PORT"
+        ) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, for `faust -A pipeline.worker`: made when it is asked for, as the brokers have to be asked, too."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    app = asyncio.run(_prepare(load_settings(), pass_by))
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    globals()[name] = app
+    return app
