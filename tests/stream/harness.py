@@ -1,0 +1,373 @@
+"""A stream under test: topics of its own, real worker processes, and what should come out by `ott judge`."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
+
+from pipeline.assembly import build_evaluator
+from pipeline.delivery.changelog import RESERVED
+from pipeline.delivery.rekeying import OFFSET, PARTITION, TIMESTAMP, TOPIC
+from pipeline.judging.file import Accounts, FileJudge
+from pipeline.local.leash import Leashed
+from pipeline.local.ports import free_ports
+from pipeline.settings import Settings, load_settings
+from tables.risk import PARTITION_KEY, TABLE_NAME
+from tables.users import encode_user
+
+READY_S = 60.0
+DRAIN_S = 120.0
+VICTIM = Path(__file__).with_name("victim.py")
+
+
+class Stored(NamedTuple):
+    """A record as a reader of committed records gets it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes]
+
+
+@dataclass
+class Expected:
+    """What `ott judge` gives for the records on the topics; values by key in their order."""
+
+    verdicts: dict[bytes, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    failures: Counter[bytes] = field(default_factory=Counter)
+    users: dict[bytes, bytes] = field(default_factory=dict)
+    accounts: Accounts = field(default_factory=Accounts)
+
+
+class Stream:
+    """Topics with a prefix of their own, and an application of its own.
+
+    Args:
+        servers: bootstrap servers.
+        prefix: that no other test uses.
+        directory: for state and logs.
+        partitions: of every topic.
+        variables: more of the workers' environment.
+    """
+
+    def __init__(
+        self,
+        servers: str,
+        prefix: str,
+        directory: Path,
+        partitions: int = 4,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self.servers = servers
+        self.prefix = prefix
+        self.directory = directory
+        self.partitions = partitions
+        self.variables = {
+            "OTT_BOOTSTRAP_SERVERS": servers,
+            "OTT_TOPIC_PREFIX": prefix,
+            "OTT_APP_ID": f"{prefix}app",
+            "OTT_PARTITIONS": str(partitions),
+            "OTT_SESSION_TIMEOUT_MS": "6000",
+            "OTT_COMMIT_INTERVAL_MS": "200",
+            "OTT_DEMO": "true",
+            **(variables or {}),
+        }
+        self.settings: Settings = load_settings(environ=self.variables, cwd=directory)
+
+    # -- topics
+
+    def topic(self, name: str) -> str:
+        return self.settings.topic(name)
+
+    @property
+    def changelog(self) -> str:
+        return f"{self.settings.app_id}-{TABLE_NAME}-changelog"
+
+    def write(self, name: str, records: Iterable[tuple[int | None, bytes | None, bytes | None]]) -> None:
+        """Write (partition, key, value); without a partition that of the key by murmur2."""
+        producer = Producer(
+            {"bootstrap.servers": self.servers, "partitioner": "murmur2_random", "linger.ms": 20}
+        )
+        failures: list[KafkaError] = []
+
+        def told(error: KafkaError | None, _message: object) -> None:
+            if error is not None:
+                failures.append(error)
+
+        for partition, key, value in records:
+            more = {} if partition is None else {"partition": partition}
+            while True:
+                try:
+                    producer.produce(self.topic(name), value, key, on_delivery=told, **more)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+            producer.poll(0)
+        assert producer.flush(60) == 0
+        assert not failures, failures[:3]
+
+    def read(self, topic: str) -> list[Stored]:
+        """All committed records of a topic (full name), each partition in its order."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.servers,
+                "group.id": "reads-without-a-group",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+            }
+        )
+        found: list[Stored] = []
+        try:
+            partitions = consumer.list_topics(topic, timeout=15).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
+            missing = set(partitions)
+            deadline = time.monotonic() + 60
+            while missing:
+                assert time.monotonic() < deadline, f"{topic}: no end of {missing}"
+                for message in consumer.consume(5000, timeout=0.5):
+                    error = message.error()
+                    if error is None:
+                        found.append(
+                            Stored(
+                                topic,
+                                message.partition(),
+                                message.offset(),
+                                message.timestamp()[1],
+                                message.key(),
+                                message.value(),
+                                dict(message.headers() or []),
+                            )
+                        )
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        missing.discard(message.partition())
+                    else:
+                        raise AssertionError(str(error))
+        finally:
+            consumer.close()
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+
+    # -- what should come out
+
+    def expected(self) -> Expected:
+        """Judge what is on the topics, requests first."""
+        raw = self.read(self.topic("raw-events"))
+        rekeyed = self.read(self.topic("raw-events-rekeyed"))
+        requests = self.read(self.topic("privacy-requests"))
+        origins = Counter((_text(r, TOPIC), int(r.headers[PARTITION]), int(r.headers[OFFSET])) for r in rekeyed)
+        assert all(count == 1 for count in origins.values()), "a record was forwarded twice"
+        at_home = [record for record in raw if (record.topic, record.partition, record.offset) not in origins]
+        expected = Expected()
+        judge = FileJudge(build_evaluator(self.settings), self.prefix, subjects=False)
+        for record in (*requests, *at_home, *rekeyed):
+            for kind, value in judge.judge(io.BytesIO(_envelope(record))):
+                if kind == "failed":
+                    expected.failures[value] += 1
+                else:
+                    expected.verdicts[json.loads(value)["subject"]["id"].encode()].append(value)
+        expected.accounts = judge.accounts
+        expected.users = {b"u" + user.encode(): encode_user(state) for user, state in judge.users.items()}
+        return expected
+
+    # -- what comes out
+
+    def verdicts(self, *, each_once: bool) -> dict[bytes, list[bytes]]:
+        """Published verdicts by key; where the broker has no transactions a repetition may follow."""
+        found: dict[bytes, list[bytes]] = defaultdict(list)
+        seen: set[bytes] = set()
+        for record in self.read(self.topic("flagged-events")):
+            assert record.key is not None
+            assert record.value is not None
+            if not each_once or record.value not in seen:
+                found[record.key].append(record.value)
+            seen.add(record.value)
+        return found
+
+    def failures(self, *, each_once: bool) -> Counter[bytes]:
+        counts = Counter(record.value or b"" for record in self.read(self.topic("failed-events")))
+        return Counter(set(counts)) if each_once else counts
+
+    def table(self) -> dict[bytes, bytes]:
+        """The users' records by the changelog alone."""
+        last: dict[bytes, bytes | None] = {}
+        for record in self.read(self.changelog):
+            assert record.key is not None
+            last[record.key] = record.value
+        return {
+            key: value
+            for key, value in last.items()
+            if value is not None and not key.startswith(RESERVED) and key != PARTITION_KEY
+        }
+
+    def check(self, expected: Expected, *, exactly_once: bool) -> None:
+        """What was published and what is in the table is what was expected, byte for byte."""
+        verdicts = self.verdicts(each_once=not exactly_once)
+        _same_keys("verdicts", expected.verdicts, verdicts)
+        for key, values in expected.verdicts.items():
+            assert verdicts[key] == values, f"verdicts of {key!r} differ"
+        failures = self.failures(each_once=not exactly_once)
+        assert failures == expected.failures, "failed events differ"
+        table = self.table()
+        _same_keys("users", expected.users, table)
+        different = [key for key, value in expected.users.items() if table[key] != value]
+        assert not different, f"{len(different)} users' states differ, {different[:3]}"
+
+    # -- workers
+
+    def worker(self, name: str = "a", *, kill: Sequence[str] = (), **variables: str) -> "Worker":
+        """Start a worker; `kill` is a kill point, its probability and a seed."""
+        state = self.directory / f"state-{name}"
+        return Worker(
+            name,
+            {**os.environ, **self.variables, "OTT_STATE_DIR": str(state), **variables},
+            self.directory / f"worker-{name}.log",
+            kill,
+        )
+
+
+class Worker:
+    """A worker process. Its log is appended to over restarts under one name."""
+
+    def __init__(
+        self, name: str, variables: Mapping[str, str], log: Path, kill: Sequence[str] = ()
+    ) -> None:
+        self.name = name
+        self.log = log
+        (port,) = free_ports()
+        self.address = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-P", "-m", "pipeline.cli", "worker"]
+        if kill:
+            command = [sys.executable, "-P", str(VICTIM), *kill]
+        with log.open("ab") as output:
+            self.process = Leashed(command, output=output, env={**variables, "OTT_WEB_PORT": str(port)})
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def is_gone(self) -> bool:
+        return self.process.exit_code is not None
+
+    def accounts(self) -> dict[str, object] | None:
+        """What it counted; None while it does not answer or recovers."""
+        try:
+            with urllib.request.urlopen(f"{self.address}/stats/accounts", timeout=5) as answer:
+                content: dict[str, object] = json.load(answer)
+                return content
+        except (urllib.error.URLError, OSError):
+            return None
+
+    def lag(self) -> int | None:
+        accounts = self.accounts()
+        if accounts is None:
+            return None
+        lag = accounts["lag"]
+        assert isinstance(lag, dict)
+        return sum(lag.values()) if lag else None
+
+    def wait_ready(self) -> None:
+        self._wait(lambda: self.accounts() is not None, READY_S, "is not ready")
+
+    def wait_drained(self, read: int, timeout_s: float = DRAIN_S) -> dict[str, object]:
+        """Until that many records are accounted for and nothing is left to read; its accounts."""
+
+        def done() -> bool:
+            accounts = self.accounts()
+            return accounts is not None and accounts["read"] == read and self.lag() == 0
+
+        self._wait(done, timeout_s, f"has not read {read} records; it says {self.accounts()}")
+        # What is judged is committed within an interval.
+        time.sleep(1.0)
+        accounts = self.accounts()
+        assert accounts is not None
+        return accounts
+
+    def _wait(self, done: Callable[[], bool], seconds: float, what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not done():
+            assert not self.is_gone, f"worker {self.name} ended with {self.process.exit_code}:\n{self.tail()}"
+            assert time.monotonic() < deadline, f"worker {self.name} {what}:\n{self.tail()}"
+            time.sleep(0.1)
+
+    def tail(self, lines: int = 25) -> str:
+        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+    def signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        """As the machine does when memory runs out."""
+        self.signal(signal.SIGKILL)
+        self._wait_gone(10)
+
+    def terminate(self) -> float:
+        """Ask it to stop; the seconds that it took."""
+        began = time.monotonic()
+        self.signal(signal.SIGTERM)
+        self._wait_gone(15)
+        return time.monotonic() - began
+
+    def _wait_gone(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self.is_gone:
+            assert time.monotonic() < deadline, f"worker {self.name} does not end:\n{self.tail()}"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        self.signal(signal.SIGCONT)
+        self.process.stop()
+
+
+@contextlib.contextmanager
+def killed_at_end(workers: list[Worker]) -> Iterator[None]:
+    """Whatever is in the list then is stopped."""
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.kill() if not worker.is_gone else None
+            worker.stop()
+
+
+def _text(record: Stored, header: str) -> str:
+    return record.headers[header].decode()
+
+
+def _envelope(record: Stored) -> bytes:
+    """The line of a file for a record, at the place where it was first written."""
+    topic, partition, offset, timestamp = record.topic, record.partition, record.offset, record.timestamp
+    if TOPIC in record.headers:
+        topic = _text(record, TOPIC)
+        partition, offset, timestamp = (int(record.headers[name]) for name in (PARTITION, OFFSET, TIMESTAMP))
+    source = {"topic": topic, "partition": partition, "offset": offset, "timestamp": timestamp}
+    if record.key is not None:
+        source["key"] = record.key.decode()
+    payload = None if record.value is None else b64encode(record.value).decode()
+    return json.dumps({"source": source, "payload": payload, "payload_encoding": "base64"}).encode()
+
+
+def _same_keys(what: str, expected: Mapping[bytes, object], found: Mapping[bytes, object]) -> None:
+    missing, surplus = expected.keys() - found.keys(), found.keys() - expected.keys()
+    assert not missing, f"{len(missing)} keys without {what}, such as {sorted(missing)[:3]}"
+    assert not surplus, f"{len(surplus)} keys with unexpected {what}, such as {sorted(surplus)[:3]}"
