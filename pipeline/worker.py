@@ -9,7 +9,7 @@ import asyncio
 import gc
 import socket
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from agents.risk import RiskAgent, RiskTopics
 from pipeline.app import ask_cluster, new_app
@@ -35,7 +35,7 @@ from pipeline.web.views import install
 from tables.risk import PARTITION_KEY, TABLE_NAME, RiskCodec, RiskValue
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from faust.types import StreamT
 
     from pipeline.app import Cluster
     from pipeline.delivery.app import DeliveryApp
@@ -108,7 +108,7 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
     risk = RiskAgent(build_evaluator(settings), topics, Partitioner(partitions))
 
     @app.agent(users.source, name="risk")
-    async def judge(batches: AsyncIterator[Batch]) -> None:
+    async def judge(batches: StreamT[Batch]) -> None:
         async for batch in batches:
             await users.process(batch, risk.handle, risk.poison)
 
@@ -165,7 +165,7 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> DeliveryApp:
     """`app`, for `faust -A pipeline.worker`: made when it is asked for, as the brokers have to be asked, too."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

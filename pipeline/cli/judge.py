@@ -58,11 +58,11 @@ def _open(name: str, files: ExitStack, *, spool: bool) -> BinaryIO:
     import tempfile
 
     if name != "-":
-        return files.enter_context(open(name, "rb"))
+        return files.enter_context(Path(name).open("rb"))
     if not spool:
         return sys.stdin.buffer
     # The subject rules have to know each partition's last record: read twice what can be read once.
-    spooled = files.enter_context(tempfile.TemporaryFile())
+    spooled: BinaryIO = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
     shutil.copyfileobj(sys.stdin.buffer, spooled)
     spooled.seek(0)
     return spooled

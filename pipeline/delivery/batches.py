@@ -13,6 +13,7 @@ from faust.types import TP, ConsumerMessage, EventT, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
     from aiokafka import ConsumerRecord
 
 

@@ -117,6 +117,14 @@ class OwnedUnit(Generic[V]):
         if task is not None and task is not asyncio.current_task():
             await asyncio.wait((task,))
 
+    async def room(self) -> None:
+        """Wait until more may wait for a commit; commits what is there if need be."""
+        while self.full and not self.unit.closed:
+            self.start()
+            await asyncio.sleep(0)
+            if self.full:
+                await self.settled()
+
     async def commit_all(self) -> None:
         """Commit until nothing is left."""
         while (task := self.start()) is not None:

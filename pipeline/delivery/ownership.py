@@ -21,8 +21,9 @@ from pipeline.delivery.producers import (
 )
 
 if TYPE_CHECKING:
-    from aiokafka import AIOKafkaProducer
     from collections.abc import Iterable, Mapping
+
+    from aiokafka import AIOKafkaProducer
 
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.batches import Batch

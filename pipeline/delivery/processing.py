@@ -55,11 +55,7 @@ async def process(app: DeliveryApp, table: str, batch: Batch, handler: Handler[V
         part = records[position : position + SLICE]
         position += len(part)
         end = chunk.end if position >= len(records) else part[-1].offset + 1
-        while owned.full and not unit.closed:
-            owned.start()
-            await asyncio.sleep(0)
-            if owned.full:
-                await owned.settled()
+        await owned.room()
         if unit.closed or not app.consumer.is_current(batch):
             break
         if not part:

@@ -4,6 +4,7 @@ State lives where a key's partition is. A record that a producer wrote elsewhere
 sent on, unchanged, to the right partition of a co-partitioned topic; headers keep its origin, which counts everywhere.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 from pipeline.delivery.outputs import Header, Output
@@ -31,7 +32,7 @@ class SourceRecord(Protocol):
     @property
     def value(self) -> bytes | None: ...  # noqa: D102
     @property
-    def headers(self) -> "tuple[Header, ...]": ...  # noqa: D102
+    def headers(self) -> Sequence[Header]: ...  # noqa: D102
 
 
 class Origin(NamedTuple):

@@ -185,7 +185,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
     def on_key_get(self, key: bytes) -> None:
         """Reading needs no books."""
 
-    def on_key_set(self, key: bytes, value: V) -> None:
+    def on_key_set(self, key: bytes, value: V) -> None:  # noqa: ARG002 - Faust's signature
         """A write past `process` would be lost.
 
         Raises:
@@ -193,6 +193,6 @@ class WriteBehindTable(faust.Table[bytes, V]):
         """
         raise TypeError(f"table {self.name} changes in its process() only")
 
-    def on_key_del(self, key: bytes) -> None:
+    def on_key_del(self, key: bytes) -> None:  # noqa: ARG002 - Faust's signature
         """As `on_key_set`."""
         raise TypeError(f"table {self.name} changes in its process() only")

@@ -130,8 +130,7 @@ class TableStore(Store[bytes, bytes]):
 
     def __iter__(self) -> Iterator[bytes]:
         for store in self._partitions.values():
-            for key in store.keys():
-                yield key
+            yield from (key for key, _ in store.items())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -11,6 +11,7 @@ from pipeline.delivery.consumer import DeliveryConsumer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from pipeline.delivery.app import DeliveryApp
 
 _FLUSH_SECONDS = 5.0

@@ -40,7 +40,7 @@ def short_evening(run: Run, user: User, start_ms: int) -> Timelines:
 
 def opt_out_ignored(run: Run, user: User, start_ms: int) -> Timelines:
     """The client says "do not track" once; the service goes on collecting."""
-    return [_objection(run, user, start_ms, ("do_not_track", "gpc")[user.index // 7 % 2])]
+    return [_objection(run, user, start_ms, ("do_not_track", "gpc")[user.index // 2 % 2])]
 
 
 def deletion_ignored(run: Run, user: User, start_ms: int) -> Timelines:

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
@@ -171,7 +171,9 @@ class Stream:
         raw = self.read(self.topic("raw-events"))
         rekeyed = self.read(self.topic("raw-events-rekeyed"))
         requests = self.read(self.topic("privacy-requests"))
-        origins = Counter((_text(r, TOPIC), int(r.headers[PARTITION]), int(r.headers[OFFSET])) for r in rekeyed)
+        origins = Counter(
+            (_text(r, TOPIC), int(r.headers[PARTITION]), int(r.headers[OFFSET])) for r in rekeyed
+        )
         assert all(count == 1 for count in origins.values()), "a record was forwarded twice"
         at_home = [record for record in raw if (record.topic, record.partition, record.offset) not in origins]
         expected = Expected()
@@ -245,9 +247,7 @@ class Stream:
 class Worker:
     """A worker process. Its log is appended to over restarts under one name."""
 
-    def __init__(
-        self, name: str, variables: Mapping[str, str], log: Path, kill: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, name: str, variables: Mapping[str, str], log: Path, kill: Sequence[str] = ()) -> None:
         self.name = name
         self.log = log
         (port,) = free_ports()
@@ -258,7 +258,7 @@ class Worker:
         with log.open("ab") as output:
             self.process = Leashed(command, output=output, env={**variables, "OTT_WEB_PORT": str(port)})
 
-    def __enter__(self) -> "Worker":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
