@@ -44,6 +44,9 @@ class UnitUsers:
     """The users of one partition, for the evaluation."""
 
     def __init__(self, unit: State[RiskValue]) -> None:
+        # The key that was made last: a user who is read is nearly always written next.
+        self._user_id = ""
+        self._key = user_key("")
         self._cache = unit.cache
         self._dirty = unit.dirty
         self._load = unit.load
@@ -51,7 +54,8 @@ class UnitUsers:
 
     def get(self, user_id: str, /) -> UserState | None:
         """The state of a user; None for a new one."""
-        key = b"u" + user_id.encode()
+        self._user_id = user_id
+        key = self._key = b"u" + user_id.encode()
         value = self._cache.get(key)
         if value is None:
             value = self._load(key)
@@ -59,7 +63,7 @@ class UnitUsers:
 
     def __setitem__(self, user_id: str, state: UserState, /) -> None:
         """Keep a state that changed."""
-        key = b"u" + user_id.encode()
+        key = self._key if user_id is self._user_id else user_key(user_id)
         self._cache[key] = state
         self._dirty.add(key)
 

@@ -29,10 +29,14 @@ from pipeline.rules.account_impossible_travel import place_after
 from pipeline.rules.case import Case, event_laws, shown_as_it_is
 from pipeline.rules.finding import Finding
 from pipeline.rules.ruleset import RuleSet
+from pipeline.windows.privacy import NO_RECORD
 from pipeline.windows.user import UserState
 from pipeline.windows.window import NEUTRAL, ROLES, WINDOW_MS, Entry, Window
 
 Ending = Literal["judged", "duplicate", "failed", "request", "misplaced"]
+
+_PROFILES: Final = 65_536
+"""So many legal profiles are remembered with their findings."""
 
 _encode_content: Final = msgspec.msgpack.Encoder().encode
 _hash: Final = xxhash.xxh3_64_intdigest
@@ -140,7 +144,7 @@ class Evaluator:
         schema = REQUEST_SCHEMA if request else EVENT_SCHEMA
         return self._failed(_processing_error(error), record, None, schema)
 
-    def _judge_event(  # noqa: C901, PLR0912, PLR0915 - one path, read from top to bottom, on every event
+    def _judge_event(  # noqa: C901, PLR0912 - one path, read from top to bottom, on every event
         self, record: Record, event: Event, users: Users
     ) -> Outcome:
         time, record_time = event.time, record.timestamp
@@ -189,13 +193,9 @@ class Evaluator:
         try:
             laws = event_laws(event.region, event.is_eu)
             case = Case(event, laws, window, stream_time, privacy, last_place, in_order, self.show)
-            findings: list[Finding] = []
-            for rule in self.ruleset.legal:
-                finding = rule.judge(case)
-                if finding is not None:
-                    findings.append(finding)
-            for rule in self.ruleset.behavioural:
-                finding = rule.judge(case)
+            findings = self._legal_findings(case)
+            for judge in self.ruleset.by_window:
+                finding = judge(case)
                 if finding is not None:
                     if window.saturated(stream_time):
                         finding = msgspec.structs.replace(finding, saturated=True)
@@ -219,12 +219,30 @@ class Evaluator:
         privacy = state.privacy.observe(event) if event.signals_opt_out else state.privacy
         laws = event_laws(event.region, event.is_eu)
         case = Case(event, laws, state.window, event.time, privacy, in_order=False, show=self.show)
-        findings = [finding for rule in self.ruleset.legal if (finding := rule.judge(case)) is not None]
-        outcome = self._judged(record, event, findings, late=True)
+        outcome = self._judged(record, event, self._legal_findings(case), late=True)
         state.last_record_time = record.timestamp if record.timestamp >= 0 else NO_TIMESTAMP
         state.privacy = privacy
         users[event.user_id] = state
         return outcome
+
+    def _legal_findings(self, case: Case) -> list[Finding]:
+        """What the legal rules find, as a list of its own."""
+        ruleset, event = self.ruleset, case.event
+        # See `LooksAt`.
+        profile = (event.region, event.is_eu, event.has_consent, event.user_age, event.data_shared)
+        known = ruleset.profiles.get(profile)
+        if known is None:
+            if len(ruleset.profiles) >= _PROFILES:
+                ruleset.profiles.clear()
+            found = [finding for judge in ruleset.by_profile if (finding := judge(case)) is not None]
+            known = ruleset.profiles[profile] = tuple(found)
+        findings = list(known)
+        if event.signals_opt_out or case.privacy is not NO_RECORD:
+            for judge in ruleset.by_record:
+                finding = judge(case)
+                if finding is not None:
+                    findings.append(finding)
+        return findings
 
     def _judged(self, record: Record, event: Event, findings: list[Finding], *, late: bool) -> Outcome:
         if not findings:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import ConfigDict, Field
 
-from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import LISTED, Dimension, Finding, graded
 from pipeline.windows.window import PLAYING_MS
 
@@ -28,6 +28,7 @@ class ConcurrentStreams:
 
     rule_id: ClassVar[str] = "account.concurrent_streams"
     dimension: ClassVar[Dimension] = "account"
+    looks_at: ClassVar[LooksAt] = "window"
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     plan_limits: Mapping[str, Streams] = field(default_factory=lambda: dict(PLAN_LIMITS))

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from pipeline.events.instants import format_instant
 from pipeline.jurisdictions.places import place_of, separation_km
 from pipeline.jurisdictions.regions import is_own_subdivision
-from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import Dimension, Finding
 from pipeline.windows.user import LastPlace
 
@@ -26,6 +26,7 @@ class ImpossibleTravel:
 
     rule_id: ClassVar[str] = "account.impossible_travel"
     dimension: ClassVar[Dimension] = "account"
+    looks_at: ClassVar[LooksAt] = "window"
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     min_distance_km: Annotated[float, Field(ge=0, strict=True)] = 500.0
