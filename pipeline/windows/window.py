@@ -75,7 +75,14 @@ class Window:
         self.entries = list(entries)
         self.left_early = left_early
         """The latest time of an entry that left because the window was full, not because of its age."""
-        self.rebuild()
+        self.regions: dict[str, int] = {}
+        self.networks: dict[str, int] = {}
+        self.login_failures = 0
+        self._by_identity: dict[int, Entry] = {}
+        self._played: dict[str, int] = {}
+        self._released: dict[str, int] = {}
+        if self.entries:
+            self.rebuild()
 
     def rebuild(self) -> None:
         """Compute the counts from the entries."""
