@@ -127,6 +127,7 @@ class Settings(BaseModel):
     jwt_secret: SecretStr | None = Field(
         None, min_length=32, json_schema_extra=_allowed("at least 32 characters")
     )
+    users_file: Path | None = Field(None, json_schema_extra=_allowed("a file"))
     demo: bool = Field(False, json_schema_extra=_allowed("true or false"))
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
         "text", json_schema_extra=_allowed("text or json")

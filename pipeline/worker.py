@@ -31,7 +31,14 @@ from pipeline.topics import (
     RAW_EVENTS_REKEYED,
     changelog,
 )
-from pipeline.web.views import install
+from pipeline.web.login import login_views
+from pipeline.web.page import page_views
+from pipeline.web.pending import pending_views
+from pipeline.web.process import process_views
+from pipeline.web.serving import install
+from pipeline.web.tokens import Tokens, random_secret
+from pipeline.web.trail import LogTrail
+from pipeline.web.users import Users
 from tables.risk import PARTITION_KEY, TABLE_NAME, RiskCodec, RiskValue
 
 if TYPE_CHECKING:
@@ -112,8 +119,23 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
         async for batch in batches:
             await users.process(batch, risk.handle, risk.poison)
 
-    install(app, WorkerStanding(app), demo=settings.demo)
+    _install_web(app, settings)
     return app
+
+
+def _install_web(app: DeliveryApp, settings: Settings) -> None:
+    """The web views; a module of views gives handlers by the names of their routes (`pipeline.web.routes`)."""
+    users = Users(settings.users_file, demo=settings.demo)
+    secret = None if settings.jwt_secret is None else settings.jwt_secret.get_secret_value()
+    if secret is None and settings.demo:
+        secret = random_secret()
+    tokens = Tokens(secret, users)
+    views = [
+        page_views(demo=settings.demo),
+        process_views(WorkerStanding(app), demo=settings.demo),
+        login_views(users, tokens),
+    ]
+    install(app, [*views, pending_views(views)], tokens, LogTrail(), demo=settings.demo)
 
 
 class WorkerStanding:
