@@ -34,7 +34,7 @@ class RiskAgent:
     Args:
         evaluator: the one evaluation.
         topics: full names.
-        partition_of: a message key's partition of the co-partitioned topics.
+        partition_of: a message key's partition of the co-partitioned topics; the one that the table asks.
     """
 
     def __init__(self, evaluator: Evaluator, topics: RiskTopics, partition_of: Partitioner) -> None:
@@ -45,6 +45,8 @@ class RiskAgent:
     def handle(self, unit: State[RiskValue], records: Sequence[SourceRecord]) -> list[Output]:
         """Judge records of one partition of one topic, in order."""
         topics, topic = self._topics, records[0].topic
+        # Of new users it is asked whether they belong here, and their ids mostly are the keys.
+        self._partition_of.learn(record.key for record in records)
         partition = partition_state(unit)
         judged = records if topic == topics.raw else [_at_origin(record) for record in records]
         outputs = evaluate_batch(

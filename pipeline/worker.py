@@ -16,7 +16,6 @@ from pipeline.app import ask_cluster, new_app
 from pipeline.assembly import build_evaluator
 from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.kill_points import pass_by
-from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.table import WriteBehindTable
 from pipeline.delivery.worker import DeliveryWorker
 from pipeline.errors import MissingError
@@ -112,7 +111,7 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
         topics=(topics.raw, topics.rekeyed, topics.requests),
         partitions=partitions,
     )
-    risk = RiskAgent(build_evaluator(settings), topics, Partitioner(partitions))
+    risk = RiskAgent(build_evaluator(settings), topics, users.partition_of)
 
     @app.agent(users.source, name="risk")
     async def judge(batches: StreamT[Batch]) -> None:

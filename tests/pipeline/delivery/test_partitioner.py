@@ -1,0 +1,52 @@
+"""Partitions are those of Kafka's default partitioner, one by one or many at once."""
+
+import pytest
+from aiokafka.partitioner import murmur2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.delivery.partitioner import Partitioner, murmur2_of_equal_length, partition_of
+
+# From Kafka's own UtilsTest.
+KNOWN = {
+    b"21": -973932308,
+    b"foobar": -790332482,
+    b"a-little-bit-long-string": -985981536,
+    b"a-little-bit-longer-string": -1486304829,
+    b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
+    b"abc": 479470107,
+}
+
+
+@pytest.mark.parametrize("key", KNOWN)
+def test_murmur2_is_that_of_kafka(key):
+    assert int(murmur2_of_equal_length([key])[0]) == KNOWN[key] & 0xFFFFFFFF
+
+
+@given(st.integers(0, 40).flatmap(lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=1)))
+def test_many_at_once_are_the_same_as_one_by_one(keys):
+    assert murmur2_of_equal_length(keys).tolist() == [murmur2(key) & 0xFFFFFFFF for key in keys]
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.binary(max_size=6)), max_size=200),
+    st.integers(1, 50),
+    st.integers(1, 12),
+)
+def test_what_was_learnt_is_what_is_computed(keys, partitions, size):
+    partitioner = Partitioner(partitions, size)
+    partitioner.learn(keys)
+    for key in filter(None, keys):
+        assert partitioner(key) == partition_of(key, partitions)
+
+
+def test_its_memory_is_bounded():
+    partitioner = Partitioner(8, 1_000)
+    for start in range(0, 20_000, 500):
+        partitioner.learn(b"user-%07d" % number for number in range(start, start + 500))
+    assert len(partitioner) <= 2_000
+
+
+def test_a_topic_without_partitions_is_refused():
+    with pytest.raises(ValueError, match="at least one partition, not 0"):
+        Partitioner(0)
