@@ -115,6 +115,9 @@ class Settings(BaseModel):
     web_port: Number = Field(
         8000, ge=0, le=_LAST_PORT, json_schema_extra=_allowed("0 to 65535, 0 for any free port")
     )
+    indexed_verdicts: Number = Field(
+        100_000, ge=100, le=10_000_000, json_schema_extra=_allowed("100 to 10000000")
+    )
     instance_id: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]{1,100}$",

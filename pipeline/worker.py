@@ -30,6 +30,8 @@ from pipeline.topics import (
     RAW_EVENTS_REKEYED,
     changelog,
 )
+from pipeline.verdicts.index import VerdictIndex
+from pipeline.web.compliance import compliance_views
 from pipeline.web.login import login_views
 from pipeline.web.page import page_views
 from pipeline.web.pending import pending_views
@@ -41,6 +43,8 @@ from pipeline.web.users import Users
 from tables.risk import PARTITION_KEY, TABLE_NAME, RiskCodec, RiskValue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from faust.types import StreamT
 
     from pipeline.app import Cluster
@@ -111,18 +115,23 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
         topics=(topics.raw, topics.rekeyed, topics.requests),
         partitions=partitions,
     )
-    risk = RiskAgent(build_evaluator(settings), topics, users.partition_of)
+    evaluator = build_evaluator(settings)
+    risk = RiskAgent(evaluator, topics, users.partition_of)
 
     @app.agent(users.source, name="risk")
     async def judge(batches: StreamT[Batch]) -> None:
         async for batch in batches:
             await users.process(batch, risk.handle, risk.poison)
 
-    _install_web(app, settings)
+    index = _verdict_index(settings, app, cluster)
+    app.service(index)  # type: ignore[arg-type]  # an instance is as good
+    _install_web(app, settings, index, evaluator.show)
     return app
 
 
-def _install_web(app: DeliveryApp, settings: Settings) -> None:
+def _install_web(
+    app: DeliveryApp, settings: Settings, index: VerdictIndex, show: Callable[[str], str]
+) -> None:
     """The web views; a module of views gives handlers by the names of their routes (`pipeline.web.routes`)."""
     users = Users(settings.users_file, demo=settings.demo)
     secret = None if settings.jwt_secret is None else settings.jwt_secret.get_secret_value()
@@ -133,8 +142,23 @@ def _install_web(app: DeliveryApp, settings: Settings) -> None:
         page_views(demo=settings.demo),
         process_views(WorkerStanding(app), demo=settings.demo),
         login_views(users, tokens),
+        compliance_views(index, show),
     ]
     install(app, [*views, pending_views(views)], tokens, LogTrail(), demo=settings.demo)
+
+
+def _verdict_index(settings: Settings, app: DeliveryApp, cluster: Cluster) -> VerdictIndex:
+    topic = settings.topic(FLAGGED_EVENTS.name)
+    retention_ms = FLAGGED_EVENTS.retention_ms
+    assert retention_ms is not None
+    return VerdictIndex(
+        app.conf.appdir,
+        topic,
+        cluster.partitions[topic],
+        settings.kafka_client_options(),
+        settings.indexed_verdicts,
+        retention_ms,
+    )
 
 
 class WorkerStanding:

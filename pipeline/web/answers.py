@@ -329,15 +329,26 @@ class Verdict(Document):
     late: bool
 
 
+class IndexSpan(Answer):
+    """What the verdict index covers: the newest verdicts, of all partitions."""
+
+    verdicts: int
+    since: Instant | None = Field(description="publication of the oldest; null: none yet")
+    until: Instant | None = Field(description="publication of the newest")
+    limit: int = Field(description="so many are kept")
+    behind: int = Field(description="published, and not in it yet")
+
+
 class ComplianceSummary(Answer):
-    """Verdicts by what they are about."""
+    """The indexed verdicts by what they are about; one counts in each of its rules, dimensions, regulations."""
 
     flagged: int
     by_rule: dict[str, int]
     by_dimension: dict[str, int]
+    dimension_levels: dict[str, dict[Severity, int]] = Field(description="per dimension by its own level")
     by_level: dict[RiskLevel, int]
     by_regulation: dict[str, int]
-    coverage: Coverage
+    index: IndexSpan
 
 
 class VerdictPage(Answer):
@@ -345,7 +356,7 @@ class VerdictPage(Answer):
 
     verdicts: list[Verdict]
     next_cursor: str | None = Field(description="for the page after this one; null: there is none")
-    coverage: Coverage
+    index: IndexSpan
 
 
 class RegionRisk(Answer):
@@ -358,11 +369,13 @@ class RegionRisk(Answer):
 
 
 class RegionRisks(Answer):
-    """Risk by region, and rolled up: EEA, non-EEA, US-CA, rest of US."""
+    """Risk by region, and rolled up; verdicts on titles and devices have no region."""
 
-    regions: list[RegionRisk]
-    groups: list[RegionRisk]
-    coverage: Coverage
+    regions: list[RegionRisk] = Field(description="most verdicts first")
+    groups: list[RegionRisk] = Field(
+        description="EEA and non-EEA; US-CA and rest of US (without territories that have a country code)"
+    )
+    index: IndexSpan
 
 
 class Judged(Answer):
