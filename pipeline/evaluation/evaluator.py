@@ -17,13 +17,7 @@ from pipeline.evaluation.verdict import Verdict, encode_verdict, user_verdict
 from pipeline.events import strict_json
 from pipeline.events.decode import EventDecoder
 from pipeline.events.event import Event, Request
-from pipeline.events.invalid import (
-    OPT_OUT_SIGNALS,
-    ErrorDetail,
-    InvalidMessageError,
-    lost_opt_out,
-    opt_out_not_recorded,
-)
+from pipeline.events.invalid import ErrorDetail, InvalidMessageError, lost_opt_out, opt_out_not_recorded
 from pipeline.events.model import EVENT_SCHEMA, REQUEST_SCHEMA
 from pipeline.rules.account_impossible_travel import place_after
 from pipeline.rules.case import Case, event_laws, shown_as_it_is
@@ -266,9 +260,8 @@ class Evaluator:
         schema: str,
     ) -> Outcome:
         errors = list(invalid.errors)
-        if message is not None and message.signals_opt_out:
-            errors.append(opt_out_not_recorded(_signal_path(message)))
-        elif message is None and invalid.reason == "processing_error":
+        if message is not None or invalid.reason == "processing_error":
+            # The decoder has looked at what it refused; this was valid so far, or never seen.
             errors += _lost_unread(record.value, on_request_topic=schema == REQUEST_SCHEMA)
         value = failed_event(
             invalid.reason, errors, source_of(record), record.value, schema, self._app_version
@@ -292,12 +285,6 @@ def _conflict(event: Event) -> InvalidMessageError:
     )
 
 
-def _signal_path(message: Event | Request) -> str:
-    if isinstance(message, Request):
-        return "type"
-    return next(name for name in OPT_OUT_SIGNALS if getattr(message, name))
-
-
 def _processing_error(error: Exception) -> InvalidMessageError:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno} in {frames[-1].name}"
@@ -306,9 +293,12 @@ def _processing_error(error: Exception) -> InvalidMessageError:
 
 
 def _lost_unread(value: bytes | None, *, on_request_topic: bool) -> list[ErrorDetail]:
-    """The opt-out entry for a message that our code could not even decode."""
+    """The opt-out entry for a message that the decoder did not refuse itself.
+
+    It never fails: where reading is what our code failed on, what came as a request may have been a deletion.
+    """
     try:
         parsed = strict_json.read_json(value or b"").value
-    except strict_json.NotJsonError:
-        return []
+    except Exception:  # noqa: BLE001 - a failed event is made of whatever our code failed on
+        return [opt_out_not_recorded("")] if on_request_topic else []
     return lost_opt_out(parsed, on_request_topic)
