@@ -117,7 +117,7 @@ def parse_ruleset(text: str, name: str = "rule set") -> RuleSet:
     """
     try:
         document = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RuleSetError(f"{name}: is neither TOML nor JSON: {error}") from None
     try:
         return read_ruleset(document)
@@ -141,6 +141,9 @@ def read_ruleset(document: object) -> RuleSet:
     version = document.get("version")
     if not isinstance(version, str) or not version.strip() or len(version) > 100:  # noqa: PLR2004 - shown in every verdict
         raise RuleSetError(f"version must be a text of 1 to 100 characters, not {version!r}")
+    if not version.isprintable():
+        # It stands in every verdict: a lone surrogate, which JSON can hold, would make all of them fail.
+        raise RuleSetError(f"version must be printable text, not {version!r}")
     given = document.get("rules", {})
     if not isinstance(given, dict):
         raise RuleSetError("rules must be a table of rule ids")
