@@ -12,7 +12,13 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 import aiokafka
-from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -73,7 +79,11 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
         )
 
     async def hold(self, tps: Iterable[TP]) -> None:
-        """Fetch nothing from these partitions: another consumer reads the changelogs."""
+        """Fetch nothing from these partitions until they are placed.
+
+        They get a position at once, which nobody reads from: for a partition without one aiokafka asks for the
+        group's offset, and the answer may come when the partition is long placed, or assigned anew, as an error.
+        """
         await self.call_thread(self._hold, _as_aiokafka(tps))
 
     async def _hold(self, tps: list[TopicPartition]) -> None:
@@ -95,6 +105,7 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         for tp, offset in positions.items():
             consumer.seek(TopicPartition(*tp), offset)
+            consumer.resume(TopicPartition(*tp))
             self._next[tp] = offset
             self._epochs[tp] = epoch
 
@@ -217,7 +228,7 @@ class DeliveryConsumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Recovery is to follow; nothing is read before it is over."""
         self._forget()
-        await self._thread.hold(tp for tp in assigned if self._is_changelog_tp(tp))
+        await self._thread.hold(assigned)
         await super().on_partitions_assigned(assigned, generation_id)
 
     def _forget(self) -> None:
@@ -305,6 +316,9 @@ class DeliveryConsumer(driver.Consumer):
             return await self._thread.fetch(wanted, timeout)
         except OffsetOutOfRangeError as error:
             await self._out_of_range(error)
+        except NoOffsetForPartitionError as error:
+            # About an earlier assignment: whatever is fetched from now has been placed.
+            self.log.debug("an answer that came too late: %s", error)
         except KafkaError as error:
             if not error.retriable:
                 raise
