@@ -17,6 +17,7 @@ from pipeline.assembly import build_evaluator
 from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.kill_points import pass_by
 from pipeline.delivery.partitioner import Partitioner
+from pipeline.delivery.rekeying import Misplaced
 from pipeline.delivery.table import WriteBehindTable
 from pipeline.delivery.worker import DeliveryWorker
 from pipeline.errors import MissingError
@@ -105,7 +106,9 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
         topics=(topics.raw, topics.rekeyed, topics.requests),
         partitions=partitions,
     )
-    risk = RiskAgent(build_evaluator(settings), topics, Partitioner(partitions))
+    risk = RiskAgent(
+        build_evaluator(settings), topics, Partitioner(partitions), Misplaced(app.metrics, "user id")
+    )
 
     @app.agent(users.source, name="risk")
     async def judge(batches: StreamT[Batch]) -> None:

@@ -54,6 +54,14 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
         self._next: dict[TP, int] = {}
         self._epochs: dict[TP, int] = {}
 
+    async def stop(self) -> None:
+        """As Faust's; repeatable, as a crash ends the thread before the consumer is stopped."""
+        try:
+            await super().stop()
+        except RuntimeError:
+            if not self.thread_loop.is_closed():
+                raise
+
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002
         conf = self.app.conf
         self._assignor = self.app.assignor
@@ -309,6 +317,10 @@ class DeliveryConsumer(driver.Consumer):
                 await self._deliver(await self._fetch(wanted, timeout))
         except ConsumerStoppedError:
             if not self.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            # Faust's fetcher takes it for a crash if the worker is stopped in the middle of a rebalance.
+            if not fetcher.should_stop:
                 raise
 
     async def _fetch(self, wanted: set[TP], timeout: float) -> Chunks:

@@ -59,7 +59,7 @@ def _user(decode, record: Record) -> str | None:
 
 def _placed(record: Record, user: str | None) -> Record:
     """Of every twelfth user the records are in wrong partitions, half of them without a key."""
-    partition, key, value = record
+    _, key, value = record
     if user is None:
         return record
     dice = zlib.crc32(user.encode())

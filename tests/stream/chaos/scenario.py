@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import time
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.delivery.kill_points import POINTS
@@ -26,6 +25,7 @@ SESSION_S: Final = 3.0
 LAG_S: Final = 30.0 * float(os.environ.get("OTT_TEST_PATIENCE", "1"))
 _NAMES: Final = ("a", "b", "c")
 _DIES_S: Final = 12.0
+# Until a worker has started, taken its partitions over from one that has to be missed first, and recovered.
 _STARTS_S: Final = 60.0
 _LOADS: Final = 3
 EVENTS: Final = 12_000
@@ -40,7 +40,7 @@ def plan(seed: int, *, broker: bool = True) -> list[str]:
     """The faults of a seed; the first twenty seeds together have every kill point and every fault."""
     dice = random.Random(seed)
     kinds = WORKER_FAULTS + (BROKER_FAULTS if broker else ())
-    if seed < 20:  # noqa: PLR2004 - as the docstring says
+    if seed < 20:
         faults = [f"at {KAFKA_POINTS[seed % len(KAFKA_POINTS)]}", kinds[seed % len(kinds)]]
         faults.append(dice.choice(WORKER_FAULTS))
     else:
@@ -90,9 +90,8 @@ class Scenario:
         )
         self.load = load(EVENTS, 100 + seed % _LOADS)
         self.live: dict[str, Worker] = {}
-        self.last_fault = time.monotonic()
+        self.began = self.last_fault = time.monotonic()
         self.story: list[str] = []
-        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -103,23 +102,32 @@ class Scenario:
                 worker.signal(signal.SIGCONT)
                 worker.kill()
             worker.stop()
-        self._stack.close()
+        if self.cluster is not None:
+            # The next scenario finds it as this one did.
+            for node in self.cluster.node_ids:
+                if self.cluster.pid(node) is None:
+                    self.cluster.start_node(node)
+                self.cluster.thaw(node)
 
     # -- the whole
 
-    def run(self, faults: Sequence[str]) -> None:
-        """Start a worker, disturb it and others while records come in, and let them come to rest."""
+    def begin(self) -> None:
+        """Start a worker, and wait until it knows the requests that must be known before the first event."""
         asyncio.run(ensure_topics(self.stream.settings))
         self.stream.write("privacy-requests", self.load.first)
         self.start("a")
+        self.last_fault = time.monotonic()
         self.settle(len(self.load.first), _STARTS_S)
-        with Writer(
-            self.stream.servers,
-            self.stream.topic,
-            self.load.rest,
-            4.0 * len(faults),
-            idempotent=self.transactional,
-        ) as writer:
+
+    def writing(self, seconds: float) -> Writer:
+        """A context in which everything else is written, in about so many seconds."""
+        stream = self.stream
+        return Writer(stream.servers, stream.topic, self.load.rest, seconds, idempotent=self.transactional)
+
+    def run(self, faults: Sequence[str]) -> None:
+        """Start a worker, disturb it and others while records come in, and let them come to rest."""
+        self.begin()
+        with self.writing(4.0 * len(faults)) as writer:
             for fault in faults:
                 self.say(fault)
                 self.do(fault)
@@ -129,14 +137,18 @@ class Scenario:
                 self.start(self.free_name())
             self.await_ready()
             writer.finish()
+        self.rest()
+
+    def rest(self) -> None:
+        """Wait until everything that was written is accounted for, and committed."""
         self.say("at rest")
         # What was written at the end is work, not a fault.
-        self.last_fault = max(self.last_fault, time.monotonic())
+        self.last_fault = time.monotonic()
         self.settle(len(self.load.first) + len(self.load.rest), LAG_S)
 
     def end(self) -> None:
         """Stop the workers, in good order or not: all is committed by now."""
-        gently = self.random.random() < 0.5  # noqa: PLR2004
+        gently = self.random.random() < 0.5
         for name, worker in list(self.live.items()):
             if gently:
                 self.terminate(name)
@@ -149,14 +161,15 @@ class Scenario:
         self.end()
         stream, exactly = self.stream, self.transactional
         expected = stream.expected(exactly_once=exactly)
-        assert expected.accounts.flagged > 100  # noqa: PLR2004 - else nothing was tried
-        assert expected.accounts.requests > 100  # noqa: PLR2004
+        assert expected.accounts.flagged > 100
+        assert expected.accounts.requests > 100
         stream.check(expected, exactly_once=exactly)
         stream.check_accounts(expected)
         stream.check_disks()
 
     def say(self, what: str) -> None:
-        self.story.append(f"{what} ({', '.join(self.live) or 'nobody'})")
+        seconds = time.monotonic() - self.began
+        self.story.append(f"{seconds:.0f} s: {what} ({', '.join(self.live) or 'nobody'})")
 
     # -- workers
 
@@ -179,7 +192,7 @@ class Scenario:
     def terminate(self, name: str) -> None:
         worker = self.live.pop(name)
         seconds = worker.terminate()
-        assert seconds < 10, f"worker {name} took {seconds:.1f} s to stop:\n{worker.tail()}"  # noqa: PLR2004
+        assert seconds < 10, f"worker {name} took {seconds:.1f} s to stop:\n{worker.tail()}"
         assert worker.process.exit_code == 0, f"worker {name}: {worker.process.exit_code}\n{worker.tail()}"
 
     def await_ready(self) -> None:
@@ -243,7 +256,7 @@ class Scenario:
 
     def _zombie(self) -> None:
         """One stops for longer than its session, others take over, it wakes up in the middle of what it did."""
-        if len(self.live) < 2:  # noqa: PLR2004 - somebody has to take over
+        if len(self.live) < 2:
             self._join()
             self.await_ready()
         worker = self.live[self.any_name()]
@@ -257,7 +270,7 @@ class Scenario:
             self.pause(0.0, 2.5)
 
     def _leave(self) -> None:
-        if len(self.live) < 2:  # noqa: PLR2004 - the last one stays
+        if len(self.live) < 2:
             self._join()
         self.await_ready()
         self.terminate(self.any_name())
@@ -266,7 +279,7 @@ class Scenario:
         """Two assignments within a second."""
         self._join()
         self.await_ready()
-        if len(self.live) < 2:  # noqa: PLR2004 - one has to leave
+        if len(self.live) < 2:
             self._join()
             self.await_ready()
         leaving = self.any_name()
@@ -291,7 +304,7 @@ class Scenario:
 
     def _standby(self) -> None:
         """One of two is killed for good; where there are standbys the other has its state already."""
-        if len(self.live) < 2:  # noqa: PLR2004 - owner and standby
+        if len(self.live) < 2:
             self._join()
         self.await_ready()
         self.pause(0.0, 1.0)
@@ -299,7 +312,7 @@ class Scenario:
 
     def _die_at(self, point: str) -> None:
         """A worker ends itself at a kill point, alone or beside others."""
-        if len(self.live) == len(_NAMES) or self.random.random() < 0.5:  # noqa: PLR2004
+        if len(self.live) == len(_NAMES) or self.random.random() < 0.5:
             name = self.any_name()
             self.live.pop(name).kill()
         else:
@@ -325,7 +338,7 @@ class Scenario:
             victim.kill()
         del self.live[name]
         victim.stop()
-        if self.random.random() < 0.7 or not self.live:  # noqa: PLR2004
+        if self.random.random() < 0.7 or not self.live:
             self.start(name)
 
     # -- faults of the broker
