@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.delivery.outputs import Output
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.rekeying import SourceRecord, forwarded, origin_of
+from pipeline.delivery.rekeying import Misplaced, SourceRecord, forwarded, origin_of
 from pipeline.delivery.unit import State
 from pipeline.evaluation.batch import evaluate_batch
 from pipeline.evaluation.evaluator import Evaluator
@@ -35,12 +35,16 @@ class RiskAgent:
         evaluator: the one evaluation.
         topics: full names.
         partition_of: a message key's partition of the co-partitioned topics; the one that the table asks.
+        misplaced: told of records that are forwarded.
     """
 
-    def __init__(self, evaluator: Evaluator, topics: RiskTopics, partition_of: Partitioner) -> None:
+    def __init__(
+        self, evaluator: Evaluator, topics: RiskTopics, partition_of: Partitioner, misplaced: Misplaced
+    ) -> None:
         self._evaluator = evaluator
         self._topics = topics
         self._partition_of = partition_of
+        self._misplaced = misplaced
 
     def handle(self, unit: State[RiskValue], records: Sequence[SourceRecord]) -> list[Output]:
         """Judge records of one partition of one topic, in order."""
@@ -55,7 +59,9 @@ class RiskAgent:
         unit[PARTITION_KEY] = partition
         published = [Output(topics.flagged, key, value) for key, value in outputs.flagged]
         published += [Output(topics.failed, key, value) for key, value in outputs.failed]
-        published += [self._forward(records[index], user_id) for index, user_id in outputs.misplaced]
+        if outputs.misplaced:
+            published += [self._forward(records[index], user_id) for index, user_id in outputs.misplaced]
+            self._misplaced.count(topic, len(outputs.misplaced))
         return published
 
     def poison(self, record: SourceRecord, error: Exception) -> list[Output]:

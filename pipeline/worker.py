@@ -16,6 +16,7 @@ from pipeline.app import ask_cluster, new_app
 from pipeline.assembly import build_evaluator
 from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.kill_points import pass_by
+from pipeline.delivery.rekeying import Misplaced
 from pipeline.delivery.table import WriteBehindTable
 from pipeline.delivery.worker import DeliveryWorker
 from pipeline.errors import MissingError
@@ -116,7 +117,7 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
         partitions=partitions,
     )
     evaluator = build_evaluator(settings)
-    risk = RiskAgent(evaluator, topics, users.partition_of)
+    risk = RiskAgent(evaluator, topics, users.partition_of, Misplaced(app.metrics, "user id"))
 
     @app.agent(users.source, name="risk")
     async def judge(batches: StreamT[Batch]) -> None:

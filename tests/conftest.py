@@ -19,7 +19,18 @@ settings.register_profile("usual", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=3000)
 settings.load_profile("usual")
 
-_MARKERS = {"embedded_broker": "broker", "apache_kafka": "kafka", "local_kafka": "kafka"}
+_MARKERS = {
+    "embedded_broker": "broker",
+    "apache_kafka": "kafka",
+    "local_kafka": "kafka",
+    "chaos_kafka": "kafka",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("chaos", "scenarios of tests/stream/chaos")
+    group.addoption("--chaos", type=int, metavar="N", help="run N seeded scenarios instead of CI's")
+    group.addoption("--chaos-first", type=int, default=0, metavar="SEED", help="the first of their seeds")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -106,7 +106,9 @@ class OwnedUnit(Generic[V]):
 
     def start(self) -> asyncio.Task[None] | None:
         """Begin a commit, unless one is under way or there is nothing to commit; the commit under way, if any."""
-        if self._task is None and self.unit.changed and not self.unit.broken:
+        unit = self.unit
+        # A snapshot that is still in flight without a task has failed for good.
+        if self._task is None and unit.in_flight is None and unit.changed and not unit.broken:
             self.started_at = time.monotonic()
             self._task = asyncio.create_task(self._commit(self.started_at), name=f"commit of {self}")
         return self._task
@@ -148,18 +150,25 @@ class OwnedUnit(Generic[V]):
             self._reached("commit:snapshot")
             offset = await self.writer.write(snapshot)
             self._reached("commit:committed")
+            committed = time.monotonic()
             unit.settle(snapshot, offset)
+            self._metrics.store_seconds += time.monotonic() - committed
             self._reached("commit:stored")
         except EncodingError as error:
             unit.broken = True
             await listeners.not_encodable(self, error)
             return
         except DeliveryError as error:
+            unit.closed = True
             await listeners.failed(error)
             return
         except (FencedError, KafkaError, TimeoutError, OSError, AssertionError) as error:
             # aiokafka asserts the states of its transaction; whatever went wrong, Kafka knows what was committed.
             listeners.lost(self, error)
+            return
+        except Exception as error:  # noqa: BLE001 - nobody waits for this task: what it raised would go unseen
+            unit.closed = True
+            await listeners.failed(error)
             return
         finally:
             self._task, self.started_at = None, None

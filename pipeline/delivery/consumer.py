@@ -12,7 +12,13 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 import aiokafka
-from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -48,6 +54,14 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
         self._next: dict[TP, int] = {}
         self._epochs: dict[TP, int] = {}
 
+    async def stop(self) -> None:
+        """As Faust's; repeatable, as a crash ends the thread before the consumer is stopped."""
+        try:
+            await super().stop()
+        except RuntimeError:
+            if not self.thread_loop.is_closed():
+                raise
+
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002
         conf = self.app.conf
         self._assignor = self.app.assignor
@@ -73,7 +87,11 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
         )
 
     async def hold(self, tps: Iterable[TP]) -> None:
-        """Fetch nothing from these partitions: another consumer reads the changelogs."""
+        """Fetch nothing from these partitions until they are placed.
+
+        They get a position at once, which nobody reads from: for a partition without one aiokafka asks for the
+        group's offset, and the answer may come when the partition is long placed, or assigned anew, as an error.
+        """
         await self.call_thread(self._hold, _as_aiokafka(tps))
 
     async def _hold(self, tps: list[TopicPartition]) -> None:
@@ -95,6 +113,7 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         for tp, offset in positions.items():
             consumer.seek(TopicPartition(*tp), offset)
+            consumer.resume(TopicPartition(*tp))
             self._next[tp] = offset
             self._epochs[tp] = epoch
 
@@ -217,7 +236,7 @@ class DeliveryConsumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Recovery is to follow; nothing is read before it is over."""
         self._forget()
-        await self._thread.hold(tp for tp in assigned if self._is_changelog_tp(tp))
+        await self._thread.hold(assigned)
         await super().on_partitions_assigned(assigned, generation_id)
 
     def _forget(self) -> None:
@@ -299,12 +318,19 @@ class DeliveryConsumer(driver.Consumer):
         except ConsumerStoppedError:
             if not self.app.should_stop:
                 raise
+        except asyncio.CancelledError:
+            # Faust's fetcher takes it for a crash if the worker is stopped in the middle of a rebalance.
+            if not fetcher.should_stop:
+                raise
 
     async def _fetch(self, wanted: set[TP], timeout: float) -> Chunks:
         try:
             return await self._thread.fetch(wanted, timeout)
         except OffsetOutOfRangeError as error:
             await self._out_of_range(error)
+        except NoOffsetForPartitionError as error:
+            # About an earlier assignment: whatever is fetched from now has been placed.
+            self.log.debug("an answer that came too late: %s", error)
         except KafkaError as error:
             if not error.retriable:
                 raise

@@ -1,64 +1,131 @@
-"""Figures of one worker, to be read at any time. Counters only grow; the application exports them as it likes."""
+"""Figures of one worker, to be read at any time; the application exports `Metrics.figures` as it likes."""
 
+from __future__ import annotations
+
+from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from faust.types import TP
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from faust.types import TP
+
+Kind = Literal["counter", "gauge"]
+
+# Every figure that is exported: name, kind, what it is. Names are looked at by dashboards and alerts: they stay. A
+# counter only grows while the worker lives; of two counters the quotient of their rates is a mean (batch size:
+# records by batches; commit time: commit_seconds by commits; hits: one minus cache_misses by records).
+FIGURES: Final[tuple[tuple[str, Kind, str], ...]] = (
+    # What comes in
+    ("records", "counter", "Source records processed; again for each time that one was processed again"),
+    ("batches", "counter", "Fetched batches that they came in"),
+    ("records_per_second", "gauge", "Source records processed in the last second or two"),
+    ("lag", "gauge", "Records that are there and not processed, by topic and partition"),
+    ("position", "gauge", "Offset of the next record to process, by topic and partition"),
+    ("replayed", "counter", "Records at or below the watermark, which changed nothing"),
+    ("lost", "counter", "Source records that the broker had deleted before they were read: alert on any"),
+    (
+        "rekeyed",
+        "counter",
+        "Records in the wrong partition, forwarded to the right one, by the topic they were on",
+    ),
+    # What goes wrong with single records
+    ("poisoned", "counter", "Records whose handler raised; each became a failed event"),
+    ("rewinds", "counter", "Returns of a partition to its last commit, to find such a record"),
+    ("redelivered", "counter", "Batches that an agent left behind and that were delivered again"),
+    # Commits
+    ("commits", "counter", "Partition commits that ended well"),
+    ("commit_seconds", "counter", "Time that they took, from snapshot to stored"),
+    ("last_commit_seconds", "gauge", "Time that the latest took"),
+    ("store_seconds", "counter", "The part of it that went into the local store"),
+    ("outputs", "counter", "Records published, committed ones only"),
+    ("flushed_keys", "counter", "Changed keys written"),
+    ("waiting_outputs", "gauge", "Records that wait for their commit"),
+    ("dirty_keys", "gauge", "Changed keys that wait for their commit"),
+    ("fenced", "counter", "Partitions given up: another worker has them, or their transaction failed"),
+    # Memory
+    ("cached_keys", "gauge", "Decoded values in memory"),
+    ("cache_misses", "counter", "Keys that were looked for in the local store"),
+    ("cache_evictions", "counter", "Times that the older half of a cache was dropped"),
+    # Assignments and recovery
+    ("partitions", "gauge", "Partitions whose state is owned here"),
+    ("rebalances", "counter", "Assignments of partitions"),
+    (
+        "recovering",
+        "gauge",
+        "Changelog records, at most, that a recovery still has to read; 0 when there is none",
+    ),
+    ("restored_keys", "counter", "Changelog records applied in recovery"),
+    ("restore_seconds", "counter", "Time spent in recovery"),
+)
+
+
+class Figure(NamedTuple):
+    """One figure as it is now; `samples` are pairs of labels and value, one without labels for most."""
+
+    name: str
+    kind: Kind
+    help: str
+    samples: list[tuple[dict[str, str], float]]
 
 
 @dataclass(slots=True)
 class Metrics:
-    """Figures of one worker since its start.
-
-    Attributes:
-        records: source records processed, each counted once for each time that it was.
-        batches: fetched batches that they came in.
-        replayed: records at or below the watermark, which changed nothing.
-        outputs: records published, committed ones only.
-        poisoned: records whose handler raised.
-        rewinds: times that a partition went back to its last commit to process records one by one.
-        redelivered: batches that an agent left behind and that were delivered again.
-        lost: source records that the broker had deleted before they were read.
-        commits: partition commits that ended well.
-        commit_seconds: time spent in them, from snapshot to stored.
-        last_commit_seconds: of the latest.
-        flushed_keys: changed keys written.
-        fenced: partitions given up because another worker had taken them over, or their transaction failed.
-        cache_misses: keys that were looked for in the store.
-        cache_evictions: times that the older half of a cache was dropped.
-        restored_keys: changelog records applied in recovery.
-        restore_seconds: time spent in recovery.
-        rebalances: assignments of partitions.
-        lag: per topic and partition, records that are there and not read.
-        positions: per topic and partition, the offset of the next record to process.
-    """
+    """Figures of one worker since its start, named as in `FIGURES`."""
 
     records: int = 0
     batches: int = 0
+    records_per_second: float = 0.0
+    lag: dict[TP, int] = field(default_factory=dict)
+    position: dict[TP, int] = field(default_factory=dict)
     replayed: int = 0
-    outputs: int = 0
+    lost: int = 0
+    rekeyed: Counter[str] = field(default_factory=Counter)
     poisoned: int = 0
     rewinds: int = 0
     redelivered: int = 0
-    lost: int = 0
     commits: int = 0
     commit_seconds: float = 0.0
     last_commit_seconds: float = 0.0
+    store_seconds: float = 0.0
+    outputs: int = 0
     flushed_keys: int = 0
+    waiting_outputs: int = 0
+    dirty_keys: int = 0
     fenced: int = 0
+    cached_keys: int = 0
     cache_misses: int = 0
     cache_evictions: int = 0
+    partitions: int = 0
+    rebalances: int = 0
+    recovering: int = 0
     restored_keys: int = 0
     restore_seconds: float = 0.0
-    rebalances: int = 0
-    lag: dict[TP, int] = field(default_factory=dict)
-    positions: dict[TP, int] = field(default_factory=dict)
-
-    @property
-    def cache_hits(self) -> int:
-        """Records whose key needed no look into the store, at least."""
-        return max(0, self.records - self.cache_misses)
 
     @property
     def total_lag(self) -> int:
         """Records that are there and not read, over all partitions of this worker."""
         return sum(self.lag.values())
+
+    @property
+    def cache_hits(self) -> float:
+        """The share of records whose key needed no look into the local store, at least; 1 without records."""
+        return 1.0 - min(1.0, self.cache_misses / self.records) if self.records else 1.0
+
+    def figures(self) -> list[Figure]:
+        """All figures as they are now, in the order of `FIGURES`."""
+        return [Figure(name, kind, text, _samples(getattr(self, name))) for name, kind, text in FIGURES]
+
+
+def _samples(value: float | Mapping[TP, int] | Mapping[str, int]) -> list[tuple[dict[str, str], float]]:
+    if isinstance(value, (int, float)):
+        return [({}, float(value))]
+    return [(_labels(key), float(number)) for key, number in sorted(value.items())]
+
+
+def _labels(key: str | Sequence[str | int]) -> dict[str, str]:
+    if isinstance(key, str):
+        return {"topic": key}
+    topic, partition = key
+    return {"topic": str(topic), "partition": str(partition)}

@@ -53,6 +53,7 @@ class Ownership(Service):
         self._partitioners: dict[str, Partitioner] = {}
         self._stalled_said = 0.0
         self._rejoin: asyncio.Future[Any] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     # -- taking over
 
@@ -74,7 +75,13 @@ class Ownership(Service):
                 for table, p in wanted
             }
         self._writers.update(writers)
-        await asyncio.gather(*(writer.start() for writer in writers.values()))
+        # All of them, whatever becomes of one: a late start would shut out the writer of the next attempt.
+        results = await asyncio.gather(
+            *(writer.start() for writer in writers.values()), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
     def _transactional_writer(self, table: WriteBehindTable[Any], partition: int) -> Commit:
         app = self.app
@@ -169,7 +176,9 @@ class Ownership(Service):
             self.app.reached("revoke:committed")
         writers = list(self._writers.values())
         self._writers.clear()
-        await asyncio.gather(*(owned.stop() for owned in units), *(writer.stop() for writer in writers))
+        await asyncio.gather(
+            *(owned.stop() for owned in units), *(writer.stop() for writer in writers), *self._ending
+        )
 
     async def on_stop(self) -> None:
         """Give up everything, committed."""
@@ -193,7 +202,10 @@ class Ownership(Service):
             unit,
             str(error) or type(error).__name__,
         )
-        self.add_future(owned.writer.stop())
+        # Its commit may still end well, and would then write to a store that the next assignment goes on with.
+        ending = asyncio.create_task(owned.stop(), name=f"giving up {unit}")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
         if self._rejoin is None or self._rejoin.done():
             self._rejoin = self.add_future(self._ask_for_assignment(self.app.consumer_generation_id))
 
@@ -214,7 +226,7 @@ class Ownership(Service):
     async def _committed(self, owned: OwnedUnit[Any], moved: dict[str, int]) -> None:
         offsets = {TP(topic, owned.unit.partition): offset for topic, offset in moved.items()}
         app = self.app
-        app.metrics.positions.update(offsets)
+        app.metrics.position.update(offsets)
         app.monitor.on_tp_commit(offsets)
         if not app.transactional:
             try:
@@ -303,8 +315,17 @@ class Ownership(Service):
     async def _measure(self) -> None:
         metrics = self.app.metrics
         before, then = metrics.records, time.monotonic()
+        lately, looked = before, then
         while not self.should_stop:
             await self.sleep(self.app.conf.broker_commit_interval)
+            now = time.monotonic()
+            metrics.records_per_second = (metrics.records - lately) / max(now - looked, 1e-3)
+            lately, looked = metrics.records, now
+            units = [owned.unit for owned in self.units.values()]
+            metrics.partitions = len(units)
+            metrics.dirty_keys = sum(len(unit.dirty) for unit in units)
+            metrics.waiting_outputs = sum(len(unit.outputs) for unit in units)
+            metrics.cached_keys = sum(unit.cached for unit in units)
             next_offsets = {
                 TP(topic, owned.unit.partition): owned.unit.next_offsets.get(topic)
                 for owned in self.units.values()
@@ -315,19 +336,23 @@ class Ownership(Service):
                 tp: behind + max(0, handed_out - (next_offsets[tp] or handed_out))
                 for tp, (handed_out, behind) in unread.items()
             }
-            now = time.monotonic()
+            metrics.position = {tp: offset for tp, offset in metrics.position.items() if tp in next_offsets}
             if now - then >= _SUMMARY_SECONDS:
-                if metrics.records > before:
+                if metrics.records > before or metrics.total_lag:
                     self._summarise((metrics.records - before) / (now - then))
                 before, then = metrics.records, now
 
     def _summarise(self, rate: float) -> None:
         metrics = self.app.metrics
+        commits = max(1, metrics.commits)
         self.log.info(
-            "%s records/s, %s not read yet; batches of %.0f; commits take %.0f ms; %s partitions",
+            "%s records/s, %s behind; %d partitions; batches of %.0f, commits of %.0f ms (%.0f ms to disk), %.0f %% of "
+            "keys in memory",
             f"{rate:,.0f}",
             f"{metrics.total_lag:,}",
-            metrics.records / max(1, metrics.batches),
-            1000 * metrics.commit_seconds / max(1, metrics.commits),
             len(self.units),
+            metrics.records / max(1, metrics.batches),
+            1000 * metrics.commit_seconds / commits,
+            1000 * metrics.store_seconds / commits,
+            100 * metrics.cache_hits,
         )

@@ -217,16 +217,19 @@ class BulkRecovery(Service):
             while left := await reader.remaining():
                 await reader.read(_READ_SECONDS)
                 app.reached("recover:chunk")
+                app.metrics.recovering = sum(left.values())
                 now = time.monotonic()
                 if now - said >= _PROGRESS_SECONDS:
                     said = now
                     self.log.info(
-                        "recovering: %s changelog records read, at most %s to go in %d partitions",
+                        "recovering: %s changelog records read (%s/s), at most %s to go in %d partitions",
                         f"{reader.records:,}",
-                        f"{sum(left.values()):,}",
+                        f"{reader.records / (now - began):,.0f}",
+                        f"{app.metrics.recovering:,}",
                         len(left),
                     )
             await reader.finish()
+        app.metrics.recovering = 0
         seconds = time.monotonic() - began
         app.metrics.restored_keys += reader.records
         app.metrics.restore_seconds += seconds

@@ -4,10 +4,22 @@ State lives where a key's partition is. A record that a producer wrote elsewhere
 sent on, unchanged, to the right partition of a co-partitioned topic; headers keep its origin, which counts everywhere.
 """
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pipeline.delivery.outputs import Header, Output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.delivery.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+_TELL_AGAIN_AFTER: Final = 10
+"""Times as many."""
 
 TOPIC: Final = "origin-topic"
 PARTITION: Final = "origin-partition"
@@ -81,3 +93,32 @@ def forwarded(record: SourceRecord, topic: str, partition: int) -> Output:
         (TIMESTAMP, b"%d" % origin.timestamp),
     ]
     return Output(topic, record.key, record.value, headers, partition)
+
+
+class Misplaced:
+    """Counts records that had to be forwarded, and tells about them: at once, and then ever more rarely.
+
+    Args:
+        metrics: of the worker.
+        key: what the key of a record must be, in words.
+    """
+
+    def __init__(self, metrics: Metrics, key: str) -> None:
+        self._rekeyed = metrics.rekeyed
+        self._key = key
+        self._tell_at: Counter[str] = Counter()
+
+    def count(self, topic: str, records: int) -> None:
+        """So many records of a topic were in the wrong partition."""
+        self._rekeyed[topic] += records
+        total = self._rekeyed[topic]
+        if total > self._tell_at[topic]:
+            self._tell_at[topic] = total * _TELL_AGAIN_AFTER
+            _log.warning(
+                "%s: %s records so far were in the wrong partition, and were forwarded: each is delivered twice, "
+                "and not in order with others; producers must send the %s as the key, and partition by its murmur2 "
+                "(librdkafka: partitioner=murmur2_random)",
+                topic,
+                f"{total:,}",
+                self._key,
+            )

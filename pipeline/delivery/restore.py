@@ -30,6 +30,7 @@ _FETCH_BYTES = 4 << 20
 _FETCH_WAIT_MS = 100
 _CHUNK = 4_000
 _RETRY_SECONDS = 0.5
+_BEYOND_SECONDS = 5.0
 
 
 class Target(Protocol):
@@ -73,6 +74,7 @@ class StoreTarget:
 
     def start_over(self) -> None:
         """As in `Target`."""
+        self._commits.forget()
         if not self._store.is_empty():
             self._store.clear()
 
@@ -100,6 +102,7 @@ class ChangelogReader:
         self._targets = {TopicPartition(*target.tp): target for target in targets}
         self._request_timeout = request_timeout
         self._ends: dict[TopicPartition, int] = {}
+        self._beyond: dict[TopicPartition, float] = {}
         self._consumer = AIOKafkaConsumer(
             **options,
             group_id=None,
@@ -164,8 +167,8 @@ class ChangelogReader:
         try:
             fetched = await self._consumer.getmany(timeout_ms=int(timeout * 1000))
         except OffsetOutOfRangeError as error:
-            tp = next(iter(error.args[0]))
-            raise self._ahead(tp, error.args[0][tp]) from error
+            await self._out_of_range(error)
+            return 0
         except KafkaError as error:
             if not error.retriable:
                 raise
@@ -180,6 +183,16 @@ class ChangelogReader:
         self.records += count
         return count
 
+    async def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
+        positions: Mapping[TopicPartition, int] = error.args[0]
+        first = await self._retried(self._consumer.beginning_offsets, list(positions))
+        for tp, position in positions.items():
+            if position >= first[tp]:
+                raise self._ahead(tp, position) from error
+            # Deleted while it was being read.
+            self._targets[tp].start_over()
+            self._consumer.seek(tp, first[tp])
+
     async def remaining(self) -> dict[TopicPartition, int]:
         """Records (at most) that are still to be read, of the partitions that are not complete.
 
@@ -193,10 +206,20 @@ class ChangelogReader:
             if end is None:
                 left[tp] = max(1, self._ends[tp] - position)
             elif position > end:
-                raise self._ahead(tp, position)
-            elif position < end:
-                left[tp] = end - position
+                left[tp] = 1
+                await self._look_again(tp, position)
+            else:
+                self._beyond.pop(tp, None)
+                if position < end:
+                    left[tp] = end - position
         return left
+
+    async def _look_again(self, tp: TopicPartition, position: int) -> None:
+        """A position beyond the end is an error only if it stays there: a new leader may know less at first."""
+        now = time.monotonic()
+        if now - self._beyond.setdefault(tp, now) > _BEYOND_SECONDS:
+            raise self._ahead(tp, position)
+        self._ends.update(await self._retried(self._consumer.end_offsets, [tp]))
 
     def _end(self, tp: TopicPartition) -> int | None:
         """The offset after the last committed record; None as long as no fetch has told.

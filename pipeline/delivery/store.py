@@ -7,6 +7,7 @@ the store is a true, if older, state, and says how old.
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -89,6 +90,7 @@ class PartitionStore:
         path = self.path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self._discarded, ignore_errors=True)  # of a crash
             db = Rdict(str(path), options=self._cache.rocksdb_options(), access_type=AccessType.read_write())
         except Exception as error:  # rocksdict raises plain Exceptions and OSErrors
             raise StoreError(
@@ -182,9 +184,19 @@ class PartitionStore:
     def clear(self) -> None:
         """Remove everything; the store is as new."""
         self._db.close()
-        shutil.rmtree(self.path)
+        # In one step: a directory that is half removed could open as a store with holes.
+        self.path.rename(self._discarded)
         self._db = self._open()
+        shutil.rmtree(self._discarded, ignore_errors=True)
+
+    @property
+    def _discarded(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.discarded")
 
     def close(self) -> None:
-        """Close it; its memory and its lock are free then."""
-        self._db.close()
+        """Close it; its memory and its lock are free then.
+
+        A write that failed was told already, and what RocksDB cannot write now comes from the changelog again.
+        """
+        with suppress(Exception):  # rocksdict raises plain Exceptions
+            self._db.close()

@@ -79,7 +79,7 @@ class DeliveryWorker(faust.Worker):
         try:
             self.on_worker_shutdown()
             self.stop_and_shutdown()
-        except Exception as raised:  # noqa: BLE001 - the first error tells more
+        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - the first error tells more
             error = error or raised
         error = error or self.crash_reason or self.app.crash_reason
         if error is None:

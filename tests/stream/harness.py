@@ -21,15 +21,18 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, To
 from pipeline.assembly import build_evaluator
 from pipeline.delivery.changelog import RESERVED
 from pipeline.delivery.rekeying import OFFSET, PARTITION, TIMESTAMP, TOPIC
+from pipeline.delivery.store import PartitionStore, StoreCache, StoreOptions
 from pipeline.judging.file import Accounts, FileJudge
 from pipeline.local.leash import Leashed
 from pipeline.local.ports import free_ports
 from pipeline.settings import Settings, load_settings
+from tables.partitions import decode_partition
 from tables.risk import PARTITION_KEY, TABLE_NAME
 from tables.users import encode_user
 
 READY_S = 60.0
 DRAIN_S = 120.0
+ENDINGS = ("judged", "duplicate", "failed", "request", "misplaced")
 VICTIM = Path(__file__).with_name("victim.py")
 
 
@@ -166,19 +169,22 @@ class Stream:
 
     # -- what should come out
 
-    def expected(self) -> Expected:
-        """Judge what is on the topics, requests first."""
+    def expected(self, *, exactly_once: bool = True) -> Expected:
+        """Judge what is on the topics, requests first; a forwarded record counts where it was forwarded to."""
         raw = self.read(self.topic("raw-events"))
         rekeyed = self.read(self.topic("raw-events-rekeyed"))
         requests = self.read(self.topic("privacy-requests"))
+        forwarded = [record for record in (*rekeyed, *requests) if TOPIC in record.headers]
         origins = Counter(
-            (_text(r, TOPIC), int(r.headers[PARTITION]), int(r.headers[OFFSET])) for r in rekeyed
+            (_text(r, TOPIC), int(r.headers[PARTITION]), int(r.headers[OFFSET])) for r in forwarded
         )
-        assert all(count == 1 for count in origins.values()), "a record was forwarded twice"
-        at_home = [record for record in raw if (record.topic, record.partition, record.offset) not in origins]
+        if exactly_once:
+            assert all(count == 1 for count in origins.values()), "a record was forwarded twice"
         expected = Expected()
         judge = FileJudge(build_evaluator(self.settings), self.prefix, subjects=False)
-        for record in (*requests, *at_home, *rekeyed):
+        for record in (*requests, *raw, *rekeyed):
+            if (record.topic, record.partition, record.offset) in origins:
+                continue
             for kind, value in judge.judge(io.BytesIO(_envelope(record))):
                 if kind == "failed":
                     expected.failures[value] += 1
@@ -230,6 +236,54 @@ class Stream:
         _same_keys("users", expected.users, table)
         different = [key for key, value in expected.users.items() if table[key] != value]
         assert not different, f"{len(different)} users' states differ, {different[:3]}"
+
+    def check_accounts(self, expected: Expected) -> None:
+        """Every record of each partition ended in exactly one way, and the sums are those of `ott judge`."""
+        there = Counter(
+            record.partition
+            for name in ("raw-events", "raw-events-rekeyed", "privacy-requests")
+            for record in self.read(self.topic(name))
+        )
+        last = {(r.partition, r.key): r.value for r in self.read(self.changelog)}
+        total: Counter[str] = Counter()
+        for partition, count in there.items():
+            counts = decode_partition(last[partition, PARTITION_KEY] or b"").counts
+            ended = sum(counts.get(ending, 0) for ending in ENDINGS)
+            assert ended == count, (
+                f"partition {partition} has {count} records and accounts for {ended}: {counts}"
+            )
+            total.update(counts)
+        accounts = expected.accounts
+        assert {name: total[name] for name in ("judged", "duplicate", "failed", "flagged", "request")} == {
+            "judged": accounts.judged,
+            "duplicate": accounts.duplicate,
+            "failed": accounts.failed,
+            "flagged": accounts.flagged,
+            "request": accounts.requests,
+        }
+
+    def check_disks(self) -> None:
+        """Each local store of any worker is what the changelog was at the position that the store names."""
+        logs: dict[int, list[Stored]] = defaultdict(list)
+        for record in self.read(self.changelog):
+            logs[record.partition].append(record)
+        for path in sorted(self.directory.glob(f"state-*/**/{TABLE_NAME}-*.db")):
+            partition = int(path.name.removesuffix(".db").rpartition("-")[2])
+            store = PartitionStore(path, f"{self.settings.app_id} {TABLE_NAME}", StoreCache(StoreOptions()))
+            try:
+                position, found = store.changelog_offset(), dict(store.items())
+            finally:
+                store.close()
+            there: dict[bytes | None, bytes | None] = {}
+            for record in logs[partition]:
+                if position is not None and record.offset <= position:
+                    there[record.key] = record.value
+            wanted = {
+                key: value
+                for key, value in there.items()
+                if value is not None and not key.startswith(RESERVED)
+            }
+            assert found == wanted, f"{path} is not what the changelog was at offset {position}"
 
     # -- workers
 
