@@ -79,9 +79,9 @@ class RuleSet:
     modes: Mapping[str, Mode]
     legal: tuple[Rule, ...] = field(init=False)
     behavioural: tuple[Rule, ...] = field(init=False)
-    by_profile: tuple[Judge, ...] = field(init=False)
-    by_record: tuple[Judge, ...] = field(init=False)
-    by_window: tuple[Judge, ...] = field(init=False)
+    by_profile: tuple[Judge, ...] = field(init=False, compare=False, repr=False)
+    by_record: tuple[Judge, ...] = field(init=False, compare=False, repr=False)
+    by_window: tuple[Judge, ...] = field(init=False, compare=False, repr=False)
     """The judging methods of the same rules by what they look at: most events are judged in vain, and a
     method looked up is half of what that costs."""
     profiles: dict[tuple[object, ...], tuple[Finding, ...]] = field(init=False, compare=False, repr=False)
