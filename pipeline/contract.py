@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from pipeline import __version__
+from pipeline.evaluation.alerts import ALERT_SCHEMA, PublishedAlert
 from pipeline.evaluation.failed import FAILED_SCHEMA, FailedEvent
 from pipeline.evaluation.verdict import VERDICT_SCHEMA, SubjectVerdict, Verdict
 from pipeline.events.model import EVENT_SCHEMA, REQUEST_SCHEMA, PrivacyRequest, RawEvent
@@ -20,6 +21,7 @@ from pipeline.topics import (
     PRIVACY_REQUESTS,
     RAW_EVENTS,
     RAW_EVENTS_REKEYED,
+    RISK_ALERTS,
     Topic,
 )
 
@@ -32,6 +34,7 @@ MESSAGES: Final[tuple[tuple[Topic, str], ...]] = (
     (PRIVACY_REQUESTS, REQUEST_SCHEMA),
     (FLAGGED_EVENTS, VERDICT_SCHEMA),
     (FAILED_EVENTS, FAILED_SCHEMA),
+    (RISK_ALERTS, ALERT_SCHEMA),
 )
 """The topics with the message that each carries."""
 
@@ -43,6 +46,7 @@ def message_schemas() -> dict[str, dict[str, Any]]:
         REQUEST_SCHEMA: _of_model(PrivacyRequest.model_json_schema(), REQUEST_SCHEMA),
         VERDICT_SCHEMA: _of_structs(VERDICT_SCHEMA, Verdict, SubjectVerdict),
         FAILED_SCHEMA: _of_structs(FAILED_SCHEMA, FailedEvent),
+        ALERT_SCHEMA: _of_structs(ALERT_SCHEMA, PublishedAlert),
     }
 
 

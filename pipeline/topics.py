@@ -76,6 +76,9 @@ class Topic:
 # Partition p of all three shares one state, one cache and one commit.
 BY_USER = "by user"
 
+# Partition p of verdicts and of what is kept of their alerts share one commit.
+BY_SUBJECT = "by subject"
+
 RAW_EVENTS = Topic(
     name="raw-events",
     key="user_id",
@@ -112,6 +115,7 @@ FLAGGED_EVENTS = Topic(
     key="subject id",
     cleanup="delete",
     retention_ms=30 * _DAY_MS,
+    copartitioned=BY_SUBJECT,
     written_by="risk and health agents",
     read_by="downstream consumers, alert agent",
 )
@@ -200,14 +204,20 @@ class _Found:
     replication_factor: int
 
 
-def changelog(app_id: str, table: str) -> Topic:
-    """The changelog of the table of an application; its name is Faust's."""
+def changelog(app_id: str, table: str, copartitioned: str = BY_USER) -> Topic:
+    """The changelog of the table of an application; its name is Faust's.
+
+    Args:
+        app_id: of the application.
+        table: its name.
+        copartitioned: the group of the topics that are folded into it.
+    """
     return Topic(
         name=f"{app_id}-{table}-changelog",
         key="table key",
         cleanup="compact",
         retention_ms=None,
-        copartitioned=BY_USER,
+        copartitioned=copartitioned,
         prefixed=False,
         written_by="risk agent",
         read_by="recovery, standbys",

@@ -11,6 +11,7 @@ import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from agents.alerts import AlertAgent
 from agents.risk import RiskAgent, RiskTopics
 from pipeline.app import ask_cluster, new_app
 from pipeline.assembly import build_evaluator
@@ -24,14 +25,17 @@ from pipeline.evaluation.batch import PartitionState
 from pipeline.logs import logging_config
 from pipeline.settings import load_settings
 from pipeline.topics import (
+    BY_SUBJECT,
     FAILED_EVENTS,
     FLAGGED_EVENTS,
     PRIVACY_REQUESTS,
     RAW_EVENTS,
     RAW_EVENTS_REKEYED,
+    RISK_ALERTS,
     changelog,
 )
-from pipeline.verdicts.index import VerdictIndex
+from pipeline.verdicts.index import Followed, VerdictIndex
+from pipeline.web.alerts import alert_views
 from pipeline.web.compliance import compliance_views
 from pipeline.web.login import login_views
 from pipeline.web.page import page_views
@@ -41,6 +45,8 @@ from pipeline.web.serving import install
 from pipeline.web.tokens import Tokens, random_secret
 from pipeline.web.trail import LogTrail
 from pipeline.web.users import Users
+from tables import alerts as alert_table
+from tables.alerts import AlertCodec, AlertValue
 from tables.risk import PARTITION_KEY, TABLE_NAME, RiskCodec, RiskValue
 
 if TYPE_CHECKING:
@@ -94,7 +100,11 @@ def run(settings: Settings, reached: Hook = pass_by) -> int:
 
 async def _prepare(settings: Settings, reached: Hook) -> DeliveryApp:
     port = _web_port(settings)
-    cluster = await ask_cluster(settings, [changelog(settings.app_id, TABLE_NAME)])
+    changelogs = [
+        changelog(settings.app_id, TABLE_NAME),
+        changelog(settings.app_id, alert_table.TABLE_NAME, BY_SUBJECT),
+    ]
+    cluster = await ask_cluster(settings, changelogs)
     return build(settings, cluster, web_port=port, reached=reached)
 
 
@@ -124,6 +134,7 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
         async for batch in batches:
             await users.process(batch, risk.handle, risk.poison)
 
+    _add_alerts(app, settings, cluster)
     index = _verdict_index(settings, app, cluster)
     app.service(index)  # type: ignore[arg-type]  # an instance is as good
     _install_web(app, settings, index, evaluator.show)
@@ -144,18 +155,36 @@ def _install_web(
         process_views(WorkerStanding(app), demo=settings.demo),
         login_views(users, tokens),
         compliance_views(index, show),
+        alert_views(index),
     ]
     install(app, [*views, pending_views(views)], tokens, LogTrail(), demo=settings.demo)
 
 
+def _add_alerts(app: DeliveryApp, settings: Settings, cluster: Cluster) -> None:
+    flagged = settings.topic(FLAGGED_EVENTS.name)
+    table: WriteBehindTable[AlertValue] = WriteBehindTable(
+        app,
+        name=alert_table.TABLE_NAME,
+        codec=AlertCodec(),
+        topics=(flagged,),
+        partitions=cluster.partitions[flagged],
+    )
+    alerts = AlertAgent(settings.topic(RISK_ALERTS.name))
+
+    @app.agent(table.source, name="alerts")
+    async def alert(batches: StreamT[Batch]) -> None:
+        async for batch in batches:
+            await table.process(batch, alerts.handle, alerts.poison)
+
+
 def _verdict_index(settings: Settings, app: DeliveryApp, cluster: Cluster) -> VerdictIndex:
-    topic = settings.topic(FLAGGED_EVENTS.name)
+    verdicts, alerts = settings.topic(FLAGGED_EVENTS.name), settings.topic(RISK_ALERTS.name)
     retention_ms = FLAGGED_EVENTS.retention_ms
     assert retention_ms is not None
     return VerdictIndex(
         app.conf.appdir,
-        topic,
-        cluster.partitions[topic],
+        Followed(verdicts, cluster.partitions[verdicts]),
+        Followed(alerts, cluster.partitions[alerts]),
         settings.kafka_client_options(),
         settings.indexed_verdicts,
         retention_ms,

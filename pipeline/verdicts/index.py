@@ -12,7 +12,7 @@ import math
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from pipeline.verdicts.query import Filters, Page
+    from pipeline.verdicts.query import Alerts, Filters, Page
     from pipeline.verdicts.summary import Span, Tally
 
 T = TypeVar("T")
@@ -43,6 +43,13 @@ _TALLIES_S: Final = 2.0
 """Counting looks through the whole index: those who ask within this time share an answer."""
 
 
+class Followed(NamedTuple):
+    """A topic, by its full name, and its partition count."""
+
+    topic: str
+    partitions: int
+
+
 class IndexUnavailableError(Exception):
     """The index cannot be asked now; the message says why."""
 
@@ -52,8 +59,8 @@ class VerdictIndex(Service):
 
     Args:
         directory: where the file is, or will be.
-        topic: full name of `flagged-events`.
-        partitions: of it.
+        verdicts: `flagged-events`.
+        alerts: `risk-alerts`.
         client_options: bootstrap servers and security, as aiokafka names them.
         limit: so many verdicts are kept.
         retention_ms: of the topic; the index keeps nothing for longer.
@@ -62,16 +69,20 @@ class VerdictIndex(Service):
     def __init__(
         self,
         directory: Path,
-        topic: str,
-        partitions: int,
+        verdicts: Followed,
+        alerts: Followed,
         client_options: Mapping[str, Any],
         limit: int,
         retention_ms: int,
     ) -> None:
         super().__init__()
         self._path = directory / FILE_NAME
-        self._topic = topic
-        self._partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
+        self._topics = (verdicts.topic, alerts.topic)
+        self._verdicts = [
+            TopicPartition(verdicts.topic, partition) for partition in range(verdicts.partitions)
+        ]
+        self._alerts = [TopicPartition(alerts.topic, partition) for partition in range(alerts.partitions)]
+        self._partitions = [*self._verdicts, *self._alerts]
         self._client_options = dict(client_options)
         self._limit = limit
         self._retention_ms = retention_ms
@@ -94,6 +105,14 @@ class VerdictIndex(Service):
             IndexUnavailableError: see there.
         """
         return await self._ask(VerdictReader.page, filters, after, size)
+
+    async def alerts(self, size: int) -> Alerts:
+        """The most severe alerts, the open ones first.
+
+        Raises:
+            IndexUnavailableError: see there.
+        """
+        return await self._ask(VerdictReader.alerts, size)
 
     async def tallies(self) -> list[Tally]:
         """All indexed verdicts, counted by profile and region; up to two seconds old.
@@ -160,7 +179,7 @@ class VerdictIndex(Service):
 
     def _open(self) -> VerdictWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        return VerdictWriter(open_store(self._path, self._topic), self._limit)
+        return VerdictWriter(open_store(self._path, self._topics), self._limit)
 
     def _consumer(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
@@ -176,7 +195,7 @@ class VerdictIndex(Service):
         known = await self._in_write_thread(writer.next_offsets)
         first = await consumer.beginning_offsets(self._partitions)
         ends = await consumer.end_offsets(self._partitions)
-        positions = {tp: max(first[tp], known.get(tp.partition, 0)) for tp in self._partitions}
+        positions = {tp: max(first[tp], known.get((tp.topic, tp.partition), 0)) for tp in self._partitions}
         for tp, position in positions.items():
             consumer.seek(tp, position)
         await self._skip(consumer, positions, ends)
@@ -207,18 +226,28 @@ class VerdictIndex(Service):
     ) -> None:
         for tp in self._skipped & batches.keys():
             record = batches[tp][0]
-            await self._in_write_thread(writer.skip, tp.partition, record.offset, record.timestamp)
+            await self._in_write_thread(writer.skip, tp.topic, tp.partition, record.offset, record.timestamp)
             self._skipped.discard(tp)
         records = [
             Published(Position(record.timestamp, record.partition, record.offset), record.value)
-            for batch in batches.values()
+            for tp, batch in batches.items()
+            if tp.topic == self._topics[0]
             for record in batch
             if record.value is not None
         ]
-        next_offsets = {tp.partition: positions[tp] for tp in batches}
-        refused = await self._in_write_thread(writer.add, records, next_offsets)
+        alerts = [
+            (record.key, record.value)
+            for tp, batch in batches.items()
+            if tp.topic == self._topics[1]
+            for record in batch
+            if record.key is not None
+        ]
+        next_offsets = {(tp.topic, tp.partition): positions[tp] for tp in batches}
+        refused = await self._in_write_thread(writer.add, records, {})
+        # The offsets come last: whatever is lost before them is read again, and changes nothing that is there.
+        refused += await self._in_write_thread(writer.fold, alerts, next_offsets)
         if refused:
-            self.log.warning("%d records of %s are no verdicts and are not indexed", refused, self._topic)
+            self.log.warning("%d records are no verdicts or alerts, and are not indexed", refused)
 
     async def _skip(
         self,
@@ -227,11 +256,11 @@ class VerdictIndex(Service):
         ends: Mapping[TopicPartition, int],
     ) -> None:
         """Go forward where more is published than the index keeps: what is left out would be deleted anyway."""
-        behind = {tp: max(0, ends[tp] - position) for tp, position in positions.items()}
+        behind = {tp: max(0, ends[tp] - positions[tp]) for tp in self._verdicts}
         self.behind = sum(behind.values())
         if self.behind <= self._limit:
             return
-        share = max(1, self._limit // len(self._partitions))
+        share = max(1, self._limit // len(self._verdicts))
         for tp, count in behind.items():
             if count > share:
                 consumer.seek(tp, ends[tp] - share)
@@ -247,9 +276,7 @@ class VerdictIndex(Service):
     ) -> None:
         first = await consumer.beginning_offsets(self._partitions)
         if any(position > first[tp] for tp, position in positions.items()):
-            self.log.warning(
-                "%s was made anew, or lost its end: the verdict index is filled again", self._topic
-            )
+            self.log.warning("a topic was made anew, or lost its end: the verdict index is filled again")
             await self._in_write_thread(writer.clear)
             positions = first
         for tp in positions:

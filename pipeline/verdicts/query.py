@@ -87,3 +87,11 @@ class Page(NamedTuple):
 
     verdicts: list[Indexed]
     next_cursor: str | None
+
+
+class Alerts(NamedTuple):
+    """Values of `risk-alerts`, the most severe first, and how many are open, and closed lately, in all."""
+
+    values: list[bytes]
+    open: int
+    closed: int

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline.verdicts.query import Filters, Indexed, Page, Position
+from pipeline.verdicts.query import Alerts, Filters, Indexed, Page, Position
 from pipeline.verdicts.summary import Profile, Span, Tally
 
 if TYPE_CHECKING:
@@ -41,6 +41,14 @@ class VerdictReader:
         ).fetchall()
         verdicts = [Indexed(Position(*row[:3]), row[3]) for row in rows[:size]]
         return Page(verdicts, verdicts[-1].position.cursor() if len(rows) > size else None)
+
+    def alerts(self, size: int) -> Alerts:
+        """The most severe alerts, the open ones first."""
+        rows = self._db.execute(
+            "SELECT value FROM alerts ORDER BY closed, points DESC, last_at DESC LIMIT ?", (size,)
+        )
+        counted = dict(self._db.execute("SELECT closed, count(*) FROM alerts GROUP BY closed"))
+        return Alerts([value for (value,) in rows], counted.get(0, 0), counted.get(1, 0))
 
     def tallies(self) -> list[Tally]:
         """All verdicts, counted by profile and region."""

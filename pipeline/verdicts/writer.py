@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
+from pipeline.rules.finding import POINTS, Severity
 from pipeline.verdicts.summary import Profile
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator
 
     from pipeline.verdicts.query import Position
+
+NextOffsets = Mapping[tuple[str, int], int]
+"""The offset after the last record, by topic and partition."""
 
 _INSERT: Final = """
 INSERT INTO verdicts (subject, verdict_id, published, partition, "offset", profile, region, event_time, value)
@@ -56,8 +62,16 @@ class _Verdict(msgspec.Struct):
     regulations: list[str]
 
 
+class _Alert(msgspec.Struct):
+    """What is indexed of an alert."""
+
+    status: Literal["open", "closed"]
+    severity: Severity
+    last_at: str
+
+
 class VerdictWriter:
-    """Adds verdicts, and deletes the oldest; for one thread at a time.
+    """Adds verdicts, and deletes the oldest; keeps alerts; for one thread at a time.
 
     Args:
         db: from `open_store`.
@@ -68,6 +82,7 @@ class VerdictWriter:
         self._db = db
         self._limit = limit
         self._read = msgspec.json.Decoder(_Verdict).decode
+        self._read_alert = msgspec.json.Decoder(_Alert).decode
         self._profiles: dict[tuple[object, ...], int] = {}
         self._count = self._counted()
 
@@ -75,12 +90,13 @@ class VerdictWriter:
         """Nothing is written any more."""
         self._db.close()
 
-    def next_offsets(self) -> dict[int, int]:
-        """Per partition the offset after the last record that is indexed."""
-        return dict(self._db.execute("SELECT partition, next FROM partitions"))
+    def next_offsets(self) -> dict[tuple[str, int], int]:
+        """Per topic and partition the offset after the last record that is indexed."""
+        found = self._db.execute("SELECT topic, partition, next FROM partitions")
+        return {(topic, partition): offset for topic, partition, offset in found}
 
-    def add(self, records: Iterable[Published], next_offsets: Mapping[int, int]) -> int:
-        """Index records and remember how far that is, both or nothing.
+    def add(self, records: Iterable[Published], next_offsets: NextOffsets) -> int:
+        """Index verdicts and remember how far that is, both or nothing.
 
         Of one verdict id the later record counts, at the place of the first.
 
@@ -107,31 +123,44 @@ class VerdictWriter:
                     value,
                 )
             )
-        db = self._db
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            db.executemany(_INSERT, rows)
-            db.executemany(
-                "INSERT INTO partitions (partition, next) VALUES (?, ?) "
-                "ON CONFLICT (partition) DO UPDATE SET next = excluded.next",
-                next_offsets.items(),
-            )
+        with self._transaction(next_offsets):
+            self._db.executemany(_INSERT, rows)
             self._count += len(rows)
             self._trim()
-            db.execute("COMMIT")
-        except BaseException:
-            self._undo()
-            raise
         return refused
 
-    def skip(self, partition: int, offset: int, published: int) -> None:
+    def fold(self, records: Iterable[tuple[bytes, bytes | None]], next_offsets: NextOffsets) -> int:
+        """Keep the newest alert of each key, or, after a tombstone, none; and remember how far that is.
+
+        Returns:
+            how many of them are no alerts.
+        """
+        rows: dict[bytes, tuple[object, ...]] = {}
+        deleted: list[tuple[bytes]] = []
+        refused = 0
+        for key, value in records:
+            rows.pop(key, None)
+            if value is None:
+                deleted.append((key,))
+                continue
+            try:
+                alert = self._read_alert(value)
+            except msgspec.DecodeError:
+                refused += 1
+                continue
+            rows[key] = (key, alert.status == "closed", POINTS[alert.severity], alert.last_at, value)
+        with self._transaction(next_offsets):
+            self._db.executemany("DELETE FROM alerts WHERE key = ?", deleted)
+            self._db.executemany("INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?, ?)", rows.values())
+        return refused
+
+    def skip(self, topic: str, partition: int, offset: int, published: int) -> None:
         """A partition goes on at an offset; what was published before is not complete any more."""
-        with self._db:
-            self._db.execute(
-                "INSERT INTO partitions (partition, next, complete_since) VALUES (?, ?, ?) "
-                "ON CONFLICT (partition) DO UPDATE SET next = excluded.next, complete_since = excluded.complete_since",
-                (partition, offset, published),
-            )
+        self._db.execute(
+            "INSERT INTO partitions VALUES (?, ?, ?, ?) ON CONFLICT (topic, partition) "
+            "DO UPDATE SET next = excluded.next, complete_since = excluded.complete_since",
+            (topic, partition, offset, published),
+        )
 
     def expire(self, published: int) -> None:
         """Delete what was published before that time, milliseconds since 1970."""
@@ -142,6 +171,7 @@ class VerdictWriter:
         """Forget everything: the topic was made anew."""
         with self._db:
             self._db.execute("DELETE FROM verdicts")
+            self._db.execute("DELETE FROM alerts")
             self._db.execute("DELETE FROM partitions")
         self._count = 0
 
@@ -180,7 +210,20 @@ class VerdictWriter:
         (count,) = self._db.execute("SELECT count(*) FROM verdicts").fetchone()
         return int(count)
 
-    def _undo(self) -> None:
-        if self._db.in_transaction:
-            self._db.rollback()
-        self._count = self._counted()
+    @contextmanager
+    def _transaction(self, next_offsets: NextOffsets) -> Iterator[None]:
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            yield
+            db.executemany(
+                "INSERT INTO partitions (topic, partition, next) VALUES (?, ?, ?) "
+                "ON CONFLICT (topic, partition) DO UPDATE SET next = excluded.next",
+                [(*place, offset) for place, offset in next_offsets.items()],
+            )
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.rollback()
+            self._count = self._counted()
+            raise

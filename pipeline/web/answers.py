@@ -406,12 +406,29 @@ class LatestResults(Answer):
 class Alert(Document):
     """A living alert (docs/contract, risk-alert/1)."""
 
+    alert_id: str
+    subject: Subject
+    rule_id: str
+    dimension: str
+    status: Literal["open", "closed"]
+    change: Literal["opened", "escalated", "updated", "closed"]
+    severity: Severity
+    highest_severity: Severity
+    count: int = Field(description="verdicts with this finding since it opened")
+    opened_at: Instant
+    last_at: Instant
+    closed_at: Instant | None
+    regulations: list[str]
+    summary: str
+    verdict_id: str = Field(description="of the newest")
+
 
 class Alerts(Answer):
-    """The alerts that are open, and those that closed lately; most severe first."""
+    """The alerts that are open, and those that closed lately; open ones first, most severe first."""
 
     alerts: list[Alert]
-    coverage: Coverage
+    open: int = Field(description="in all, also beyond the limit")
+    closed: int
 
 
 class RuleSetView(Answer):

@@ -9,8 +9,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from pipeline.settings import load_settings
-from pipeline.topics import FLAGGED_EVENTS, ensure_topics
-from pipeline.verdicts.index import IndexUnavailableError, VerdictIndex
+from pipeline.topics import FLAGGED_EVENTS, RISK_ALERTS, ensure_topics
+from pipeline.verdicts.index import Followed, IndexUnavailableError, VerdictIndex
 from pipeline.verdicts.query import Filters
 from tests.pipeline.verdicts.verdicts import verdict
 
@@ -43,10 +43,14 @@ async def publish(settings, numbers, timestamp_ms=None):
 
 @asynccontextmanager
 async def running(settings, directory, limit=10_000):
-    topic = settings.topic(FLAGGED_EVENTS.name)
     index = VerdictIndex(
-        directory, topic, PARTITIONS, settings.kafka_client_options(), limit, 30 * DAY_MS
-    )  # fmt: skip
+        directory,
+        Followed(settings.topic(FLAGGED_EVENTS.name), PARTITIONS),
+        Followed(settings.topic(RISK_ALERTS.name), PARTITIONS),
+        settings.kafka_client_options(),
+        limit,
+        30 * DAY_MS,
+    )
     await index.start()
     try:
         yield index

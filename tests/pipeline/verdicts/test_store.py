@@ -14,17 +14,19 @@ from pipeline.verdicts.summary import count_all, count_by_region
 from pipeline.verdicts.writer import VerdictWriter
 from tests.pipeline.verdicts.verdicts import REGIONS, RULES, published, random_verdicts, verdict
 
+T0 = ("flagged-events", 0)
+
 
 class Index:
     """A writer and a reader on one file, as the service has them."""
 
     def __init__(self, directory, topic="flagged-events", limit=10_000):
         path = directory / FILE_NAME
-        self.writer = VerdictWriter(open_store(path, topic), limit)
+        self.writer = VerdictWriter(open_store(path, (topic, "risk-alerts")), limit)
         self.reader = VerdictReader(connect(path))
 
     def add(self, records, **positions):
-        return self.writer.add(records, positions or {0: len(records)})
+        return self.writer.add(records, positions or {T0: len(records)})
 
     def all(self, filters=Filters(), size=7):  # noqa: B008 - frozen
         found, cursor = [], None
@@ -168,10 +170,10 @@ def test_the_newest_are_kept(tmp_path):
 
 def test_after_a_skip_the_span_begins_where_nothing_is_missing(index):
     index.add([published(verdict(1), 10, 0, 0)])
-    index.writer.skip(1, 500, 70)
+    index.writer.skip("flagged-events", 1, 500, 70)
     index.add([published(verdict(2), 70, 1, 500)])
     assert index.reader.span(9, 0).first == 70
-    assert index.writer.next_offsets() == {0: 1, 1: 500}
+    assert index.writer.next_offsets() == {T0: 1, ("flagged-events", 1): 500}
 
 
 def test_what_is_older_than_the_topic_keeps_is_deleted(index):
@@ -183,10 +185,10 @@ def test_what_is_older_than_the_topic_keeps_is_deleted(index):
 def test_a_restart_keeps_verdicts_and_offsets(tmp_path):
     records = random_verdicts(50)
     before = Index(tmp_path)
-    before.writer.add(records, {0: 13, 3: 12})
+    before.writer.add(records, {T0: 13, ("flagged-events", 3): 12})
     before.close()
     after = Index(tmp_path)
-    assert after.writer.next_offsets() == {0: 13, 3: 12}
+    assert after.writer.next_offsets() == {T0: 13, ("flagged-events", 3): 12}
     assert after.all() == newest_first(records)
     after.add(records)
     assert after.all() == newest_first(records)
@@ -194,12 +196,12 @@ def test_a_restart_keeps_verdicts_and_offsets(tmp_path):
 
 
 def test_offsets_and_verdicts_are_written_together_or_not_at_all(index):
-    index.writer.add(random_verdicts(5), {0: 5})
+    index.writer.add(random_verdicts(5), {T0: 5})
     with pytest.raises(OverflowError):
-        index.writer.add([published(verdict(7), 1 << 70)], {0: 6})
-    assert index.writer.next_offsets() == {0: 5}
+        index.writer.add([published(verdict(7), 1 << 70)], {T0: 6})
+    assert index.writer.next_offsets() == {T0: 5}
     assert len(index.all()) == 5
-    index.writer.add([published(verdict(8), 9)], {0: 7})
+    index.writer.add([published(verdict(8), 9)], {T0: 7})
     assert len(index.all()) == 6
 
 

@@ -29,7 +29,19 @@ def verdict(number, user="u1", **values):
         "dimensions": {"account": "MEDIUM"},
         "findings": [{"rule_id": "account.multi_ip"}],
         "regulations": [],
+        "source": {"topic": "raw-events", "partition": 0, "offset": number},
         **values,
+    }
+
+
+def finding(rule_id, severity="MEDIUM"):
+    return {
+        "rule_id": rule_id,
+        "dimension": rule_id.partition(".")[0],
+        "severity": severity,
+        "regulations": [],
+        "summary": rule_id,
+        "evidence": {},
     }
 
 

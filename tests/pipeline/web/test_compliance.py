@@ -2,21 +2,24 @@
 
 import json
 
+import msgspec
 import pytest
 from aiohttp import web as aiohttp_web
 from aiohttp.test_utils import TestClient, TestServer
 
+from pipeline.evaluation.alerts import SeenVerdict, encode_alert, opened
 from pipeline.evaluation.pseudonyms import pseudonymiser
-from pipeline.verdicts.index import VerdictIndex
+from pipeline.verdicts.index import Followed, VerdictIndex
 from pipeline.verdicts.reader import VerdictReader
 from pipeline.verdicts.store import FILE_NAME, connect, open_store
 from pipeline.verdicts.writer import VerdictWriter
-from pipeline.web.answers import ComplianceSummary, RegionRisks
+from pipeline.web.alerts import alert_views
+from pipeline.web.answers import Alerts, ComplianceSummary, RegionRisks
 from pipeline.web.compliance import compliance_views
 from pipeline.web.pending import pending_views
 from pipeline.web.serving import install
 from pipeline.web.trail import LogTrail
-from tests.pipeline.verdicts.verdicts import published, random_verdicts, verdict
+from tests.pipeline.verdicts.verdicts import finding, published, random_verdicts, verdict
 from tests.pipeline.web.test_guards import problem_of
 
 show = pseudonymiser(b"a key of the tests")
@@ -41,11 +44,11 @@ def records():
 
 @pytest.fixture
 async def served(tmp_path, tokens, bearer, records):
-    index = VerdictIndex(tmp_path, "flagged-events", 4, {}, 1_000, 1)
-    writer = VerdictWriter(open_store(tmp_path / FILE_NAME, "flagged-events"), 1_000)
-    writer.add(records, {0: 1})
+    index = VerdictIndex(tmp_path, Followed("flagged-events", 4), Followed("risk-alerts", 4), {}, 1_000, 1)
+    writer = VerdictWriter(open_store(tmp_path / FILE_NAME, ("flagged-events", "risk-alerts")), 1_000)
+    writer.add(records, {})
     index._reader = VerdictReader(connect(tmp_path / FILE_NAME))
-    views = [compliance_views(index, show)]
+    views = [compliance_views(index, show), alert_views(index)]
 
     class App:
         """Of Faust's application what serving needs."""
@@ -123,8 +126,18 @@ async def test_summary_and_regions_count_every_indexed_verdict(served):
     )
 
 
+async def test_alerts_are_those_of_the_index(served):
+    given = verdict(1, "u1", findings=[finding("account.multi_ip", "HIGH")])
+    seen = msgspec.convert(given, SeenVerdict)
+    alert = opened(seen, seen.findings[0], ("raw-events/0", 1), 5)
+    served.writer.fold([(b"u1/account.multi_ip", encode_alert(alert, "opened"))], {})
+    answer = Alerts.model_validate(await served.get("/alerts?limit=1"))
+    assert (answer.open, answer.closed) == (1, 0)
+    assert answer.alerts[0].rule_id == "account.multi_ip"
+
+
 async def test_an_index_that_is_not_there_is_told(web, bearer):
-    for path in ("/compliance/events", "/compliance/summary", "/compliance/regions"):
+    for path in ("/compliance/events", "/compliance/summary", "/compliance/regions", "/alerts"):
         response = await web.client.get(path, headers=bearer("analyst"))
         assert response.status == 503
         assert "verdict index" in (await problem_of(response)).detail
