@@ -23,7 +23,7 @@ export class TimeLine {
     this.tone = tone;
     this.chart = new Chart(canvas, {
       type: "line",
-      data: { datasets: [{ label: title, data: [], borderWidth: 2, pointRadius: 0, pointHitRadius: 12, tension: 0.25, fill: true, spanGaps: false }] },
+      data: { datasets: [{ label: title, data: [], borderWidth: 2, pointRadius: 0, pointHitRadius: 12, cubicInterpolationMode: "monotone", fill: true, spanGaps: false }] },
       options: {
         responsive: true,
         maintainAspectRatio: false,
@@ -46,7 +46,10 @@ export class TimeLine {
   }
 
   show(points) {
-    this.chart.data.datasets[0].data = points.map((point) => ({ x: point.at, y: point.value }));
+    const dataset = this.chart.data.datasets[0];
+    dataset.data = points.map((point) => ({ x: point.at, y: point.value }));
+    // A point between two gaps is no line: it is drawn as a point.
+    dataset.pointRadius = points.map((point, index) => (point.value !== null && (points[index - 1]?.value ?? null) === null && (points[index + 1]?.value ?? null) === null ? 3 : 0));
     const [first, last] = [points[0], points.at(-1)];
     Object.assign(this.chart.options.scales.x, { min: first?.at, max: last?.at });
     this.chart.update();
@@ -63,6 +66,7 @@ export class TimeLine {
     const dataset = this.chart.data.datasets[0];
     dataset.borderColor = colour(this.tone);
     dataset.backgroundColor = colour(`${this.tone}-wash`);
+    dataset.pointBackgroundColor = dataset.borderColor;
     for (const axis of Object.values(this.chart.options.scales)) {
       axis.ticks.color = colour("soft");
       axis.grid.color = colour("line");
@@ -104,7 +108,7 @@ export class Donut {
 
   paint() {
     const dataset = this.chart.data.datasets[0];
-    dataset.backgroundColor = this.isEmpty ? [colour("line")] : this.levels.map((name) => colour(name.toLowerCase()));
+    dataset.backgroundColor = this.isEmpty ? [colour("line")] : this.levels.map((name) => colour(`${name.toLowerCase()}-fill`));
     dataset.borderColor = colour("card");
     this.chart.update();
   }

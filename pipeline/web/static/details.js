@@ -13,7 +13,7 @@ dialog.addEventListener("click", (event) => {
 /** Show content under a title. */
 export function openDetails(heading, ...content) {
   title.textContent = heading;
-  body.replaceChildren(...content.flat().filter(Boolean));
+  body.replaceChildren(...content.flat(Infinity).filter(Boolean));
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
   title.focus();

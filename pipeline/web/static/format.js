@@ -53,6 +53,14 @@ export function time(instant, { full = false } = {}) {
   return h("time", { datetime: instant, title: utc }, full ? FULL.format(milliseconds) : clock(milliseconds));
 }
 
+/** From one instant to another; the day once where it is the same. */
+export function period(start, end) {
+  const [from, to] = [new Date(start), new Date(end)];
+  const last = time(end, { full: true });
+  if (from.toDateString() === to.toDateString()) last.textContent = CLOCK.format(to);
+  return [time(start, { full: true }), " to ", last];
+}
+
 /** The English name of a region's country, or nothing. */
 export function countryOf(region) {
   if (region === "EU") return "EEA, country unknown";

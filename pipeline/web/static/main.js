@@ -61,7 +61,7 @@ function show({ focus = false } = {}) {
   closeDetails();
   for (const view of document.querySelectorAll("main > .view")) view.hidden = view.id !== `view-${name}`;
   byId("tabs").hidden = byId("logout").hidden = byId("who").hidden = !session.isOpen;
-  setText(byId("who"), session.isOpen ? `${session.name}${session.isAdmin ? ", admin" : ""}` : "");
+  setText(byId("who"), session.isOpen ? (session.name === session.role ? session.name : `${session.name}, ${session.role}`) : "");
   for (const tab of byId("tabs").children) {
     if (tab.dataset.view === name) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");

@@ -20,7 +20,7 @@ export function standing(summary) {
   const waiting = summary.total_lag;
   const now = summary.events_per_second;
   const seconds = now > 0 ? waiting / now : waiting > 0 ? Infinity : 0;
-  const waits = waiting ? `${whole(waiting)} ${waiting === 1 ? "waits" : "wait"}` : "nothing waits";
+  const waits = waiting ? `${whole(waiting)} waiting` : "nothing waiting";
   const flow = `${rate(now)} events a second, ${waits}`;
   if (summary.paused) return { state: "paused", title: "Paused", why: `Consuming is paused; ${waits}.` };
   if (summary.coverage.missing.length) {
@@ -29,7 +29,7 @@ export function standing(summary) {
   }
   if (seconds === Infinity) return { state: "behind", title: "Not moving", why: `${whole(waiting)} records wait, and none were judged in the last seconds.` };
   if (seconds > BEHIND_S) return { state: "behind", title: "Behind", why: `${flow}: ${duration(seconds)} of work at this rate.` };
-  if (now === 0) return { state: "idle", title: "Idle", why: "Nothing to judge: no new events, nothing waits." };
+  if (now === 0) return { state: "idle", title: "Idle", why: "No new events, nothing waiting." };
   return { state: "good", title: "Keeping up", why: `${flow}.` };
 }
 
@@ -103,10 +103,10 @@ export class Overview {
     const figures = [
       ["Events a second", rate(data.events_per_second), "all workers together"],
       ["Waiting", whole(data.total_lag), waitingIn(data)],
-      ["Records read", whole(data.events), `${whole(data.duplicate)} duplicate · ${whole(data.failed)} failed`],
+      ["Records read", whole(data.events), `${whole(data.failed)} failed`],
       ["Flagged", whole(data.flagged), `${share(data.judged ? data.flagged / data.judged : NaN)} of the judged`],
       ["Playback errors", share(data.error_rate ?? NaN), "of playback events"],
-      ["Watched", duration(data.play_time_seconds ?? NaN), "in the minutes that are kept"],
+      ["Watched", duration(data.play_time_seconds ?? NaN), "by all viewers"],
       ["Coverage", `${data.coverage.answered} / ${data.coverage.partitions}`, `partitions · ${whole(data.workers)} worker${data.workers === 1 ? "" : "s"}`],
     ];
     const list = byId("figures");
@@ -166,7 +166,8 @@ export class Overview {
 function waitingIn(data) {
   if (data.total_lag === 0) return "nothing to catch up";
   if (data.events_per_second <= 0) return "not moving now";
-  return `${duration(data.total_lag / data.events_per_second)} of work`;
+  const seconds = data.total_lag / data.events_per_second;
+  return seconds < 1 ? "less than 1 s of work" : `${duration(seconds)} of work`;
 }
 
 function topRules(body, rules) {
@@ -205,14 +206,27 @@ function regions(body, data) {
   );
 }
 
+/** An error rate as a bar, with its 95 % interval as a lighter part around its end. */
+function rateBar(one, most) {
+  const track = bar(one.rate / most);
+  const span = h("span.span");
+  span.style.insetInlineStart = `${(100 * one.low) / most}%`;
+  span.style.inlineSize = `${(100 * (one.high - one.low)) / most}%`;
+  track.append(span);
+  return track;
+}
+
 function titles(body, data) {
-  const rows = data.contents.map((one) => [
-    h("button.link", { type: "button", onclick: () => openTitle(one.content_id) }, one.content_id),
-    number([h("b", share(one.error_rate.rate)), h("span.soft.small.interval", { title: "95 % interval" }, `${share(one.error_rate.low)} to ${share(one.error_rate.high)}`)]),
-    number(whole(one.error_rate.events)),
-    level(one.risk_level),
-  ]);
-  body.replaceChildren(h("table.plain", table(["Title", number("Error rate"), number("Events"), "Level"], rows, "Titles by error rate, worst first")));
+  const most = Math.max(0.01, ...data.contents.map((one) => one.error_rate.high));
+  const line = (one) => {
+    const { rate: failing, low, high, events } = one.error_rate;
+    return h("li",
+      h("span", h("button.link", { type: "button", onclick: () => openTitle(one.content_id) }, one.content_id), " ", one.risk_level === "NONE" ? null : level(one.risk_level)),
+      h("span.number", { title: "95 % interval" }, h("span.soft.small", `${share(low)} to ${share(high)}  `), share(failing)),
+      rateBar(one.error_rate, most),
+      h("span.unseen", `of ${whole(events)} playback events`));
+  };
+  body.replaceChildren(h("ul.bars", data.contents.map(line)));
 }
 
 /** The newest verdicts; they wait while somebody points at one or has the focus on it. */

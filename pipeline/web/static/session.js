@@ -30,6 +30,9 @@ export const session = {
   get name() {
     return current?.name ?? "";
   },
+  get role() {
+    return current?.role ?? "";
+  },
   get isAdmin() {
     return current?.role === "admin";
   },

@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { rawJson } from "./details.js";
 import { bar, byId, h, number, setText, table } from "./dom.js";
-import { NOTHING, countryOf, time, whole } from "./format.js";
+import { NOTHING, countryOf, period, time, whole } from "./format.js";
 import { Panel, sayError } from "./panel.js";
 import { Source } from "./source.js";
 import { openDevice } from "./subject.js";
@@ -70,10 +70,11 @@ export class Users {
     const opened = new Set([...body.querySelectorAll("details[open]")].map((one) => one.dataset.name));
     body.replaceChildren(
       h("div.grid",
-        h("section.card.wide", h("header", h("h2", data.user_id), level(data.risk_level)), h("div.body", now(data))),
+        h("section.card.full", h("header", h("h2", data.user_id), level(data.risk_level), h("span.soft", `score ${whole(data.score)} now`), data.window?.saturated ? h("p.note.small", "The window is full: its oldest events left early") : null), h("div.body", hour(data))),
+        h("section.card.wide", h("header", h("h2", "Why")), h("div.body", why(data))),
         h("section.card", h("header", h("h2", "Privacy record")), h("div.body", privacy(data.privacy))),
-        ...(data.window ? windowCards(data.window) : [h("section.card.wide", h("p.state", "No window: no event in order yet, or idle for 30 days."))]),
-        h("section.card.wide", h("header", h("h2", "More")), h("div.body",
+        ...(data.window ? windowCards(data.window) : []),
+        h("section.card.full", h("header", h("h2", "More")), h("div.body",
           this.#lazy("segment", "Segment and trend", `/users/${encodeURIComponent(data.user_id)}/segment`, segment),
           this.#lazy("requests", "Privacy requests", `/privacy/requests/${encodeURIComponent(data.user_id)}`, requests),
           this.#lazyTables(data.user_id),
@@ -111,17 +112,26 @@ export class Users {
 
 const fact = (name, value) => h("div", h("dt", name), h("dd", value));
 
-function now(data) {
+/** The sliding hour in figures. */
+function hour({ window: view, last_place: place }) {
+  if (!view) return h("p.soft", "There is no window: no event was in order yet, or the user was idle for 30 days.");
+  return h("dl.facts",
+    fact("The hour that the rules see", period(view.start, view.end)),
+    fact("Events", whole(view.events)),
+    fact("Regions", whole(view.regions.length)),
+    fact("Networks", whole(view.distinct_networks)),
+    fact("Devices playing at its end", whole(view.playing.length)),
+    fact("Log-in failures", whole(view.login_failures)),
+    fact("Last place", place ? [place.region, " ", h("span.soft", countryOf(place.region)), ", ", time(place.time, { full: true })] : NOTHING),
+  );
+}
+
+function why(data) {
+  const last = data.last_verdict;
   return [
-    h("dl.facts",
-      fact("Level now", [level(data.risk_level), " ", h("span.soft", `score ${whole(data.score)}`)]),
-      fact("Newest event", data.stream_time ? time(data.stream_time, { full: true }) : NOTHING),
-      fact("Last place", data.last_place ? [data.last_place.region, " ", h("span.soft", countryOf(data.last_place.region)), ", ", time(data.last_place.time, { full: true })] : NOTHING),
-    ),
-    h("h3", "Why"),
     data.findings.length ? findings(data.findings) : h("p.soft", "No rule that judges the window fires now."),
-    data.last_verdict
-      ? h("p", h("span.soft", "Last verdict: "), h("button.link", { type: "button", onclick: () => openVerdict(data.last_verdict) }, gist(data.last_verdict)), " ", level(data.last_verdict.risk_level), " ", time(data.last_verdict.event_time))
+    last
+      ? h("p", h("span.soft", "Newest verdict: "), level(last.risk_level), " ", h("button.link", { type: "button", onclick: () => openVerdict(last) }, gist(last)), " ", h("span.soft", time(last.event_time)))
       : h("p.soft", "No verdict on this user is known here."),
   ];
 }
@@ -148,14 +158,6 @@ function windowCards(view) {
   };
   const playing = new Set(view.playing);
   return [
-    h("section.card.wide", h("header", h("h2", "The hour that the rules see"), h("p.note.small", view.saturated ? "Full: the oldest left early" : "")), h("div.body", h("dl.facts",
-      fact("Window", [time(view.start, { full: true }), " to ", time(view.end, { full: true })]),
-      fact("Events", whole(view.events)),
-      fact("Regions", whole(view.regions.length)),
-      fact("Networks", whole(view.distinct_networks)),
-      fact("Playing at its end", whole(view.playing.length)),
-      fact("Log-in failures", whole(view.login_failures)),
-    ))),
     card("Regions", "", view.regions, "Region", (one) => [one.name, " ", h("span.soft", countryOf(one.name))]),
     card("Networks", "masked", view.networks, "Network", (one) => h("code", one.name)),
     card("Devices", "", view.devices, "Device", (one) => [h("button.link", { type: "button", onclick: () => openDevice(one.name) }, one.name), playing.has(one.name) ? h("span.chip", "plays") : ""]),

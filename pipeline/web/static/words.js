@@ -1,6 +1,6 @@
 // Rules, levels and evidence in words.
 import { h } from "./dom.js";
-import { NOTHING, countryOf, duration, fine, isInstant, share, time, whole } from "./format.js";
+import { NOTHING, countryOf, duration, fine, isInstant, period, share, time, whole } from "./format.js";
 
 export const LEVELS = ["HIGH", "MEDIUM", "LOW", "NONE"];
 const MARKS = { HIGH: "▲", MEDIUM: "◆", LOW: "●", NONE: "○" };
@@ -101,7 +101,7 @@ export function evidence(values) {
   const limits = limitsOf(values);
   if (limits) line("Limits", limits);
   if (values.window_start && values.window_end) {
-    line("Window", [time(values.window_start, { full: true }), " to ", time(values.window_end, { full: true })]);
+    line("Window", period(values.window_start, values.window_end));
   }
   return list;
 }
