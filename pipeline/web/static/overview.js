@@ -206,7 +206,7 @@ function regions(body, data) {
   );
 }
 
-/** An error rate as a bar, with its 95 % interval as a lighter part around its end. */
+/** An error rate as a bar, with its 95 % interval as a line around its end. */
 function rateBar(one, most) {
   const track = bar(one.rate / most);
   const span = h("span.span");
@@ -222,7 +222,7 @@ function titles(body, data) {
     const { rate: failing, low, high, events } = one.error_rate;
     return h("li",
       h("span", h("button.link", { type: "button", onclick: () => openTitle(one.content_id) }, one.content_id), " ", one.risk_level === "NONE" ? null : level(one.risk_level)),
-      h("span.number", { title: "95 % interval" }, h("span.soft.small", `${share(low)} to ${share(high)}  `), share(failing)),
+      h("span.number", { title: "95 % interval" }, h("span.soft.small.interval", `${share(low)} to ${share(high)}`), share(failing)),
       rateBar(one.error_rate, most),
       h("span.unseen", `of ${whole(events)} playback events`));
   };

@@ -1,6 +1,6 @@
 // A part of the page that shows one route's answer, and honestly where there is none.
 import { h, setText } from "./dom.js";
-import { clock, duration } from "./format.js";
+import { clock, duration, whole } from "./format.js";
 
 const WORDS = {
   unsupported: "This worker does not offer it.",
@@ -66,7 +66,7 @@ export class Panel {
     const old = source.isStale || (source.error && source.error.kind !== "unauthorized");
     this.element.classList.toggle("stale", Boolean(source.isStale));
     if (!old) {
-      setText(this.noteElement, coverageNote(source.data.coverage));
+      setText(this.noteElement, coverageNote(source.data));
       return;
     }
     const age = `of ${clock(source.receivedAt)}, ${duration(Math.floor(source.age / 1000))} old`;
@@ -85,8 +85,11 @@ export class Panel {
   }
 }
 
-/** Which partitions an answer lacks, in words; nothing where it has all. */
-export function coverageNote(coverage) {
-  if (!coverage?.missing?.length) return "";
-  return `Without partition${coverage.missing.length > 1 ? "s" : ""} ${coverage.missing.join(", ")}`;
+/** What an answer lacks, or what it is limited to, in words; nothing where it has all. */
+export function coverageNote({ coverage, index }) {
+  const notes = [];
+  if (coverage?.missing?.length) notes.push(`Without partition${coverage.missing.length > 1 ? "s" : ""} ${coverage.missing.join(", ")}`);
+  if (index && index.verdicts >= index.limit) notes.push(`The newest ${whole(index.verdicts)} verdicts`);
+  if (index?.behind > 0) notes.push(`${whole(index.behind)} more are being indexed`);
+  return notes.join("; ");
 }

@@ -91,7 +91,7 @@ export class Verdicts {
       this.cursor = page.next_cursor;
       this.older.push(...page.verdicts);
       this.#draw(this.panel.body, this.panel.source.data);
-      setText(this.panel.noteElement, coverageNote(page.coverage));
+      setText(this.panel.noteElement, coverageNote(page));
     } catch (error) {
       setText(this.panel.noteElement, sayError(error));
     } finally {
