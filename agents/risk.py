@@ -14,7 +14,16 @@ from pipeline.delivery.unit import State
 from pipeline.evaluation.batch import evaluate_batch
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.source import PlainRecord
-from tables.risk import PARTITION_KEY, RiskValue, UnitUsers, partition_state
+from tables.risk import (
+    PARTITION_KEY,
+    RECENT_KEY,
+    RiskValue,
+    UnitUsers,
+    partition_state,
+    recent_results,
+    request_history,
+    requests_key,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,11 @@ class RiskAgent:
             self._evaluator, judged, UnitUsers(unit), partition, topic, requests=topic == topics.requests
         )
         unit[PARTITION_KEY] = partition
+        if outputs.judged:
+            unit[RECENT_KEY] = recent_results(unit).followed_by(outputs.judged)
+        for record, request in outputs.applied:
+            history = request_history(unit, request.user_id)
+            unit[requests_key(request.user_id)] = history.followed_by(request, record.timestamp)
         published = [Output(topics.flagged, key, value) for key, value in outputs.flagged]
         published += [Output(topics.failed, key, value) for key, value in outputs.failed]
         if outputs.misplaced:

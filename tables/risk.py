@@ -1,22 +1,26 @@
-"""The table of the risk agent: one record per user, and one per partition beside them.
+"""The table of the risk agent: one record per user, and two per partition beside them.
 
-Its name and the form of its keys are persisted identity. A key is `u` and the user's id, or `p` alone for
-what is kept of the partition.
+Its name and the form of its keys are persisted identity. A key is `u` and the user's id, `q` and the user's id for the
+privacy requests of the user, `p` alone for what is kept of the partition, `r` alone for its last judged events.
 """
 
 from typing import Final
 
 from pipeline.delivery.unit import State
 from pipeline.evaluation.batch import PartitionState
+from pipeline.evaluation.recent import Recent
+from pipeline.windows.requests import RequestHistory
 from pipeline.windows.user import UserState
 from tables.partitions import decode_partition, encode_partition
+from tables.recent import decode_recent, encode_recent
+from tables.requests import decode_requests, encode_requests
 from tables.users import decode_user, encode_user
-from tables.wire import PARTITION
 
 TABLE_NAME: Final = "users-v1"
 PARTITION_KEY: Final = b"p"
+RECENT_KEY: Final = b"r"
 
-RiskValue = UserState | PartitionState
+RiskValue = UserState | PartitionState | Recent | RequestHistory
 
 
 class RiskCodec:
@@ -24,7 +28,15 @@ class RiskCodec:
 
     def encode(self, value: RiskValue) -> bytes:
         """The bytes of a value; the same for the same state."""
-        return encode_user(value) if isinstance(value, UserState) else encode_partition(value)
+        match value:
+            case UserState():
+                return encode_user(value)
+            case PartitionState():
+                return encode_partition(value)
+            case Recent():
+                return encode_recent(value)
+            case RequestHistory():
+                return encode_requests(value)
 
     def decode(self, value: bytes) -> RiskValue:
         """The value of bytes.
@@ -32,12 +44,25 @@ class RiskCodec:
         Raises:
             WireError: they are not of a version that this program reads.
         """
-        return decode_partition(value) if value[:1] == bytes((PARTITION,)) else decode_user(value)
+        match value[:1]:
+            case b"P":
+                return decode_partition(value)
+            case b"R":
+                return decode_recent(value)
+            case b"Q":
+                return decode_requests(value)
+            case _:
+                return decode_user(value)
 
 
 def user_key(user_id: str) -> bytes:
     """The key of a user's record."""
     return b"u" + user_id.encode()
+
+
+def requests_key(user_id: str) -> bytes:
+    """The key of a user's privacy requests."""
+    return b"q" + user_id.encode()
 
 
 class UnitUsers:
@@ -76,3 +101,15 @@ def partition_state(unit: State[RiskValue]) -> PartitionState:
     """What is kept of the partition; new where nothing is kept yet."""
     value = unit.get(PARTITION_KEY)
     return value if isinstance(value, PartitionState) else PartitionState()
+
+
+def recent_results(unit: State[RiskValue]) -> Recent:
+    """The last judged events of the partition."""
+    value = unit.get(RECENT_KEY)
+    return value if isinstance(value, Recent) else Recent()
+
+
+def request_history(unit: State[RiskValue], user_id: str) -> RequestHistory:
+    """The privacy requests of a user."""
+    value = unit.get(requests_key(user_id))
+    return value if isinstance(value, RequestHistory) else RequestHistory()

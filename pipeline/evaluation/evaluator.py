@@ -58,7 +58,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
     `event` is None for a failed one and a request; `verdict`, its bytes `published`, and `shadow` (ids of
     rules that fired but are not published) are there for judged events only; `failed` is the value for
-    `failed-events`, and `reason` says why the record failed; `user_id` names the user of a misplaced record.
+    `failed-events`, and `reason` says why the record failed; `user_id` names the user of a misplaced record;
+    `request` is the privacy request that was applied.
     """
 
     ending: Ending
@@ -70,9 +71,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     failed: bytes | None = None
     reason: str | None = None
     user_id: str | None = None
-
-
-_REQUEST: Final = Outcome("request")
+    request: Request | None = None
 
 
 class Evaluator:
@@ -127,7 +126,7 @@ class Evaluator:
             return self._failed(invalid, record, request, REQUEST_SCHEMA)
         except Exception as error:  # noqa: BLE001 - as in judge
             return self._failed(_processing_error(error), record, request, REQUEST_SCHEMA)
-        return _REQUEST
+        return Outcome("request", request=request)
 
     def refuse(self, record: Record, errors: list[ErrorDetail]) -> Outcome:
         """A record that could not even be opened: a failed event of a topic of events."""

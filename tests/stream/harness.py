@@ -19,7 +19,6 @@ from typing import NamedTuple, Self
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
 from pipeline.assembly import build_evaluator
-from pipeline.delivery.changelog import RESERVED
 from pipeline.delivery.rekeying import OFFSET, PARTITION, TIMESTAMP, TOPIC
 from pipeline.delivery.store import PartitionStore, StoreCache, StoreOptions
 from pipeline.judging.file import Accounts, FileJudge
@@ -218,11 +217,7 @@ class Stream:
         for record in self.read(self.changelog):
             assert record.key is not None
             last[record.key] = record.value
-        return {
-            key: value
-            for key, value in last.items()
-            if value is not None and not key.startswith(RESERVED) and key != PARTITION_KEY
-        }
+        return {key: value for key, value in last.items() if value is not None and key.startswith(b"u")}
 
     def check(self, expected: Expected, *, exactly_once: bool) -> None:
         """What was published and what is in the table is what was expected, byte for byte."""
