@@ -16,6 +16,7 @@ from pipeline.evaluation.failed import FAILED_SCHEMA, FailedEvent
 from pipeline.evaluation.verdict import VERDICT_SCHEMA, SubjectVerdict, Verdict
 from pipeline.events.model import EVENT_SCHEMA, REQUEST_SCHEMA, PrivacyRequest, RawEvent
 from pipeline.topics import (
+    AUDIT_TRAIL,
     FAILED_EVENTS,
     FLAGGED_EVENTS,
     PRIVACY_REQUESTS,
@@ -24,6 +25,7 @@ from pipeline.topics import (
     RISK_ALERTS,
     Topic,
 )
+from pipeline.web.trail import AUDIT_SCHEMA, AuditRecord
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _COMPONENTS: Final = "#/$defs/{name}"
@@ -35,6 +37,7 @@ MESSAGES: Final[tuple[tuple[Topic, str], ...]] = (
     (FLAGGED_EVENTS, VERDICT_SCHEMA),
     (FAILED_EVENTS, FAILED_SCHEMA),
     (RISK_ALERTS, ALERT_SCHEMA),
+    (AUDIT_TRAIL, AUDIT_SCHEMA),
 )
 """The topics with the message that each carries."""
 
@@ -47,6 +50,7 @@ def message_schemas() -> dict[str, dict[str, Any]]:
         VERDICT_SCHEMA: _of_structs(VERDICT_SCHEMA, Verdict, SubjectVerdict),
         FAILED_SCHEMA: _of_structs(FAILED_SCHEMA, FailedEvent),
         ALERT_SCHEMA: _of_structs(ALERT_SCHEMA, PublishedAlert),
+        AUDIT_SCHEMA: _of_structs(AUDIT_SCHEMA, AuditRecord),
     }
 
 

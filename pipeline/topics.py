@@ -163,6 +163,16 @@ CONTROL_JOURNAL = Topic(
     read_by="replay, audit",
 )
 
+# As long as regulators ask for the requests that it tells of.
+AUDIT_TRAIL = Topic(
+    name="audit-trail",
+    key="user name",
+    cleanup="delete",
+    retention_ms=730 * _DAY_MS,
+    written_by="web views",
+    read_by="GET /audit, auditors",
+)
+
 TOPICS = (
     RAW_EVENTS,
     RAW_EVENTS_REKEYED,
@@ -173,6 +183,7 @@ TOPICS = (
     HEALTH_PARTIALS,
     RULE_CONFIG,
     CONTROL_JOURNAL,
+    AUDIT_TRAIL,
 )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from agents.alerts import AlertAgent
@@ -21,7 +20,6 @@ from pipeline.delivery.rekeying import Misplaced
 from pipeline.delivery.table import WriteBehindTable
 from pipeline.delivery.worker import DeliveryWorker
 from pipeline.errors import MissingError
-from pipeline.evaluation.batch import PartitionState
 from pipeline.logs import logging_config
 from pipeline.settings import load_settings
 from pipeline.topics import (
@@ -35,23 +33,12 @@ from pipeline.topics import (
     changelog,
 )
 from pipeline.verdicts.index import Followed, VerdictIndex
-from pipeline.web.alerts import alert_views
-from pipeline.web.compliance import compliance_views
-from pipeline.web.login import login_views
-from pipeline.web.page import page_views
-from pipeline.web.pending import pending_views
-from pipeline.web.process import process_views
-from pipeline.web.serving import install
-from pipeline.web.tokens import Tokens, random_secret
-from pipeline.web.trail import LogTrail
-from pipeline.web.users import Users
+from pipeline.web.assembly import install_web
 from tables import alerts as alert_table
 from tables.alerts import AlertCodec, AlertValue
-from tables.risk import PARTITION_KEY, TABLE_NAME, RiskCodec, RiskValue
+from tables.risk import TABLE_NAME, RiskCodec, RiskValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from faust.types import StreamT
 
     from pipeline.app import Cluster
@@ -137,27 +124,8 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
     _add_alerts(app, settings, cluster)
     index = _verdict_index(settings, app, cluster)
     app.service(index)  # type: ignore[arg-type]  # an instance is as good
-    _install_web(app, settings, index, evaluator.show)
+    install_web(app, settings, cluster, users, evaluator, index)
     return app
-
-
-def _install_web(
-    app: DeliveryApp, settings: Settings, index: VerdictIndex, show: Callable[[str], str]
-) -> None:
-    """The web views; a module of views gives handlers by the names of their routes (`pipeline.web.routes`)."""
-    users = Users(settings.users_file, demo=settings.demo)
-    secret = None if settings.jwt_secret is None else settings.jwt_secret.get_secret_value()
-    if secret is None and settings.demo:
-        secret = random_secret()
-    tokens = Tokens(secret, users)
-    views = [
-        page_views(demo=settings.demo),
-        process_views(WorkerStanding(app), demo=settings.demo),
-        login_views(users, tokens),
-        compliance_views(index, show),
-        alert_views(index),
-    ]
-    install(app, [*views, pending_views(views)], tokens, LogTrail(), demo=settings.demo)
 
 
 def _add_alerts(app: DeliveryApp, settings: Settings, cluster: Cluster) -> None:
@@ -189,34 +157,6 @@ def _verdict_index(settings: Settings, app: DeliveryApp, cluster: Cluster) -> Ve
         settings.indexed_verdicts,
         retention_ms,
     )
-
-
-class WorkerStanding:
-    """What the web views tell of a worker.
-
-    Args:
-        app: the application.
-    """
-
-    def __init__(self, app: DeliveryApp) -> None:
-        self._app = app
-
-    def ready(self) -> bool:
-        """Whether an assignment is recovered, and no other is under way."""
-        return self._app.tables.actives_ready and not self._app.rebalancing
-
-    def counts(self) -> dict[str, int]:
-        """The counts of the partitions that are owned here, summed."""
-        total: Counter[str] = Counter()
-        for owned in self._app.ownership.units.values():
-            partition = owned.unit.peek(PARTITION_KEY)
-            if isinstance(partition, PartitionState):
-                total.update(partition.counts)
-        return dict(total)
-
-    def lag(self) -> dict[str, int]:
-        """Records that are not judged yet, by `topic-partition`."""
-        return {f"{tp.topic}-{tp.partition}": lag for tp, lag in sorted(self._app.metrics.lag.items())}
 
 
 def _web_port(settings: Settings) -> int:

@@ -279,10 +279,10 @@ class Segment(Answer):
     user_id: str
     segment: Literal[
         "unknown",
-        "idle",
         "restricted",
+        "idle",
         "shared_account",
-        "unstable_playback",
+        "login_trouble",
         "heavy_viewer",
         "viewer",
         "browser",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -83,7 +84,7 @@ class Peers:
         self,
         call: Call,
         table: WriteBehindTable[Any],
-        own: Mapping[int, Any],
+        own: Mapping[int, Any] | Awaitable[Mapping[int, Any]],
         own_worker: Mapping[str, Any] | None = None,
         timeout: float = _TIMEOUT_S,  # noqa: ASYNC109 - a worker that is too slow is not an error
     ) -> Gathered:
@@ -92,23 +93,24 @@ class Peers:
         Args:
             call: to pass on.
             table: whose partitions count.
-            own: what this worker has, by partition; JSON.
+            own: what this worker has, by partition; JSON. What takes time is awaited while the others are asked.
             own_worker: what it says of itself; JSON.
             timeout: after which the partitions of a worker count as missing, in seconds.
 
         Raises:
             Instead: to another worker.
         """
+        urls = [] if call.from_peer else self.others(table)
+        mine, *parts = await asyncio.gather(_value_of(own), *(self.ask(call, url, timeout) for url in urls))
+        part: Mapping[str, Any] = {"partitions": mine, "worker": own_worker or {}}
         if call.from_peer:
-            raise Instead(web.json_response({"partitions": own, "worker": own_worker or {}}))
-        urls = [url for url in self.others(table) if url != self.own_url]
-        parts = await asyncio.gather(*(self._ask(call, url, timeout) for url in urls))
+            raise Instead(web.json_response(part))
         partitions: dict[int, Any] = {}
         workers: list[Mapping[str, Any]] = []
-        for part in (*parts, {"partitions": own, "worker": own_worker or {}}):
-            if part is not None:
-                partitions.update({int(number): value for number, value in part["partitions"].items()})
-                workers.append(part["worker"])
+        for answered in (*parts, part):
+            if answered is not None:
+                partitions.update({int(number): value for number, value in answered["partitions"].items()})
+                workers.append(answered["worker"])
         return Gathered(partitions, workers, coverage_of(table.partitions or 0, partitions))
 
     @property
@@ -144,7 +146,12 @@ class Peers:
             raise _other_secret(url)
         return web.Response(status=response.status, body=body, headers=headers)
 
-    async def _ask(self, call: Call, url: URL, timeout_s: float) -> Any:  # noqa: ANN401 - JSON
+    async def ask(self, call: Call, url: URL, timeout_s: float) -> Any:  # noqa: ANN401 - JSON
+        """What another worker answers to the same request; None if it gives no good answer.
+
+        Raises:
+            Problem: it does not know our token.
+        """
         try:
             async with self._request(call, url, timeout_s) as response:
                 if response.status == HTTPStatus.OK:
@@ -166,6 +173,10 @@ class Peers:
             timeout=aiohttp.ClientTimeout(total=timeout_s),
             allow_redirects=False,
         )
+
+
+async def _value_of(own: Mapping[int, Any] | Awaitable[Mapping[int, Any]]) -> Mapping[int, Any]:
+    return await own if isinstance(own, Awaitable) else own
 
 
 def coverage_of(total: int, answered: Mapping[int, Any]) -> Coverage:

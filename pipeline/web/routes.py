@@ -26,7 +26,7 @@ ROLES: Final[tuple[Role, ...]] = ("public", "analyst", "admin")
 """Each may what the ones before it may."""
 
 _KIB: Final = 1 << 10
-_MANY_EVENTS: Final = 8 << 20
+_MANY_EVENTS: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class Route:
         query: the parameters behind the question mark.
         body: what the request carries.
         problems: statuses of errors beside those that follow from the rest.
-        subject: the path parameter that the audit trail names.
+        subject: what the audit trail names: a parameter of the path, or a member of the body.
         tag: its group in the document.
         demo: whether it is there in the demo only.
     """
@@ -378,6 +378,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         answers=(answers.RequestQueued,),
         status=202,
         body=_json(PrivacyRequest, MAX_VALUE_BYTES),
+        subject="user_id",
         tag="privacy",
     ),
     Route(

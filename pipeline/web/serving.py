@@ -7,6 +7,7 @@ that was let in and checked, and returns its answer, or raises a `Problem`.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     import faust
     from aiohttp.typedefs import Handler as AiohttpHandler
+    from aiohttp.typedefs import Middleware
     from faust.web.drivers.aiohttp import Web as FaustWeb
 
     from pipeline.web.tokens import Identity, Tokens
@@ -45,6 +47,7 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _MAX_PARAMETER: Final = 255
+_SHUTDOWN_S: Final = 2.0
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -73,6 +76,8 @@ class Call:
 
 Handler = Callable[[Call], Awaitable[BaseModel | web.StreamResponse]]
 Handlers = Mapping[str, Handler]
+Observe = Callable[[str, int, float], None]
+"""Told of each answer: the route's name, the status, the seconds that it took."""
 
 
 class Instead(Exception):  # noqa: N818 - not an error: the answer is ready, it comes from elsewhere
@@ -108,7 +113,13 @@ def answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | Non
 
 
 def install(
-    app: faust.App, handlers: Sequence[Handlers], tokens: Tokens, trail: Trail, *, demo: bool
+    app: faust.App,
+    handlers: Sequence[Handlers],
+    tokens: Tokens,
+    trail: Trail,
+    observe: Observe,
+    *,
+    demo: bool,
 ) -> None:
     """Serve every route.
 
@@ -117,6 +128,7 @@ def install(
         handlers: of the view modules.
         tokens: tell who calls.
         trail: takes note of what is protected.
+        observe: is told of each answer.
         demo: whether the demo's routes are there.
 
     Raises:
@@ -131,11 +143,14 @@ def install(
     routes = {route.name: route for route in ROUTES}
     if bound.keys() != routes.keys():
         raise LookupError(f"routes and handlers differ in {', '.join(sorted(bound.keys() ^ routes.keys()))}")
-    server = cast("FaustWeb", app.web).web_app
+    driver = cast("FaustWeb", app.web)
+    server = driver.web_app
     for route in ROUTES:
         if demo or not route.demo:
             _add(server, route, _Serve(route, bound[route.name], tokens, trail).serve)
-    server.middlewares.append(_finish)
+    server.middlewares.append(_finishing(observe))
+    # A view that waits must not keep a worker from stopping.
+    driver._runner = web.AppRunner(server, access_log=None, shutdown_timeout=_SHUTDOWN_S)  # noqa: SLF001
 
 
 def _add(server: web.Application, route: Route, serve: AiohttpHandler) -> None:
@@ -155,6 +170,7 @@ class _Serve:
         self._trail = trail
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Let in, check, take note, answer."""
         route = self._route
         who, from_peer = await self._let_in(request)
         call = Call(
@@ -166,6 +182,8 @@ class _Serve:
             _query(request, route),
             await _body(request, route),
         )
+        if who is not None:
+            await self._trail.note(who, route, _subject(call), request.remote, allowed=True)
         try:
             found = await self._handler(call)
         except Instead as other:
@@ -178,15 +196,20 @@ class _Serve:
         if route.role == "public" or from_peer:
             return None, from_peer
         who = self._tokens.identify(request.headers.get("Authorization"))
-        allowed = ROLES.index(who.role) >= ROLES.index(route.role)
-        subject = None if route.subject is None else request.match_info[route.subject]
-        await self._trail.note(who, route, subject, request.remote, allowed=allowed)
-        if not allowed:
+        if ROLES.index(who.role) < ROLES.index(route.role):
+            await self._trail.note(who, route, None, request.remote, allowed=False)
             raise Problem(
                 HTTPStatus.FORBIDDEN,
                 f"{route.method} {route.path} is for the role {route.role}; {who.name} is {who.role}",
             )
         return who, False
+
+
+def _subject(call: Call) -> str | None:
+    name = call.route.subject
+    if name is None:
+        return None
+    return call.path[name] if name in call.path else getattr(call.body, name)
 
 
 def _path(request: web.Request, route: Route) -> dict[str, str]:
@@ -267,29 +290,41 @@ def _form(data: bytes) -> list[tuple[str, str]]:
         raise Problem(HTTPStatus.BAD_REQUEST, "the form cannot be read") from None
 
 
-@web.middleware
-async def _finish(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
-    """Every error as a problem document, every answer with the security headers."""
+def _finishing(observe: Observe) -> Middleware:
+    """What is done with every answer: observed, errors made problem documents, the security headers added."""
+    names: dict[tuple[str, str], str] = {(route.method, route.path): route.name for route in ROUTES}
+
+    @web.middleware
+    async def finish(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
+        began = time.perf_counter()
+        response = await _answered(request, handler)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        default = "no-cache" if response.content_type == HTML else "no-store"
+        response.headers.setdefault("Cache-Control", default)
+        resource = request.match_info.route.resource
+        method = "GET" if request.method == "HEAD" else request.method
+        name = names.get((method, "" if resource is None else resource.canonical), "none")
+        observe(name, response.status, time.perf_counter() - began)
+        return response
+
+    return finish
+
+
+async def _answered(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
     try:
-        response = await handler(request)
+        return await handler(request)
     except Problem as problem:
-        response = problem.response(request.path)
+        return problem.response(request.path)
     except web.HTTPException as error:
-        response = _of_framework(request, error)
+        return _of_framework(request, error)
     except OttError as error:
         _LOG.warning("%s %s: %s", request.method, request.path, error)
-        response = unavailable("the worker's settings do not allow it; see its log", 60).response(
-            request.path
-        )
+        return unavailable("the worker's settings do not allow it; see its log", 60).response(request.path)
     except Exception:  # noqa: BLE001 - a bug in one view must not be told to the caller
         _LOG.exception("%s %s failed", request.method, request.path)
-        response = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "a bug; the worker's log tells more").response(
-            request.path
-        )
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers.setdefault("Cache-Control", "no-cache" if response.content_type == HTML else "no-store")
-    return response
+        bug = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "a bug; the worker's log tells more")
+        return bug.response(request.path)
 
 
 def _of_framework(request: web.Request, error: web.HTTPException) -> web.StreamResponse:

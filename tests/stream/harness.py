@@ -276,7 +276,7 @@ class Stream:
             wanted = {
                 key: value
                 for key, value in there.items()
-                if value is not None and not key.startswith(RESERVED)
+                if value is not None and key.startswith(b"u")
             }
             assert found == wanted, f"{path} is not what the changelog was at offset {position}"
 
