@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pipeline.web.questions import Timeout
     from pipeline.web.serving import Call, Handlers
 
-_STEP_S: Final = 1.0
+_STEP_S: Final = 0.5
+"""A record that is there is fetched by then, also while consuming is paused."""
 _FETCH_S: Final = 0.3
 """An idle partition's end is as of the last fetch, which takes at most 250 ms."""
 _LOOK_S: Final = 0.05

@@ -126,8 +126,9 @@ class Peers:
         return None
 
     def others(self, table: WriteBehindTable[Any]) -> list[URL]:
-        """Where the owners of partitions listen."""
-        return [URL(url) for url, topics in self._distribution.items() if topics.get(table.changelog_name)]
+        """Where the other owners of partitions listen."""
+        urls = [URL(url) for url, topics in self._distribution.items() if topics.get(table.changelog_name)]
+        return [url for url in urls if url != self.own_url]
 
     @property
     def _distribution(self) -> Mapping[str, Mapping[str, Sequence[int]]]:
