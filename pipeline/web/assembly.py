@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.topics import AUDIT_TRAIL, FAILED_EVENTS, PRIVACY_REQUESTS, RAW_EVENTS, RAW_EVENTS_REKEYED
 from pipeline.web.browse import risk_shelf, table_views
+from pipeline.web.compliance import compliance_views
 from pipeline.web.control import control_views
 from pipeline.web.ingest import ingest_views
 from pipeline.web.login import login_views
@@ -18,7 +19,6 @@ from pipeline.web.peers import Peers
 from pipeline.web.pending import pending_views
 from pipeline.web.people import people_views, request_views
 from pipeline.web.process import process_views
-from pipeline.web.rate import Rate
 from pipeline.web.serving import install
 from pipeline.web.standing import Standing
 from pipeline.web.stats import stats_views
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.evaluator import Evaluator
     from pipeline.settings import Settings
+    from pipeline.verdicts.index import VerdictIndex
     from pipeline.web.serving import Handlers
     from tables.risk import RiskValue
 
@@ -45,8 +46,8 @@ def install_web(
     settings: Settings,
     cluster: Cluster,
     users: WriteBehindTable[RiskValue],
-    partition_of: Partitioner,
     evaluator: Evaluator,
+    index: VerdictIndex,
 ) -> None:
     """Serve the web views.
 
@@ -55,8 +56,8 @@ def install_web(
         settings: of this worker.
         cluster: the topics' partitions.
         users: the risk agent's table.
-        partition_of: a user's partition.
         evaluator: with the rule set in force.
+        index: of verdicts.
 
     Raises:
         MissingError: the users file cannot be read.
@@ -72,7 +73,6 @@ def install_web(
     peers = Peers(app, tokens)
     outbox = Outbox(options, {name: Partitioner(count) for name, count in cluster.partitions.items()})
     trail = AuditTrail(outbox, options, audit, cluster.partitions[audit], show)
-    rate = Rate(lambda: app.metrics.records)
     metrics = Metrics(app)
     views: list[Handlers] = [
         page_views(demo=demo),
@@ -80,17 +80,17 @@ def install_web(
         metrics.views(),
         login_views(accounts, tokens),
         ingest_views(outbox, raw, failed),
-        stats_views(app, users, peers, rate, show),
-        people_views(users, partition_of, peers, lambda: evaluator.ruleset, show),
+        stats_views(app, users, peers, show),
+        people_views(users, peers, lambda: evaluator.ruleset, index, show),
         request_views(outbox, requests),
-        table_views([risk_shelf(users, partition_of, show)], peers),
+        table_views([risk_shelf(users, show)], peers),
         control_views(app, users, (raw, rekeyed), peers),
+        compliance_views(index, show),
         trail_views(trail),
     ]
-    install(app, [*views, pending_views(views)], tokens, trail, metrics.observe, demo=demo)
+    install(app, [*views, pending_views(views)], tokens, trail, demo=demo, observe=metrics.observe)
     server = cast("FaustWeb", app.web).web_app
-    server.on_startup.append(rate.start)
-    server.on_cleanup.extend([rate.stop, trail.close, outbox.close])
+    server.on_cleanup.extend([trail.close, outbox.close])
 
 
 def _secret(settings: Settings) -> str | None:

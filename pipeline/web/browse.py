@@ -19,7 +19,6 @@ from pipeline.windows.window import FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pipeline.delivery.partitioner import Partitioner
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.web.peers import Peers
     from pipeline.web.serving import Call, Handlers
@@ -101,18 +100,16 @@ class _Browser:
 # -- the risk agent's table
 
 
-def risk_shelf(
-    users: WriteBehindTable[RiskValue], partition_of: Partitioner, show: Callable[[str], str]
-) -> Shelf:
+def risk_shelf(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -> Shelf:
     """Keys are as in the table; those of a partition carry its number: `uUSER`, `qUSER`, `p@3`, `r@3`."""
 
     def locate(text: str) -> tuple[bytes, int]:
         kind, rest = text[:1], text[1:]
         if kind in {"u", "q"} and rest:
-            return text.encode(), partition_of(rest.encode())
+            return text.encode(), users.partition_of(rest.encode())
         if kind in {"p", "r"} and rest[:1] == "@" and rest[1:].isascii() and rest[1:].isdigit():
             partition = int(rest[1:6])
-            if partition < partition_of.partitions:
+            if partition < users.partition_of.partitions:
                 return kind.encode(), partition
         raise ValueError("must be u or q and a user id, or p@ or r@ and the number of a partition")
 

@@ -21,27 +21,6 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.web.serving import Call, Handlers
 
-COUNTERS: Final = {
-    # name here, attribute of the delivery's metrics, what it tells
-    "ott_delivery_records": ("records", "Source records processed, each as often as it was"),
-    "ott_delivery_batches": ("batches", "Fetched batches that they came in"),
-    "ott_delivery_replayed": ("replayed", "Records at or below the watermark, which changed nothing"),
-    "ott_delivery_outputs": ("outputs", "Records published and committed"),
-    "ott_delivery_poisoned": ("poisoned", "Records whose handler raised"),
-    "ott_delivery_rewinds": ("rewinds", "Times that a partition went back to its last commit"),
-    "ott_delivery_redelivered": ("redelivered", "Batches that were delivered again after an agent failed"),
-    "ott_delivery_lost": ("lost", "Source records that the broker had deleted before they were read"),
-    "ott_delivery_commits": ("commits", "Partition commits that ended well"),
-    "ott_delivery_commit_seconds": ("commit_seconds", "Time spent in commits"),
-    "ott_delivery_flushed_keys": ("flushed_keys", "Changed keys written"),
-    "ott_delivery_fenced": ("fenced", "Partitions given up because another worker had taken them over"),
-    "ott_delivery_cache_misses": ("cache_misses", "Keys looked for in the store"),
-    "ott_delivery_cache_evictions": ("cache_evictions", "Times that the older half of a cache was dropped"),
-    "ott_delivery_restored_keys": ("restored_keys", "Changelog records applied in recovery"),
-    "ott_delivery_restore_seconds": ("restore_seconds", "Time spent in recovery"),
-    "ott_delivery_rebalances": ("rebalances", "Assignments of partitions"),
-}
-
 ENDINGS: Final = {
     # name of a count of the partitions, as a label
     "judged": "judged",
@@ -96,20 +75,14 @@ class _Delivery(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All figures, as of now."""
-        figures = self._app.metrics
-        for name, (attribute, what) in COUNTERS.items():
-            yield CounterMetricFamily(name, what, value=getattr(figures, attribute))
-        lag = GaugeMetricFamily(
-            "ott_lag_records", "Records that are there and not judged", labels=["topic", "partition"]
-        )
-        for tp, behind in figures.lag.items():
-            lag.add_metric([tp.topic, str(tp.partition)], behind)
-        yield lag
+        for figure in self._app.metrics.figures():
+            kind = CounterMetricFamily if figure.kind == "counter" else GaugeMetricFamily
+            names = sorted({name for labels, _ in figure.samples for name in labels})
+            family = kind(f"ott_delivery_{figure.name}", figure.help, labels=names)
+            for labels, value in figure.samples:
+                family.add_metric([labels[name] for name in names], value)
+            yield family
         units = [owned.unit for owned in list(self._app.ownership.units.values())]
-        owned = GaugeMetricFamily("ott_partitions_owned", "Partitions that are owned here", labels=["table"])
-        for table, count in Counter(unit.table for unit in units).items():
-            owned.add_metric([table], count)
-        yield owned
         yield GaugeMetricFamily(
             "ott_paused", "Whether consuming is paused here", value=int(self._app.valve.closed)
         )

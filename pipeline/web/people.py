@@ -10,7 +10,9 @@ from pipeline.evaluation.batch import PartitionState
 from pipeline.evaluation.source import FUTURE_MS
 from pipeline.events.instants import format_instant, parse_instant
 from pipeline.jurisdictions.laws import laws_of
-from pipeline.web.answers import Deadline, RequestList, RequestQueued, RequestView, Segment, UserView
+from pipeline.verdicts.index import IndexUnavailableError
+from pipeline.verdicts.query import Filters
+from pipeline.web.answers import Deadline, RequestList, RequestQueued, RequestView, Segment, UserView, Verdict
 from pipeline.web.problems import FieldError, Problem
 from pipeline.web.userstate import privacy_of, segment_of, view_of
 from pipeline.windows.requests import RequestHistory
@@ -20,11 +22,11 @@ from tables.risk import PARTITION_KEY, requests_key, user_key
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.delivery.partitioner import Partitioner
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.delivery.unit import Unit
     from pipeline.events.model import PrivacyRequest
     from pipeline.rules.ruleset import RuleSet
+    from pipeline.verdicts.index import VerdictIndex
     from pipeline.web.outbox import Outbox
     from pipeline.web.peers import Peers
     from pipeline.web.serving import Call, Handlers
@@ -39,21 +41,21 @@ _WITH_DEADLINE: Final = frozenset({"opt_out", "delete", "consent_withdrawn"})
 
 def people_views(
     users: WriteBehindTable[RiskValue],
-    partition_of: Partitioner,
     peers: Peers,
     rules: Callable[[], RuleSet],
+    index: VerdictIndex,
     show: Callable[[str], str],
 ) -> Handlers:
     """The handlers that read.
 
     Args:
         users: the risk agent's table.
-        partition_of: a user's partition.
         peers: the other workers.
         rules: the rule set in force.
+        index: of verdicts.
         show: the form of user and device ids in outputs.
     """
-    people = _People(users, partition_of, peers, rules, show)
+    people = _People(users, peers, rules, index, show)
     return {"user": people.user, "segment": people.segment, "requests": people.requests}
 
 
@@ -88,21 +90,29 @@ class _People:
     def __init__(
         self,
         users: WriteBehindTable[RiskValue],
-        partition_of: Partitioner,
         peers: Peers,
         rules: Callable[[], RuleSet],
+        index: VerdictIndex,
         show: Callable[[str], str],
     ) -> None:
         self._users = users
-        self._partition_of = partition_of
         self._peers = peers
         self._rules = rules
+        self._index = index
         self._show = show
 
     async def user(self, call: Call) -> UserView:
         """The window as the rules see it, and what they say of it now."""
         user_id, _, state = await self._find(call)
-        return view_of(user_id, state, self._rules(), self._show)
+        return view_of(user_id, state, self._rules(), await self._last_verdict(user_id), self._show)
+
+    async def _last_verdict(self, user_id: str) -> Verdict | None:
+        """The newest that is indexed; the window can be shown without it."""
+        try:
+            page = await self._index.page(Filters(users=(self._show(user_id),)), None, 1)
+        except IndexUnavailableError:
+            return None
+        return Verdict.model_validate_json(page.verdicts[0].value) if page.verdicts else None
 
     async def segment(self, call: Call) -> Segment:
         """How the user behaves."""
@@ -126,7 +136,7 @@ class _People:
 
     async def _find(self, call: Call) -> tuple[str, Unit[RiskValue], UserState]:
         user_id = call.path["user_id"]
-        owned = await self._peers.owned(call, self._users, self._partition_of(user_id.encode()))
+        owned = await self._peers.owned(call, self._users, self._users.partition_of(user_id.encode()))
         state = owned.unit.peek(user_key(user_id))
         if not isinstance(state, UserState):
             raise Problem(HTTPStatus.NOT_FOUND, f"nothing is known of a user {user_id}")

@@ -117,9 +117,9 @@ def install(
     handlers: Sequence[Handlers],
     tokens: Tokens,
     trail: Trail,
-    observe: Observe,
     *,
     demo: bool,
+    observe: Observe | None = None,
 ) -> None:
     """Serve every route.
 
@@ -128,8 +128,8 @@ def install(
         handlers: of the view modules.
         tokens: tell who calls.
         trail: takes note of what is protected.
-        observe: is told of each answer.
         demo: whether the demo's routes are there.
+        observe: is told of each answer.
 
     Raises:
         LookupError: a handler without a route, a route without a handler, or two for one.
@@ -290,7 +290,7 @@ def _form(data: bytes) -> list[tuple[str, str]]:
         raise Problem(HTTPStatus.BAD_REQUEST, "the form cannot be read") from None
 
 
-def _finishing(observe: Observe) -> Middleware:
+def _finishing(observe: Observe | None) -> Middleware:
     """What is done with every answer: observed, errors made problem documents, the security headers added."""
     names: dict[tuple[str, str], str] = {(route.method, route.path): route.name for route in ROUTES}
 
@@ -302,10 +302,11 @@ def _finishing(observe: Observe) -> Middleware:
             response.headers.setdefault(name, value)
         default = "no-cache" if response.content_type == HTML else "no-store"
         response.headers.setdefault("Cache-Control", default)
-        resource = request.match_info.route.resource
-        method = "GET" if request.method == "HEAD" else request.method
-        name = names.get((method, "" if resource is None else resource.canonical), "none")
-        observe(name, response.status, time.perf_counter() - began)
+        if observe is not None:
+            resource = request.match_info.route.resource
+            method = "GET" if request.method == "HEAD" else request.method
+            name = names.get((method, "" if resource is None else resource.canonical), "none")
+            observe(name, response.status, time.perf_counter() - began)
         return response
 
     return finish

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.web.peers import Peers
     from pipeline.web.questions import Limit
-    from pipeline.web.rate import Rate
     from pipeline.web.serving import Call, Handlers
     from tables.risk import RiskValue
 
@@ -27,7 +26,7 @@ _LEVELS: Final[tuple[RiskLevel, ...]] = get_args(RiskLevel)
 
 
 def stats_views(
-    app: DeliveryApp, users: WriteBehindTable[RiskValue], peers: Peers, rate: Rate, show: Callable[[str], str]
+    app: DeliveryApp, users: WriteBehindTable[RiskValue], peers: Peers, show: Callable[[str], str]
 ) -> Handlers:
     """The handlers.
 
@@ -35,10 +34,9 @@ def stats_views(
         app: the application.
         users: the risk agent's table.
         peers: the other workers.
-        rate: of this worker's records.
         show: the form of user ids in outputs.
     """
-    stats = _Stats(app, users, peers, rate, show)
+    stats = _Stats(app, users, peers, show)
     return {"summary": stats.summary, "latest": stats.latest}
 
 
@@ -48,13 +46,11 @@ class _Stats:
         app: DeliveryApp,
         users: WriteBehindTable[RiskValue],
         peers: Peers,
-        rate: Rate,
         show: Callable[[str], str],
     ) -> None:
         self._app = app
         self._users = users
         self._peers = peers
-        self._rate = rate
         self._show = show
 
     async def summary(self, call: Call) -> Summary:
@@ -98,7 +94,7 @@ class _Stats:
         lag = {f"{tp.topic}-{tp.partition}": behind for tp, behind in self._app.metrics.lag.items()}
         return {
             "lag": lag,
-            "events_per_second": self._rate.per_second,
+            "events_per_second": self._app.metrics.records_per_second,
             "paused": self._app.valve.closed,
         }
 

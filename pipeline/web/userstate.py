@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.rules.case import Rule
     from pipeline.rules.finding import Finding as RuleFinding
     from pipeline.rules.ruleset import RuleSet
+    from pipeline.web.answers import Verdict
     from pipeline.windows import privacy
     from pipeline.windows.user import UserState
     from pipeline.windows.window import Entry
@@ -83,7 +84,13 @@ def findings_now(state: UserState, rules: RuleSet, show: Callable[[str], str]) -
     return [finding for finding in found if finding is not None]
 
 
-def view_of(user_id: str, state: UserState, rules: RuleSet, show: Callable[[str], str]) -> UserView:
+def view_of(
+    user_id: str,
+    state: UserState,
+    rules: RuleSet,
+    last_verdict: Verdict | None,
+    show: Callable[[str], str],
+) -> UserView:
     """The answer of `/users/{user_id}`."""
     found = findings_now(state, rules, show)
     _, score = plan_score(found, None)
@@ -97,7 +104,7 @@ def view_of(user_id: str, state: UserState, rules: RuleSet, show: Callable[[str]
         risk_level=risk_level(score),
         score=score,
         findings=[Finding.model_validate(msgspec.to_builtins(finding)) for finding in found],
-        last_verdict=None,
+        last_verdict=last_verdict,
     )
 
 

@@ -19,6 +19,7 @@ from typing import NamedTuple, Self
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
 from pipeline.assembly import build_evaluator
+from pipeline.delivery.changelog import RESERVED
 from pipeline.delivery.rekeying import OFFSET, PARTITION, TIMESTAMP, TOPIC
 from pipeline.delivery.store import PartitionStore, StoreCache, StoreOptions
 from pipeline.judging.file import Accounts, FileJudge
@@ -276,7 +277,7 @@ class Stream:
             wanted = {
                 key: value
                 for key, value in there.items()
-                if value is not None and key.startswith(b"u")
+                if value is not None and not key.startswith(RESERVED)
             }
             assert found == wanted, f"{path} is not what the changelog was at offset {position}"
 

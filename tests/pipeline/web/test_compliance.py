@@ -18,11 +18,17 @@ from pipeline.web.answers import Alerts, ComplianceSummary, RegionRisks
 from pipeline.web.compliance import compliance_views
 from pipeline.web.pending import pending_views
 from pipeline.web.serving import install
-from pipeline.web.trail import LogTrail
 from tests.pipeline.verdicts.verdicts import finding, published, random_verdicts, verdict
 from tests.pipeline.web.test_guards import problem_of
 
 show = pseudonymiser(b"a key of the tests")
+
+
+class NoTrail:
+    """Takes note of nothing."""
+
+    async def note(self, *_, **__):
+        pass
 
 
 class Served:
@@ -56,7 +62,7 @@ async def served(tmp_path, tokens, bearer, records):
         class web:  # noqa: N801
             web_app = aiohttp_web.Application()
 
-    install(App, [*views, pending_views(views)], tokens, LogTrail(), demo=False)
+    install(App, [*views, pending_views(views)], tokens, NoTrail(), demo=False)
     async with TestClient(TestServer(App.web.web_app)) as client:
         served = Served(client, bearer("analyst"))
         served.writer = writer
