@@ -110,12 +110,12 @@ class _Control:
 
     async def _drain_own(self, deadline: float) -> dict[int, dict[str, int]]:
         """Per partition how many records were worked off, and how many are left when the time is over."""
-        await asyncio.sleep(_FETCH_S)
         units = self._units()
         tps = {TP(topic, unit.partition): unit for unit in units for topic in self._table.source_topics}
+        begins = {tp: unit.committed_offsets.get(tp.topic, 0) for tp, unit in tps.items()}
+        await asyncio.sleep(_FETCH_S)
         thread = self._app.consumer.thread
         ends = await thread.ends(tps) if tps else {}
-        begins = {tp: unit.committed_offsets.get(tp.topic, 0) for tp, unit in tps.items()}
         left = dict.fromkeys(ends, 0)
         while True:
             unread = await thread.unread(ends) if ends else {}
