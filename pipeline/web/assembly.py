@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.topics import AUDIT_TRAIL, FAILED_EVENTS, PRIVACY_REQUESTS, RAW_EVENTS, RAW_EVENTS_REKEYED
+from pipeline.web.alerts import alert_views
 from pipeline.web.browse import risk_shelf, table_views
 from pipeline.web.compliance import compliance_views
 from pipeline.web.control import control_views
@@ -86,6 +87,7 @@ def install_web(
         table_views([risk_shelf(users, show)], peers),
         control_views(app, users, (raw, rekeyed), peers),
         compliance_views(index, show),
+        alert_views(index),
         trail_views(trail),
     ]
     install(app, [*views, pending_views(views)], tokens, trail, demo=demo, observe=metrics.observe)

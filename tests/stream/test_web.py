@@ -32,7 +32,6 @@ PENDING = {
     "GET /stats/content/{content_id}",
     "GET /stats/region/{region}",
     "GET /stats/device/{device_id}",
-    "GET /alerts",
     "GET /rules",
     "PUT /rules",
 }
@@ -395,9 +394,10 @@ def test_no_request_finds_a_server_error_or_an_answer_that_is_not_documented(web
             continue
         try:
             _run(operation.as_strategy(generation_mode=mode), headers)
-        except (Unsatisfiable, SchemathesisError) as error:
+        except (Unsatisfiable, SchemathesisError):
             # Where nothing is asked, nothing can be asked wrongly.
-            assert mode is GenerationMode.NEGATIVE, (operation.label, error)
+            if mode is GenerationMode.POSITIVE:
+                raise
         except FailureGroup as group:
             failures.append((operation.label, [str(error) for error in group.exceptions]))
     assert not failures, "\n".join(f"{label}: {' '.join(found)}" for label, found in failures)
