@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 KEY: Final = b"ruleset"
 _POLL_MS: Final = 500
 _RETRY_S: Final = 5.0
+_LIMIT_S: Final = 30.0
 _log: Final = logging.getLogger(__name__)
 
 
@@ -45,6 +46,24 @@ class RuleConfig(Service):
         self._partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
         self._client_options = dict(client_options)
         self._next: dict[TopicPartition, int] = {}
+        self._read_once = asyncio.Event()
+
+    async def read_once(self) -> None:
+        """Return when the rule book has what was published before the start: nothing is to be judged by less.
+
+        Whoever may not read the topic, or cannot for long, is not kept waiting for ever.
+        """
+        if self._read_once.is_set():
+            return
+        try:
+            await asyncio.wait_for(self._read_once.wait(), _LIMIT_S)
+        except TimeoutError:
+            self.log.warning(
+                "%s could not be read within %g s; partitions go on with the rule set that they had",
+                self._topic,
+                _LIMIT_S,
+            )
+            self._read_once.set()
 
     @Service.task
     async def _fill(self) -> None:
@@ -75,6 +94,7 @@ class RuleConfig(Service):
             else:
                 await consumer.seek_to_beginning()
                 self._offer(await self._all_so_far(consumer))
+                self._read_once.set()
             while not self.should_stop:
                 batches = await consumer.getmany(timeout_ms=_POLL_MS)
                 self._offer([record for batch in batches.values() for record in batch])

@@ -121,15 +121,15 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
     )
     evaluator = build_evaluator(settings)
     book = RuleBook(evaluator.ruleset, tell_refused, tell_unusable)
-    rule_config = settings.topic(RULE_CONFIG.name)
-    _add_service(
-        app, RuleConfig(book, rule_config, cluster.partitions[rule_config], settings.kafka_client_options())
-    )
+    topic = settings.topic(RULE_CONFIG.name)
+    rule_config = RuleConfig(book, topic, cluster.partitions[topic], settings.kafka_client_options())
+    _add_service(app, rule_config)
     risk = RiskAgent(evaluator, book, topics, users.partition_of, Misplaced(app.metrics, "user id"))
 
     @app.agent(users.source, name="risk")
     async def judge(batches: StreamT[Batch]) -> None:
         async for batch in batches:
+            await rule_config.read_once()
             await users.process(batch, risk.handle, risk.poison)
 
     _add_alerts(app, settings, cluster)
