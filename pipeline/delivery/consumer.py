@@ -49,6 +49,7 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's thread around aiokafka's consumer, with positions and fetches of our own."""
 
     app: DeliveryApp
+    mundane_level = "debug"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -210,6 +211,7 @@ class DeliveryConsumer(driver.Consumer):
     """Faust's consumer; see the module."""
 
     app: DeliveryApp
+    mundane_level = "debug"
     _thread: DeliveryConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

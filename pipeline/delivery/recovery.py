@@ -40,6 +40,7 @@ class DeliveryTables(TableManager):
     """Faust's table manager, with recovery in bulk."""
 
     app: DeliveryApp
+    mundane_level = "debug"
 
     def __init__(self, app: DeliveryApp, **kwargs: Any) -> None:
         super().__init__(app, **kwargs)
@@ -86,6 +87,8 @@ class BulkRecovery(Service):
         app: the application.
         tables: its tables.
     """
+
+    mundane_level = "debug"
 
     def __init__(self, app: DeliveryApp, tables: DeliveryTables, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -22,6 +22,7 @@ class DeliveryProducer(driver.Producer):
     """Faust's producer, for everything but the tables of this package; it never waits without a limit."""
 
     app: DeliveryApp
+    mundane_level = "debug"
 
     def _settings_default(self) -> Mapping[str, Any]:
         settings = dict(super()._settings_default())
