@@ -14,7 +14,16 @@ from pipeline.delivery.unit import State
 from pipeline.evaluation.batch import evaluate_batch
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.source import PlainRecord
-from tables.risk import PARTITION_KEY, RiskValue, UnitUsers, partition_state
+from tables.risk import (
+    PARTITION_KEY,
+    RECENT_KEY,
+    RiskValue,
+    UnitUsers,
+    partition_state,
+    recent_results,
+    request_history,
+    requests_key,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ class RiskAgent:
     Args:
         evaluator: the one evaluation.
         topics: full names.
-        partition_of: a message key's partition of the co-partitioned topics.
+        partition_of: a message key's partition of the co-partitioned topics; the one that the table asks.
         misplaced: told of records that are forwarded.
     """
 
@@ -49,12 +58,19 @@ class RiskAgent:
     def handle(self, unit: State[RiskValue], records: Sequence[SourceRecord]) -> list[Output]:
         """Judge records of one partition of one topic, in order."""
         topics, topic = self._topics, records[0].topic
+        # Of new users it is asked whether they belong here, and their ids mostly are the keys.
+        self._partition_of.learn(record.key for record in records)
         partition = partition_state(unit)
         judged = records if topic == topics.raw else [_at_origin(record) for record in records]
         outputs = evaluate_batch(
             self._evaluator, judged, UnitUsers(unit), partition, topic, requests=topic == topics.requests
         )
         unit[PARTITION_KEY] = partition
+        if outputs.judged:
+            unit[RECENT_KEY] = recent_results(unit).followed_by(outputs.judged)
+        for record, request in outputs.applied:
+            history = request_history(unit, request.user_id)
+            unit[requests_key(request.user_id)] = history.followed_by(request, record.timestamp)
         published = [Output(topics.flagged, key, value) for key, value in outputs.flagged]
         published += [Output(topics.failed, key, value) for key, value in outputs.failed]
         if outputs.misplaced:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 BROKER_WAIT_S: Final = 60.0
 _TRANSACTIONS_WAIT_S: Final = 30.0
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 # What a record takes beside its value: key, headers, framing.
 _RECORD_OVERHEAD: Final = 64 << 10
 
@@ -85,9 +87,11 @@ def new_app(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hoo
 
 
 def _web(settings: Settings, port: int) -> dict[str, Any]:
+    host = settings.web_host
     return {
-        "web_bind": settings.web_host,
-        "web_host": settings.web_host,
+        "web_bind": host,
+        # Where the other workers ask this one: where it listens, or the machine's name if that is everywhere.
+        "web_host": socket.gethostname() if host in _EVERYWHERE else f"[{host}]" if ":" in host else host,
         "web_port": port,
         # Faust's own views have no guard.
         "web_router_enabled": False,

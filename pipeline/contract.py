@@ -11,17 +11,21 @@ from typing import Any, Final
 import msgspec
 
 from pipeline import __version__
+from pipeline.evaluation.alerts import ALERT_SCHEMA, PublishedAlert
 from pipeline.evaluation.failed import FAILED_SCHEMA, FailedEvent
 from pipeline.evaluation.verdict import VERDICT_SCHEMA, SubjectVerdict, Verdict
 from pipeline.events.model import EVENT_SCHEMA, REQUEST_SCHEMA, PrivacyRequest, RawEvent
 from pipeline.topics import (
+    AUDIT_TRAIL,
     FAILED_EVENTS,
     FLAGGED_EVENTS,
     PRIVACY_REQUESTS,
     RAW_EVENTS,
     RAW_EVENTS_REKEYED,
+    RISK_ALERTS,
     Topic,
 )
+from pipeline.web.trail import AUDIT_SCHEMA, AuditRecord
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _COMPONENTS: Final = "#/$defs/{name}"
@@ -32,6 +36,8 @@ MESSAGES: Final[tuple[tuple[Topic, str], ...]] = (
     (PRIVACY_REQUESTS, REQUEST_SCHEMA),
     (FLAGGED_EVENTS, VERDICT_SCHEMA),
     (FAILED_EVENTS, FAILED_SCHEMA),
+    (RISK_ALERTS, ALERT_SCHEMA),
+    (AUDIT_TRAIL, AUDIT_SCHEMA),
 )
 """The topics with the message that each carries."""
 
@@ -43,6 +49,8 @@ def message_schemas() -> dict[str, dict[str, Any]]:
         REQUEST_SCHEMA: _of_model(PrivacyRequest.model_json_schema(), REQUEST_SCHEMA),
         VERDICT_SCHEMA: _of_structs(VERDICT_SCHEMA, Verdict, SubjectVerdict),
         FAILED_SCHEMA: _of_structs(FAILED_SCHEMA, FailedEvent),
+        ALERT_SCHEMA: _of_structs(ALERT_SCHEMA, PublishedAlert),
+        AUDIT_SCHEMA: _of_structs(AUDIT_SCHEMA, AuditRecord),
     }
 
 

@@ -115,6 +115,9 @@ class Settings(BaseModel):
     web_port: Number = Field(
         8000, ge=0, le=_LAST_PORT, json_schema_extra=_allowed("0 to 65535, 0 for any free port")
     )
+    indexed_verdicts: Number = Field(
+        100_000, ge=100, le=10_000_000, json_schema_extra=_allowed("100 to 10000000")
+    )
     instance_id: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]{1,100}$",
@@ -127,6 +130,7 @@ class Settings(BaseModel):
     jwt_secret: SecretStr | None = Field(
         None, min_length=32, json_schema_extra=_allowed("at least 32 characters")
     )
+    users_file: Path | None = Field(None, json_schema_extra=_allowed("a file"))
     demo: bool = Field(False, json_schema_extra=_allowed("true or false"))
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
         "text", json_schema_extra=_allowed("text or json")

@@ -76,6 +76,9 @@ class Topic:
 # Partition p of all three shares one state, one cache and one commit.
 BY_USER = "by user"
 
+# Partition p of verdicts and of what is kept of their alerts share one commit.
+BY_SUBJECT = "by subject"
+
 RAW_EVENTS = Topic(
     name="raw-events",
     key="user_id",
@@ -112,6 +115,7 @@ FLAGGED_EVENTS = Topic(
     key="subject id",
     cleanup="delete",
     retention_ms=30 * _DAY_MS,
+    copartitioned=BY_SUBJECT,
     written_by="risk and health agents",
     read_by="downstream consumers, alert agent",
 )
@@ -159,6 +163,16 @@ CONTROL_JOURNAL = Topic(
     read_by="replay, audit",
 )
 
+# As long as regulators ask for the requests that it tells of.
+AUDIT_TRAIL = Topic(
+    name="audit-trail",
+    key="user name",
+    cleanup="delete",
+    retention_ms=730 * _DAY_MS,
+    written_by="web views",
+    read_by="GET /audit, auditors",
+)
+
 TOPICS = (
     RAW_EVENTS,
     RAW_EVENTS_REKEYED,
@@ -169,6 +183,7 @@ TOPICS = (
     HEALTH_PARTIALS,
     RULE_CONFIG,
     CONTROL_JOURNAL,
+    AUDIT_TRAIL,
 )
 
 
@@ -200,14 +215,20 @@ class _Found:
     replication_factor: int
 
 
-def changelog(app_id: str, table: str) -> Topic:
-    """The changelog of the table of an application; its name is Faust's."""
+def changelog(app_id: str, table: str, copartitioned: str = BY_USER) -> Topic:
+    """The changelog of the table of an application; its name is Faust's.
+
+    Args:
+        app_id: of the application.
+        table: its name.
+        copartitioned: the group of the topics that are folded into it.
+    """
     return Topic(
         name=f"{app_id}-{table}-changelog",
         key="table key",
         cleanup="compact",
         retention_ms=None,
-        copartitioned=BY_USER,
+        copartitioned=copartitioned,
         prefixed=False,
         written_by="risk agent",
         read_by="recovery, standbys",

@@ -8,32 +8,35 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from agents.alerts import AlertAgent
 from agents.risk import RiskAgent, RiskTopics
 from pipeline.app import ask_cluster, new_app
 from pipeline.assembly import build_evaluator
 from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.kill_points import pass_by
-from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.rekeying import Misplaced
 from pipeline.delivery.table import WriteBehindTable
 from pipeline.delivery.worker import DeliveryWorker
 from pipeline.errors import MissingError
-from pipeline.evaluation.batch import PartitionState
 from pipeline.logs import logging_config
 from pipeline.settings import load_settings
 from pipeline.topics import (
+    BY_SUBJECT,
     FAILED_EVENTS,
     FLAGGED_EVENTS,
     PRIVACY_REQUESTS,
     RAW_EVENTS,
     RAW_EVENTS_REKEYED,
+    RISK_ALERTS,
     changelog,
 )
-from pipeline.web.views import install
-from tables.risk import PARTITION_KEY, TABLE_NAME, RiskCodec, RiskValue
+from pipeline.verdicts.index import Followed, VerdictIndex
+from pipeline.web.assembly import install_web
+from tables import alerts as alert_table
+from tables.alerts import AlertCodec, AlertValue
+from tables.risk import TABLE_NAME, RiskCodec, RiskValue
 
 if TYPE_CHECKING:
     from faust.types import StreamT
@@ -84,7 +87,11 @@ def run(settings: Settings, reached: Hook = pass_by) -> int:
 
 async def _prepare(settings: Settings, reached: Hook) -> DeliveryApp:
     port = _web_port(settings)
-    cluster = await ask_cluster(settings, [changelog(settings.app_id, TABLE_NAME)])
+    changelogs = [
+        changelog(settings.app_id, TABLE_NAME),
+        changelog(settings.app_id, alert_table.TABLE_NAME, BY_SUBJECT),
+    ]
+    cluster = await ask_cluster(settings, changelogs)
     return build(settings, cluster, web_port=port, reached=reached)
 
 
@@ -106,45 +113,50 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
         topics=(topics.raw, topics.rekeyed, topics.requests),
         partitions=partitions,
     )
-    risk = RiskAgent(
-        build_evaluator(settings), topics, Partitioner(partitions), Misplaced(app.metrics, "user id")
-    )
+    evaluator = build_evaluator(settings)
+    risk = RiskAgent(evaluator, topics, users.partition_of, Misplaced(app.metrics, "user id"))
 
     @app.agent(users.source, name="risk")
     async def judge(batches: StreamT[Batch]) -> None:
         async for batch in batches:
             await users.process(batch, risk.handle, risk.poison)
 
-    install(app, WorkerStanding(app), demo=settings.demo)
+    _add_alerts(app, settings, cluster)
+    index = _verdict_index(settings, app, cluster)
+    app.service(index)  # type: ignore[arg-type]  # an instance is as good
+    install_web(app, settings, cluster, users, evaluator, index)
     return app
 
 
-class WorkerStanding:
-    """What the web views tell of a worker.
+def _add_alerts(app: DeliveryApp, settings: Settings, cluster: Cluster) -> None:
+    flagged = settings.topic(FLAGGED_EVENTS.name)
+    table: WriteBehindTable[AlertValue] = WriteBehindTable(
+        app,
+        name=alert_table.TABLE_NAME,
+        codec=AlertCodec(),
+        topics=(flagged,),
+        partitions=cluster.partitions[flagged],
+    )
+    alerts = AlertAgent(settings.topic(RISK_ALERTS.name))
 
-    Args:
-        app: the application.
-    """
+    @app.agent(table.source, name="alerts")
+    async def alert(batches: StreamT[Batch]) -> None:
+        async for batch in batches:
+            await table.process(batch, alerts.handle, alerts.poison)
 
-    def __init__(self, app: DeliveryApp) -> None:
-        self._app = app
 
-    def ready(self) -> bool:
-        """Whether an assignment is recovered, and no other is under way."""
-        return self._app.tables.actives_ready and not self._app.rebalancing
-
-    def counts(self) -> dict[str, int]:
-        """The counts of the partitions that are owned here, summed."""
-        total: Counter[str] = Counter()
-        for owned in self._app.ownership.units.values():
-            partition = owned.unit.peek(PARTITION_KEY)
-            if isinstance(partition, PartitionState):
-                total.update(partition.counts)
-        return dict(total)
-
-    def lag(self) -> dict[str, int]:
-        """Records that are not judged yet, by `topic-partition`."""
-        return {f"{tp.topic}-{tp.partition}": lag for tp, lag in sorted(self._app.metrics.lag.items())}
+def _verdict_index(settings: Settings, app: DeliveryApp, cluster: Cluster) -> VerdictIndex:
+    verdicts, alerts = settings.topic(FLAGGED_EVENTS.name), settings.topic(RISK_ALERTS.name)
+    retention_ms = FLAGGED_EVENTS.retention_ms
+    assert retention_ms is not None
+    return VerdictIndex(
+        app.conf.appdir,
+        Followed(verdicts, cluster.partitions[verdicts]),
+        Followed(alerts, cluster.partitions[alerts]),
+        settings.kafka_client_options(),
+        settings.indexed_verdicts,
+        retention_ms,
+    )
 
 
 def _web_port(settings: Settings) -> int:

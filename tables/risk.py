@@ -1,22 +1,26 @@
-"""The table of the risk agent: one record per user, and one per partition beside them.
+"""The table of the risk agent: one record per user, and two per partition beside them.
 
-Its name and the form of its keys are persisted identity. A key is `u` and the user's id, or `p` alone for
-what is kept of the partition.
+Its name and the form of its keys are persisted identity. A key is `u` and the user's id, `q` and the user's id for the
+privacy requests of the user, `p` alone for what is kept of the partition, `r` alone for its last judged events.
 """
 
 from typing import Final
 
 from pipeline.delivery.unit import State
 from pipeline.evaluation.batch import PartitionState
+from pipeline.evaluation.recent import Recent
+from pipeline.windows.requests import RequestHistory
 from pipeline.windows.user import UserState
 from tables.partitions import decode_partition, encode_partition
+from tables.recent import decode_recent, encode_recent
+from tables.requests import decode_requests, encode_requests
 from tables.users import decode_user, encode_user
-from tables.wire import PARTITION
 
 TABLE_NAME: Final = "users-v1"
 PARTITION_KEY: Final = b"p"
+RECENT_KEY: Final = b"r"
 
-RiskValue = UserState | PartitionState
+RiskValue = UserState | PartitionState | Recent | RequestHistory
 
 
 class RiskCodec:
@@ -24,7 +28,15 @@ class RiskCodec:
 
     def encode(self, value: RiskValue) -> bytes:
         """The bytes of a value; the same for the same state."""
-        return encode_user(value) if isinstance(value, UserState) else encode_partition(value)
+        match value:
+            case UserState():
+                return encode_user(value)
+            case PartitionState():
+                return encode_partition(value)
+            case Recent():
+                return encode_recent(value)
+            case RequestHistory():
+                return encode_requests(value)
 
     def decode(self, value: bytes) -> RiskValue:
         """The value of bytes.
@@ -32,7 +44,15 @@ class RiskCodec:
         Raises:
             WireError: they are not of a version that this program reads.
         """
-        return decode_partition(value) if value[:1] == bytes((PARTITION,)) else decode_user(value)
+        match value[:1]:
+            case b"P":
+                return decode_partition(value)
+            case b"R":
+                return decode_recent(value)
+            case b"Q":
+                return decode_requests(value)
+            case _:
+                return decode_user(value)
 
 
 def user_key(user_id: str) -> bytes:
@@ -40,10 +60,18 @@ def user_key(user_id: str) -> bytes:
     return b"u" + user_id.encode()
 
 
+def requests_key(user_id: str) -> bytes:
+    """The key of a user's privacy requests."""
+    return b"q" + user_id.encode()
+
+
 class UnitUsers:
     """The users of one partition, for the evaluation."""
 
     def __init__(self, unit: State[RiskValue]) -> None:
+        # The key that was made last: a user who is read is nearly always written next.
+        self._user_id = ""
+        self._key = user_key("")
         self._cache = unit.cache
         self._dirty = unit.dirty
         self._load = unit.load
@@ -51,7 +79,8 @@ class UnitUsers:
 
     def get(self, user_id: str, /) -> UserState | None:
         """The state of a user; None for a new one."""
-        key = b"u" + user_id.encode()
+        self._user_id = user_id
+        key = self._key = b"u" + user_id.encode()
         value = self._cache.get(key)
         if value is None:
             value = self._load(key)
@@ -59,7 +88,7 @@ class UnitUsers:
 
     def __setitem__(self, user_id: str, state: UserState, /) -> None:
         """Keep a state that changed."""
-        key = b"u" + user_id.encode()
+        key = self._key if user_id is self._user_id else user_key(user_id)
         self._cache[key] = state
         self._dirty.add(key)
 
@@ -72,3 +101,15 @@ def partition_state(unit: State[RiskValue]) -> PartitionState:
     """What is kept of the partition; new where nothing is kept yet."""
     value = unit.get(PARTITION_KEY)
     return value if isinstance(value, PartitionState) else PartitionState()
+
+
+def recent_results(unit: State[RiskValue]) -> Recent:
+    """The last judged events of the partition."""
+    value = unit.get(RECENT_KEY)
+    return value if isinstance(value, Recent) else Recent()
+
+
+def request_history(unit: State[RiskValue], user_id: str) -> RequestHistory:
+    """The privacy requests of a user."""
+    value = unit.get(requests_key(user_id))
+    return value if isinstance(value, RequestHistory) else RequestHistory()

@@ -5,7 +5,7 @@ milliseconds before the stream time, and regions, networks and devices as number
 of first use, so that an event in the hour costs 24 bytes and its names once.
 """
 
-from struct import pack, unpack
+from struct import Struct, pack, unpack
 from typing import Final
 
 import msgspec
@@ -36,6 +36,10 @@ class _Columns(msgspec.Struct, array_like=True, frozen=True):
     devices: _Names
     roles: bytes
 
+
+_ONE_AGE: Final = Struct("<I").pack
+_ONE_PAIR: Final = Struct("<2Q").pack
+_FIRST: Final = b"\x00"
 
 _MarkTimes = tuple[int | None, int | None, int | None]
 
@@ -96,6 +100,18 @@ def decode_user(value: bytes) -> UserState:
 
 
 def _columns(entries: list[Entry], stream_time: int) -> _Columns:
+    if len(entries) == 1:
+        # What a new user costs: the columns of one row, without turning it.
+        time, identity, content, region, network, device, role = entries[0]
+        age, hashes = _ONE_AGE(stream_time - time), _ONE_PAIR(identity, content)
+        return _Columns(
+            age,
+            hashes,
+            _Names([region], _FIRST),
+            _Names([network], _FIRST),
+            _Names([device], _FIRST),
+            bytes((role,)),
+        )
     times, identities, contents, regions, networks, devices, roles = zip(*entries, strict=True)
     count = len(entries)
     return _Columns(
@@ -127,7 +143,11 @@ def _entries(columns: _Columns, stream_time: int) -> list[Entry]:
 
 
 def _number(column: tuple[str, ...]) -> _Names:
-    names = {name: number for number, name in enumerate(dict.fromkeys(column))}
+    distinct = dict.fromkeys(column)
+    if len(distinct) == 1:
+        # The most common case by far: one home, one line, one television.
+        return _Names([column[0]], bytes(len(column)))
+    names = {name: number for number, name in enumerate(distinct)}
     numbers = map(names.__getitem__, column)
     if len(names) <= _BYTE:
         return _Names(list(names), bytes(numbers))

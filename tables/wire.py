@@ -4,7 +4,9 @@ from typing import Final
 
 USER: Final = 0x55
 PARTITION: Final = 0x50
-"""The first byte of a value: what kind of record it is (U, P). The second is the version of its form."""
+RECENT: Final = 0x52
+REQUESTS: Final = 0x51
+"""The first byte of a value: what kind of record it is (U, P, R, Q). The second is the version of its form."""
 
 
 class WireError(ValueError):

@@ -6,12 +6,18 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from pipeline.errors import MissingError
 from pipeline.local.apache import KafkaCluster, java_available
 from pipeline.local.kafka_jars import kafka_class_path
 from pipeline.local.ports import kafka_answers
 from pipeline.local.tansu import EmbeddedBroker
+
+# A slow machine is no failure. `--hypothesis-profile=long` looks for what a hundred examples do not meet.
+settings.register_profile("usual", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=3000)
+settings.load_profile("usual")
 
 _MARKERS = {
     "embedded_broker": "broker",

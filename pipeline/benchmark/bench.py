@@ -18,6 +18,7 @@ from pipeline.benchmark.load import Load
 from pipeline.benchmark.recovery import measure_recovery
 from pipeline.benchmark.results import MEBIBYTE, Measured
 from pipeline.benchmark.running import WORKER, YARDSTICK, Contestant, Running
+from pipeline.benchmark.soak import Soak, measure_soak
 from pipeline.benchmark.stages import Profile, profile
 from pipeline.benchmark.state import measure_state
 from pipeline.benchmark.throughput import measure_throughput
@@ -43,6 +44,7 @@ PARTS: Final = (THROUGHPUT, LATENCY, RECOVERY)
 _BROKER_TIMEOUT_S: Final = 5.0
 _LATENCY_SECONDS: Final = 25
 _LOAD_WITHOUT_THROUGHPUT: Final = 30_000.0
+_SOAK_LOAD: Final = 5_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,21 @@ class Bench:
             found = profile(records, settings, ruleset, ground.directory, options.runs)
         rest = round(run.cpu_s_per_million - sum(found.stages.values()), 2)
         return Profile({**found.stages, "everything else in the worker": rest}, found.functions)
+
+    def soak(self, minutes: float) -> Soak:
+        """A worker under an even load for so long.
+
+        Raises:
+            MissingError: a broker, or a worker that ended or does not get on.
+        """
+        options, prefix = self._options, f"{self._tag}.soaked."
+        load = options.load_per_s or _SOAK_LOAD
+        events = int(minutes * 60 * load)
+        with self._own_topics():
+            asyncio.run(ensure_topics(self._settings({"OTT_TOPIC_PREFIX": prefix}), say=self._ground.say))
+            records = Load(events, options.users, _now_ms(), self._tag)
+            with self._start(WORKER, prefix, f"{self._tag}-{WORKER.name}") as running:
+                return measure_soak(running, records, events, load, self._ground.say)
 
     @contextmanager
     def _own_topics(self) -> Iterator[None]:

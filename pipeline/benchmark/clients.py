@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -81,7 +82,7 @@ class Sender:
                 self._producer.poll(0)
         self._finish()
 
-    def send_paced(self, records: list[tuple[bytes, bytes]], per_second: float) -> tuple[float, float]:
+    def send_paced(self, records: Iterable[tuple[bytes, bytes]], per_second: float) -> tuple[float, float]:
         """Send at an even pace; returns when the broker has all.
 
         Returns:
@@ -90,16 +91,19 @@ class Sender:
         Raises:
             MissingError: the broker does not take them.
         """
-        sent, total = 0, len(records)
+        waiting, sent = iter(records), 0
         begin = time.perf_counter()
-        while sent < total:
-            due = min(total, int((time.perf_counter() - begin) * per_second) + 1)
-            for key, value in records[sent:due]:
+        while True:
+            due = int((time.perf_counter() - begin) * per_second) + 1
+            part = list(islice(waiting, due - sent))
+            for key, value in part:
                 self._send(key, value)
+            if sent + len(part) < due:
+                break
             sent = due
             self._producer.poll(0)
             time.sleep(_PACE_S)
-        rate = total / max(time.perf_counter() - begin, 1e-9)
+        rate = (sent + len(part)) / max(time.perf_counter() - begin, 1e-9)
         self._finish()
         return begin, rate
 

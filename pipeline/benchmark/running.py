@@ -202,6 +202,10 @@ class Running:
                     return int(line.split()[1]) * 1024
         return int(self._watched.memory_info().rss)
 
+    def memory_bytes(self) -> int:
+        """The memory that it holds now."""
+        return int(self._watched.memory_info().rss)
+
     def _failure(self, how: str) -> MissingError:
         try:
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()

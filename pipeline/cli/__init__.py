@@ -30,6 +30,7 @@ COMMANDS = {
     "broker": None,
     "topics": None,
     "kafka": None,
+    "user": None,
 }
 
 EXIT_DONE = 0

@@ -71,6 +71,15 @@ def bench(
     profile: Annotated[
         bool, typer.Option("--profile", help="Show where the worker's time goes, and nothing else.")
     ] = False,
+    soak: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MINUTES",
+            min=0.1,
+            help="Watch the memory of a worker under an even load (--load, default 5,000 events/s) for so "
+            "long, and nothing else. The embedded broker keeps everything: for long ones use --kafka.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the worker beside a hand-written loop with the same evaluation, on the same events.
@@ -86,9 +95,13 @@ def bench(
     from pipeline.benchmark.bench import Bench, Options
     from pipeline.benchmark.machine import describe_machine
     from pipeline.benchmark.results import function_table, stage_table, table
+    from pipeline.benchmark.soak import soak_lines
     from pipeline.cli.logs import quiet_kafka_client
     from pipeline.cli.output import print_json
+    from pipeline.errors import UsageError
 
+    if profile and soak is not None:
+        raise UsageError("--profile and --soak each measure one thing only; give one of them")
     options = Options(
         events=events or (_PROFILE_EVENTS if profile else _EVENTS),
         runs=runs,
@@ -106,6 +119,10 @@ def bench(
             found = benchmark.profile()
             lines = [*stage_table(found.stages), "", *function_table(found)]
             document = {"profile": asdict(found), **about}
+        elif soak is not None:
+            soaked = benchmark.soak(soak)
+            lines = soak_lines(soaked)
+            document = {"soak": soaked.as_dict(), **about}
         else:
             results = {name: measured.as_dict() for name, measured in benchmark.run().items()}
             lines = list(table(results))

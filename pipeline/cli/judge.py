@@ -43,37 +43,60 @@ def judge(
 
     settings = load_settings({"topic_prefix": topic_prefix, "config": config, "rules": rules})
     file_judge = FileJudge(build_evaluator(settings), settings.topic_prefix, subjects=subjects)
+    _refuse_the_same_file(file, {"--failed": failed, "--accounts": accounts})
     with ExitStack() as files:
-        records = _open(file, files, spool=subjects)
+        records = _open(file, files, twice=subjects)
         sink = None if failed is None else files.enter_context(failed.open("wb"))
-        _write(file_judge, records, sys.stdout.buffer, sink)
+        # Who streams wants each answer when it is there.
+        _write(file_judge, records, sys.stdout.buffer, sink, at_once=not records.seekable())
     if accounts is not None:
         accounts.write_text(json.dumps(file_judge.accounts.as_dict()) + "\n", encoding="utf-8")
     sys.stderr.write(f"ott: {_in_words(file_judge.accounts)}\n")
 
 
-def _open(name: str, files: ExitStack, *, spool: bool) -> BinaryIO:
+def _refuse_the_same_file(name: str, outputs: dict[str, Path | None]) -> None:
+    """Refuse an output that would overwrite the input, or another output."""
+    from pipeline.errors import UsageError
+
+    taken = {} if name == "-" else {Path(name).resolve(): "FILE"}
+    for option, path in outputs.items():
+        if path is not None:
+            other = taken.setdefault(path.resolve(), option)
+            if other != option and not path.is_char_device():
+                raise UsageError(f"{option} {path} is the same file as {other}; name another one")
+
+
+def _open(name: str, files: ExitStack, *, twice: bool) -> BinaryIO:
     import shutil
     import sys
     import tempfile
 
+    opened: BinaryIO = sys.stdin.buffer
     if name != "-":
-        return files.enter_context(Path(name).open("rb"))
-    if not spool:
-        return sys.stdin.buffer
+        opened = files.enter_context(Path(name).open("rb"))  # noqa: SIM115 - the stack closes it
+    if not twice or (name != "-" and opened.seekable()):
+        return opened
     # The subject rules have to know each partition's last record: read twice what can be read once.
     spooled: BinaryIO = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
-    shutil.copyfileobj(sys.stdin.buffer, spooled)
+    shutil.copyfileobj(opened, spooled)
     spooled.seek(0)
     return spooled
 
 
-def _write(file_judge: "FileJudge", records: BinaryIO, verdicts: BinaryIO, failed: BinaryIO | None) -> None:
+def _write(
+    file_judge: "FileJudge",
+    records: BinaryIO,
+    verdicts: BinaryIO,
+    failed: BinaryIO | None,
+    *,
+    at_once: bool,
+) -> None:
     for kind, value in file_judge.judge(records):
-        if kind == "verdict":
-            verdicts.write(value + b"\n")
-        elif failed is not None:
-            failed.write(value + b"\n")
+        sink = verdicts if kind == "verdict" else failed
+        if sink is not None:
+            sink.write(value + b"\n")
+            if at_once:
+                sink.flush()
     verdicts.flush()
 
 

@@ -181,6 +181,26 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
                 found[TP(*tp)] = (handed_out, max(0, end - await consumer.position(tp)))
         return found
 
+    async def ends(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Where the log of each partition ends, as far as committed records go; never before what was fetched."""
+        wanted = _as_aiokafka(tps)
+        consumer = self._ensure_consumer()
+        # The embedded broker's answer is too low where a batch holds several records; the fetched end is right.
+        told = await self.call_thread(consumer.end_offsets, wanted)
+        fetched = await self.call_thread(self._unread, wanted)
+        ends = {TP(*tp): offset for tp, offset in told.items()}
+        for tp, (handed_out, behind) in fetched.items():
+            ends[tp] = max(ends.get(tp, 0), handed_out + behind)
+        return ends
+
+    async def stay(self) -> None:
+        """Tell the group that this worker lives, while it wants no records for a long time."""
+        await self.call_thread(self._stay)
+
+    async def _stay(self) -> None:
+        with self._ensure_consumer()._subscription.fetch_context():  # noqa: SLF001 - aiokafka has no public way
+            pass
+
     async def rejoin(self) -> None:
         """Ask for a new assignment, as if the group had changed."""
         await self.call_thread(self._rejoin)
@@ -322,6 +342,8 @@ class DeliveryConsumer(driver.Consumer):
                 if not wanted:
                     self._room.clear()
                     await _wait_for(self._room, _FETCH_SECONDS_IF_BUSY if busy else _FETCH_SECONDS)
+                    if self.app.valve.closed:
+                        await self._thread.stay()
                     continue
                 timeout = _FETCH_SECONDS_IF_BUSY if busy else _FETCH_SECONDS
                 await self._deliver(await self._fetch(wanted, timeout))

@@ -1,8 +1,16 @@
 """The partition of a key, as Kafka's own default partitioner computes it."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 from aiokafka.partitioner import murmur2
 
 _POSITIVE = 0x7FFFFFFF
+_SEED = 0x9747B28C
+_M = np.uint32(0x5BD1E995)
+_MANY = 16
+"""From so many keys of one length on, doing them together is sooner done than one by one."""
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -10,8 +18,34 @@ def partition_of(key: bytes, partitions: int) -> int:
     return int(murmur2(key) & _POSITIVE) % partitions
 
 
+def murmur2_of_equal_length(keys: Sequence[bytes]) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
+    """murmur2 of keys that all have the same length, at least one; 32 bits each, in their order.
+
+    The same steps as aiokafka's, for all keys at once.
+    """
+    length = len(keys[0])
+    data = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), length)
+    whole = length & ~3
+    words = np.ascontiguousarray(data[:, :whole]).view("<u4").astype(np.uint32)
+    hashes = np.full(len(keys), _SEED ^ length, dtype=np.uint32)
+    for number in range(whole // 4):
+        mixed = words[:, number] * _M
+        mixed ^= mixed >> np.uint32(24)
+        mixed *= _M
+        hashes *= _M
+        hashes ^= mixed
+    if length > whole:
+        for place in range(length - whole):
+            hashes ^= data[:, whole + place].astype(np.uint32) << np.uint32(8 * place)
+        hashes *= _M
+    hashes ^= hashes >> np.uint32(13)
+    hashes *= _M
+    hashes ^= hashes >> np.uint32(15)
+    return hashes
+
+
 class Partitioner:
-    """`partition_of` with a memory: murmur2 in Python costs about 10 microseconds, a dictionary 0.05.
+    """`partition_of` with a memory: murmur2 in Python costs microseconds, a dictionary a twentieth of one.
 
     Args:
         partitions: of the topic.
@@ -36,10 +70,26 @@ class Partitioner:
         partition = self._older.get(key)
         if partition is None:
             partition = partition_of(key, self.partitions)
-        if len(self._recent) >= self._half:
-            self._older, self._recent = self._recent, {}
+        self._make_room()
         self._recent[key] = partition
         return partition
+
+    def learn(self, keys: Iterable[bytes | None]) -> None:
+        """Remember the partitions of keys about which questions are to come: many at once cost little each."""
+        recent, older = self._recent, self._older
+        by_length: defaultdict[int, list[bytes]] = defaultdict(list)
+        for key in keys:
+            if key and key not in recent and key not in older:
+                by_length[len(key)].append(key)
+        for unknown in by_length.values():
+            if len(unknown) >= _MANY:
+                found = (murmur2_of_equal_length(unknown) & _POSITIVE) % self.partitions
+                self._make_room()
+                self._recent.update(zip(unknown, found.tolist(), strict=True))
+
+    def _make_room(self) -> None:
+        if len(self._recent) >= self._half:
+            self._older, self._recent = self._recent, {}
 
     def __len__(self) -> int:
         return len(self._recent) + len(self._older)

@@ -52,17 +52,23 @@ async def process(app: DeliveryApp, table: str, batch: Batch, handler: Handler[V
     app.metrics.batches += 1
     position = 0
     while position < len(records) or unit.next_offsets[topic] < chunk.end:
-        part = records[position : position + SLICE]
+        size, step = await app.valve.admit(topic, SLICE) if position < len(records) else (SLICE, None)
+        part = records[position : position + size]
         position += len(part)
         end = chunk.end if position >= len(records) else part[-1].offset + 1
         await owned.room()
         if unit.closed or not app.consumer.is_current(batch):
+            app.valve.settle(step, None)
             break
+        went_well = True
         if not part:
             unit.advance(topic, end, [])
         elif part[0].offset < unit.careful_until.get(topic, -1):
             await _one_by_one(app, owned, batch, part, end, handler, poison)
-        elif not await _at_once(app, owned, topic, part, end, handler):
+        else:
+            went_well = await _at_once(app, owned, topic, part, end, handler)
+        app.valve.settle(step, (topic, batch.partition, part[0].offset) if went_well and part else None)
+        if not went_well:
             break
         unit.evict()
         await asyncio.sleep(0)

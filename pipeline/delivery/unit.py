@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 from pipeline.delivery.changelog import RESERVED, WATERMARKS, Entry, encode_watermarks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pipeline.delivery.metrics import Metrics
     from pipeline.delivery.outputs import Output
@@ -276,6 +276,11 @@ class Unit(State[V], Generic[V]):
             if not key.startswith(RESERVED):
                 self.get(key)
                 self.dirty.add(key)
+
+    @property
+    def committed_offsets(self) -> Mapping[str, int]:
+        """Per topic the offset after the last committed record."""
+        return self._committed
 
     @property
     def changed(self) -> bool:

@@ -3,11 +3,14 @@
 The live agent, `ott judge` and the replay all judge through `PartitionEvaluation`.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from pipeline.evaluation.evaluator import Evaluator, Outcome, Users
+from pipeline.evaluation.recent import RECENT
 from pipeline.evaluation.source import Record
+from pipeline.events.event import Request
 
 
 class PartitionState:
@@ -35,12 +38,14 @@ class BatchOutputs(NamedTuple):
     """What a batch gives.
 
     Keys and values for `flagged-events` and `failed-events`; of misplaced records the number in the batch and
-    the user whose partition they belong to.
+    the user whose partition they belong to; the last judged records with their outcomes, and the applied requests.
     """
 
     flagged: list[tuple[bytes, bytes]]
     failed: list[tuple[bytes | None, bytes]]
     misplaced: list[tuple[int, str]]
+    judged: deque[tuple[Record, Outcome]]
+    applied: list[tuple[Record, Request]]
 
 
 def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would cost more than it explains
@@ -58,7 +63,8 @@ def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would 
         topic: the topic whose partition time they move (a re-keyed record's own one, not that of its origin).
         requests: whether they are privacy requests.
     """
-    outputs = BatchOutputs([], [], [])
+    outputs = BatchOutputs([], [], [], deque(maxlen=RECENT), [])
+    remember = outputs.judged.append
     judge = evaluator.apply if requests else evaluator.judge
     counts, partition_time = partition.counts, partition.times.get(topic)
     plain = 0
@@ -71,7 +77,10 @@ def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would 
                 outputs.failed.append((record.key, outcome.failed))
             elif outcome.user_id is not None:
                 outputs.misplaced.append((number, outcome.user_id))
+            elif outcome.request is not None:
+                outputs.applied.append((record, outcome.request))
             continue
+        remember((record, outcome))
         time = event.time
         if 0 <= record.timestamp < time:
             time = record.timestamp

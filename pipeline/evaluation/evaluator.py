@@ -17,22 +17,20 @@ from pipeline.evaluation.verdict import Verdict, encode_verdict, user_verdict
 from pipeline.events import strict_json
 from pipeline.events.decode import EventDecoder
 from pipeline.events.event import Event, Request
-from pipeline.events.invalid import (
-    OPT_OUT_SIGNALS,
-    ErrorDetail,
-    InvalidMessageError,
-    lost_opt_out,
-    opt_out_not_recorded,
-)
+from pipeline.events.invalid import ErrorDetail, InvalidMessageError, lost_opt_out, opt_out_not_recorded
 from pipeline.events.model import EVENT_SCHEMA, REQUEST_SCHEMA
 from pipeline.rules.account_impossible_travel import place_after
 from pipeline.rules.case import Case, event_laws, shown_as_it_is
 from pipeline.rules.finding import Finding
 from pipeline.rules.ruleset import RuleSet
+from pipeline.windows.privacy import NO_RECORD
 from pipeline.windows.user import UserState
 from pipeline.windows.window import NEUTRAL, ROLES, WINDOW_MS, Entry, Window
 
 Ending = Literal["judged", "duplicate", "failed", "request", "misplaced"]
+
+_PROFILES: Final = 65_536
+"""So many legal profiles are remembered with their findings."""
 
 _encode_content: Final = msgspec.msgpack.Encoder().encode
 _hash: Final = xxhash.xxh3_64_intdigest
@@ -60,7 +58,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
     `event` is None for a failed one and a request; `verdict`, its bytes `published`, and `shadow` (ids of
     rules that fired but are not published) are there for judged events only; `failed` is the value for
-    `failed-events`, and `reason` says why the record failed; `user_id` names the user of a misplaced record.
+    `failed-events`, and `reason` says why the record failed; `user_id` names the user of a misplaced record;
+    `request` is the privacy request that was applied.
     """
 
     ending: Ending
@@ -72,9 +71,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     failed: bytes | None = None
     reason: str | None = None
     user_id: str | None = None
-
-
-_REQUEST: Final = Outcome("request")
+    request: Request | None = None
 
 
 class Evaluator:
@@ -129,7 +126,7 @@ class Evaluator:
             return self._failed(invalid, record, request, REQUEST_SCHEMA)
         except Exception as error:  # noqa: BLE001 - as in judge
             return self._failed(_processing_error(error), record, request, REQUEST_SCHEMA)
-        return _REQUEST
+        return Outcome("request", request=request)
 
     def refuse(self, record: Record, errors: list[ErrorDetail]) -> Outcome:
         """A record that could not even be opened: a failed event of a topic of events."""
@@ -140,7 +137,7 @@ class Evaluator:
         schema = REQUEST_SCHEMA if request else EVENT_SCHEMA
         return self._failed(_processing_error(error), record, None, schema)
 
-    def _judge_event(  # noqa: C901, PLR0912, PLR0915 - one path, read from top to bottom, on every event
+    def _judge_event(  # noqa: C901, PLR0912 - one path, read from top to bottom, on every event
         self, record: Record, event: Event, users: Users
     ) -> Outcome:
         time, record_time = event.time, record.timestamp
@@ -189,13 +186,9 @@ class Evaluator:
         try:
             laws = event_laws(event.region, event.is_eu)
             case = Case(event, laws, window, stream_time, privacy, last_place, in_order, self.show)
-            findings: list[Finding] = []
-            for rule in self.ruleset.legal:
-                finding = rule.judge(case)
-                if finding is not None:
-                    findings.append(finding)
-            for rule in self.ruleset.behavioural:
-                finding = rule.judge(case)
+            findings = self._legal_findings(case)
+            for judge in self.ruleset.by_window:
+                finding = judge(case)
                 if finding is not None:
                     if window.saturated(stream_time):
                         finding = msgspec.structs.replace(finding, saturated=True)
@@ -219,12 +212,30 @@ class Evaluator:
         privacy = state.privacy.observe(event) if event.signals_opt_out else state.privacy
         laws = event_laws(event.region, event.is_eu)
         case = Case(event, laws, state.window, event.time, privacy, in_order=False, show=self.show)
-        findings = [finding for rule in self.ruleset.legal if (finding := rule.judge(case)) is not None]
-        outcome = self._judged(record, event, findings, late=True)
+        outcome = self._judged(record, event, self._legal_findings(case), late=True)
         state.last_record_time = record.timestamp if record.timestamp >= 0 else NO_TIMESTAMP
         state.privacy = privacy
         users[event.user_id] = state
         return outcome
+
+    def _legal_findings(self, case: Case) -> list[Finding]:
+        """What the legal rules find, as a list of its own."""
+        ruleset, event = self.ruleset, case.event
+        # See `LooksAt`.
+        profile = (event.region, event.is_eu, event.has_consent, event.user_age, event.data_shared)
+        known = ruleset.profiles.get(profile)
+        if known is None:
+            if len(ruleset.profiles) >= _PROFILES:
+                ruleset.profiles.clear()
+            found = [finding for judge in ruleset.by_profile if (finding := judge(case)) is not None]
+            known = ruleset.profiles[profile] = tuple(found)
+        findings = list(known)
+        if event.signals_opt_out or case.privacy is not NO_RECORD:
+            for judge in ruleset.by_record:
+                finding = judge(case)
+                if finding is not None:
+                    findings.append(finding)
+        return findings
 
     def _judged(self, record: Record, event: Event, findings: list[Finding], *, late: bool) -> Outcome:
         if not findings:
@@ -248,9 +259,8 @@ class Evaluator:
         schema: str,
     ) -> Outcome:
         errors = list(invalid.errors)
-        if message is not None and message.signals_opt_out:
-            errors.append(opt_out_not_recorded(_signal_path(message)))
-        elif message is None and invalid.reason == "processing_error":
+        if message is not None or invalid.reason == "processing_error":
+            # The decoder has looked at what it refused; this was valid so far, or never seen.
             errors += _lost_unread(record.value, on_request_topic=schema == REQUEST_SCHEMA)
         value = failed_event(
             invalid.reason, errors, source_of(record), record.value, schema, self._app_version
@@ -274,12 +284,6 @@ def _conflict(event: Event) -> InvalidMessageError:
     )
 
 
-def _signal_path(message: Event | Request) -> str:
-    if isinstance(message, Request):
-        return "type"
-    return next(name for name in OPT_OUT_SIGNALS if getattr(message, name))
-
-
 def _processing_error(error: Exception) -> InvalidMessageError:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno} in {frames[-1].name}"
@@ -288,9 +292,12 @@ def _processing_error(error: Exception) -> InvalidMessageError:
 
 
 def _lost_unread(value: bytes | None, *, on_request_topic: bool) -> list[ErrorDetail]:
-    """The opt-out entry for a message that our code could not even decode."""
+    """The opt-out entry for a message that the decoder did not refuse itself.
+
+    It never fails: where reading is what our code failed on, what came as a request may have been a deletion.
+    """
     try:
         parsed = strict_json.read_json(value or b"").value
-    except strict_json.NotJsonError:
-        return []
+    except Exception:  # noqa: BLE001 - a failed event is made of whatever our code failed on
+        return [opt_out_not_recorded("")] if on_request_topic else []
     return lost_opt_out(parsed, on_request_topic)

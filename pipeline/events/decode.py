@@ -110,7 +110,8 @@ class EventDecoder:
         """
         parsed = _parse(value, on_request_topic=True)
         model = _validate(PrivacyRequest, REQUEST_SCHEMA, parsed, on_request_topic=True)
-        return Request(model.request_id, model.user_id, model.type, parse_instant(model.timestamp))
+        region = regions.normalise(model.region) if isinstance(model.region, str) else None
+        return Request(model.request_id, model.user_id, model.type, parse_instant(model.timestamp), region)
 
     def _from_wire(self, wire: _Wire, value: bytes) -> Event | None:
         """The event of an accepted wire form; None (or a ValueError) where only the exact way can tell."""

@@ -52,12 +52,13 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """One valid privacy request; `time` in milliseconds since 1970."""
+    """One valid privacy request; `time` in milliseconds since 1970, `region` None where it says none that is one."""
 
     request_id: str
     user_id: str
     type: str
     time: int
+    region: str | None = None
 
     @property
     def signals_opt_out(self) -> bool:

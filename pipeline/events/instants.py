@@ -12,6 +12,7 @@ _FORM: Final = re.compile(
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAYS_OF_400_YEARS: Final = 146_097
+_FORMATTED: Final = len("2026-01-31T20:15:00.000Z")
 _MS: Final = timedelta(milliseconds=1)
 EARLIEST_MS: Final = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
 LATEST_MS: Final = (datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC) - _EPOCH) // _MS
@@ -55,6 +56,22 @@ def format_instant(milliseconds: int) -> str:
     """RFC 3339 with milliseconds and Z, as in every output."""
     second, millisecond = divmod(milliseconds, 1000)
     return f"{_format_second(second)}.{millisecond:03d}Z"
+
+
+def parse_formatted(text: str) -> int:
+    """The inverse of `format_instant`, for texts that it made.
+
+    Raises:
+        ValueError: it did not make this one.
+    """
+    if len(text) != _FORMATTED or text[19] != "." or text[23] != "Z":
+        raise ValueError(f"{text!r} is not RFC 3339 with milliseconds and Z")
+    return _parse_second(text[:19]) + int(text[20:23])
+
+
+@lru_cache(maxsize=65_536)
+def _parse_second(text: str) -> int:
+    return parse_instant(f"{text}Z")
 
 
 @lru_cache(maxsize=65_536)

@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import ConfigDict, Field
 
-from pipeline.rules.case import NO_OTHERS, Case
-from pipeline.rules.finding import LISTED, Dimension, Finding, graded
+from pipeline.rules.case import NO_OTHERS, Case, LooksAt
+from pipeline.rules.finding import LISTED, MAX_LIMIT, Dimension, Finding, graded
 from pipeline.windows.window import PLAYING_MS
 
-Streams = Annotated[int, Field(ge=1, strict=True)]
+Streams = Annotated[int, Field(ge=1, le=MAX_LIMIT, strict=True)]
 
 PLAN_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
     {"free": 1, "trial": 1, "basic": 1, "standard": 2, "premium": 4, "vip": 4, "family": 6}
@@ -23,15 +23,20 @@ class ConcurrentStreams:
     """Fires where more devices play than the plan of this event allows; HIGH above twice as many.
 
     A device plays when its latest sign of playing is later than its latest release and less than 15 minutes
-    before the stream time.
+    before the stream time. A plan that `plan_limits` does not name keeps its default.
     """
 
     rule_id: ClassVar[str] = "account.concurrent_streams"
     dimension: ClassVar[Dimension] = "account"
+    looks_at: ClassVar[LooksAt] = "window"
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     plan_limits: Mapping[str, Streams] = field(default_factory=lambda: dict(PLAN_LIMITS))
     unknown_plan_limit: Streams = 4
+
+    def __post_init__(self) -> None:
+        """Keep the defaults of the plans that are not named."""
+        object.__setattr__(self, "plan_limits", {**PLAN_LIMITS, **self.plan_limits})
 
     def judge(self, case: Case) -> Finding | None:
         """The finding, where the rule fires."""

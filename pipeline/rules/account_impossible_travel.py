@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field
 from pipeline.events.instants import format_instant
 from pipeline.jurisdictions.places import place_of, separation_km
 from pipeline.jurisdictions.regions import is_own_subdivision
-from pipeline.rules.case import NO_OTHERS, Case
-from pipeline.rules.finding import Dimension, Finding
+from pipeline.rules.case import NO_OTHERS, Case, LooksAt
+from pipeline.rules.finding import MAX_LIMIT, Dimension, Finding
 from pipeline.windows.user import LastPlace
 
 HOUR_MS: Final = 3_600_000
@@ -26,11 +26,12 @@ class ImpossibleTravel:
 
     rule_id: ClassVar[str] = "account.impossible_travel"
     dimension: ClassVar[Dimension] = "account"
+    looks_at: ClassVar[LooksAt] = "window"
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
-    min_distance_km: Annotated[float, Field(ge=0, strict=True)] = 500.0
-    max_speed_kmh: Annotated[float, Field(gt=0, strict=True)] = 1000.0
-    min_seconds: Annotated[int, Field(ge=1, strict=True)] = 60
+    min_distance_km: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)] = 500.0
+    max_speed_kmh: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)] = 1000.0
+    min_seconds: Annotated[int, Field(ge=1, le=MAX_LIMIT, strict=True)] = 60
 
     def judge(self, case: Case) -> Finding | None:
         """The finding, where the rule fires."""

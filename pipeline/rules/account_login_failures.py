@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import Dimension, Finding, Limit, graded
 
 
@@ -18,6 +18,7 @@ class LoginFailures:
 
     rule_id: ClassVar[str] = "account.login_failures"
     dimension: ClassVar[Dimension] = "account"
+    looks_at: ClassVar[LooksAt] = "window"
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     medium_over: Limit = 5

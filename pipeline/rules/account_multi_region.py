@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import ConfigDict
 
 from pipeline.jurisdictions.regions import country_of, in_eea
-from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import LISTED, Dimension, Finding, Limit, graded
 
 
@@ -22,6 +22,7 @@ class MultiRegion:
 
     rule_id: ClassVar[str] = "account.multi_region"
     dimension: ClassVar[Dimension] = "account"
+    looks_at: ClassVar[LooksAt] = "window"
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     medium_over: Limit = 2

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 
+import msgspec
 from pydantic import ConfigDict
 
 from pipeline.events.event import Event
@@ -48,34 +49,21 @@ def shown_as_it_is(identifier: str) -> str:
     return identifier
 
 
-class Case:
+class Case(msgspec.Struct, gc=False):
     """One event before the rules.
 
     `window` and `privacy` are those after the event; `last_place` and `in_order` speak of the time before it.
     `show` gives the form in which an id may stand in evidence.
     """
 
-    __slots__ = ("event", "in_order", "last_place", "laws", "privacy", "show", "stream_time", "window")
-
-    def __init__(
-        self,
-        event: Event,
-        laws: EventLaws,
-        window: Window,
-        stream_time: int,
-        privacy: PrivacyRecord,
-        last_place: LastPlace | None = None,
-        in_order: bool = True,
-        show: Callable[[str], str] = shown_as_it_is,
-    ) -> None:
-        self.event = event
-        self.laws = laws
-        self.window = window
-        self.stream_time = stream_time
-        self.privacy = privacy
-        self.last_place = last_place
-        self.in_order = in_order
-        self.show = show
+    event: Event
+    laws: EventLaws
+    window: Window
+    stream_time: int
+    privacy: PrivacyRecord
+    last_place: LastPlace | None = None
+    in_order: bool = True
+    show: Callable[[str], str] = shown_as_it_is
 
     def window_bounds(self) -> dict[str, object]:
         """The window's bounds as evidence: it is open at its start, closed at its end."""
@@ -85,11 +73,22 @@ class Case:
         }
 
 
+LooksAt = Literal["profile", "record", "window"]
+"""What of a case a rule looks at.
+
+- profile: the event's legal profile only, that is region, is_eu, has_consent, user_age and data_shared. The same
+  profile gives the same finding, which is made once and remembered.
+- record: the privacy record and the opt-out signals of the event; it says nothing where there is neither.
+- window: the window, the last place, and all of the event.
+"""
+
+
 class Rule(Protocol):
     """A rule: a frozen dataclass whose fields are its parameters."""
 
     rule_id: ClassVar[str]
     dimension: ClassVar[Dimension]
+    looks_at: ClassVar[LooksAt]
 
     def judge(self, case: Case) -> Finding | None:
         """The finding, where the rule fires."""

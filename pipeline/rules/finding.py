@@ -12,7 +12,10 @@ POINTS: Final[dict[Severity, int]] = {"LOW": 1, "MEDIUM": 3, "HIGH": 5}
 LEGAL: Final = frozenset({"privacy", "retention"})
 """The dimensions of the law, which no plan touches; the others are behavioural."""
 
-Limit = Annotated[int, Field(ge=0, strict=True)]
+MAX_LIMIT: Final = 1_000_000_000
+"""Limits stand in the evidence: beyond this they are a slip, and beyond 64 bits no JSON of ours."""
+
+Limit = Annotated[int, Field(ge=0, le=MAX_LIMIT, strict=True)]
 """A number that a count has to exceed."""
 
 LISTED: Final = 20

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import POINTS, Dimension, Finding
 
 
@@ -18,6 +18,7 @@ class ConsentMissing:
 
     rule_id: ClassVar[str] = "privacy.consent_missing"
     dimension: ClassVar[Dimension] = "privacy"
+    looks_at: ClassVar[LooksAt] = "profile"
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     def judge(self, case: Case) -> Finding | None:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import Dimension, Finding
 
 
@@ -19,6 +19,7 @@ class Minor:
 
     rule_id: ClassVar[str] = "privacy.minor"
     dimension: ClassVar[Dimension] = "privacy"
+    looks_at: ClassVar[LooksAt] = "profile"
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     def judge(self, case: Case) -> Finding | None:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import Dimension, Finding
 
 
@@ -15,6 +15,7 @@ class SharingWithoutConsent:
 
     rule_id: ClassVar[str] = "privacy.sharing_without_consent"
     dimension: ClassVar[Dimension] = "privacy"
+    looks_at: ClassVar[LooksAt] = "profile"
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     def judge(self, case: Case) -> Finding | None:

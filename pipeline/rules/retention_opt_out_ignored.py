@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 from pydantic import ConfigDict, StrictBool
 
 from pipeline.events.instants import format_instant
-from pipeline.rules.case import NO_OTHERS, Case
+from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import Dimension, Finding, Severity
 
 _LOWERED: Final[dict[Severity, Severity]] = {"HIGH": "MEDIUM", "MEDIUM": "LOW", "LOW": "LOW"}
@@ -24,6 +24,7 @@ class OptOutIgnored:
 
     rule_id: ClassVar[str] = "retention.opt_out_ignored"
     dimension: ClassVar[Dimension] = "retention"
+    looks_at: ClassVar[LooksAt] = "record"
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     lower_unless_shared: StrictBool = False

@@ -13,7 +13,7 @@ A rule that it does not name keeps its defaults.
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
@@ -25,11 +25,11 @@ from pipeline.rules.account_impossible_travel import ImpossibleTravel
 from pipeline.rules.account_login_failures import LoginFailures
 from pipeline.rules.account_multi_ip import MultiIp
 from pipeline.rules.account_multi_region import MultiRegion
-from pipeline.rules.case import Rule
+from pipeline.rules.case import Case, Rule
 from pipeline.rules.content_error_rate import ContentErrorRate
 from pipeline.rules.device_error_rate import DeviceErrorRate
 from pipeline.rules.error_rate import ErrorRate
-from pipeline.rules.finding import LEGAL
+from pipeline.rules.finding import LEGAL, Finding
 from pipeline.rules.privacy_consent_missing import ConsentMissing
 from pipeline.rules.privacy_jurisdiction_mismatch import JurisdictionMismatch
 from pipeline.rules.privacy_minor import Minor
@@ -37,6 +37,7 @@ from pipeline.rules.privacy_sharing_without_consent import SharingWithoutConsent
 from pipeline.rules.retention_opt_out_ignored import OptOutIgnored
 
 Mode = Literal["active", "shadow", "off"]
+Judge = Callable[[Case], Finding | None]
 
 # The anomaly rule (`anomaly.isolation_forest`) joins here, with its model.
 USER_RULES: Final[tuple[type[Rule], ...]] = (
@@ -78,6 +79,13 @@ class RuleSet:
     modes: Mapping[str, Mode]
     legal: tuple[Rule, ...] = field(init=False)
     behavioural: tuple[Rule, ...] = field(init=False)
+    by_profile: tuple[Judge, ...] = field(init=False, compare=False, repr=False)
+    by_record: tuple[Judge, ...] = field(init=False, compare=False, repr=False)
+    by_window: tuple[Judge, ...] = field(init=False, compare=False, repr=False)
+    """The judging methods of the same rules by what they look at: most events are judged in vain, and a
+    method looked up is half of what that costs."""
+    profiles: dict[tuple[object, ...], tuple[Finding, ...]] = field(init=False, compare=False, repr=False)
+    """What `by_profile` found, by legal profile; bounded by whoever adds to it."""
     subjects: tuple[ErrorRate, ...] = field(init=False)
     shadow: frozenset[str] = field(init=False)
 
@@ -88,6 +96,9 @@ class RuleSet:
         set_field = object.__setattr__
         set_field(self, "legal", tuple(rule for rule in users if rule.dimension in LEGAL))
         set_field(self, "behavioural", tuple(rule for rule in users if rule.dimension not in LEGAL))
+        for name, kind in (("by_profile", "profile"), ("by_record", "record"), ("by_window", "window")):
+            set_field(self, name, tuple(rule.judge for rule in users if rule.looks_at == kind))
+        set_field(self, "profiles", {})
         subjects = [self.rules[kind.rule_id] for kind in SUBJECT_RULES if self.modes[kind.rule_id] != "off"]
         set_field(self, "subjects", tuple(rule for rule in subjects if isinstance(rule, ErrorRate)))
         set_field(self, "shadow", frozenset(name for name, mode in self.modes.items() if mode == "shadow"))
@@ -106,7 +117,7 @@ def parse_ruleset(text: str, name: str = "rule set") -> RuleSet:
     """
     try:
         document = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RuleSetError(f"{name}: is neither TOML nor JSON: {error}") from None
     try:
         return read_ruleset(document)
@@ -130,6 +141,9 @@ def read_ruleset(document: object) -> RuleSet:
     version = document.get("version")
     if not isinstance(version, str) or not version.strip() or len(version) > 100:  # noqa: PLR2004 - shown in every verdict
         raise RuleSetError(f"version must be a text of 1 to 100 characters, not {version!r}")
+    if not version.isprintable():
+        # It stands in every verdict: a lone surrogate, which JSON can hold, would make all of them fail.
+        raise RuleSetError(f"version must be printable text, not {version!r}")
     given = document.get("rules", {})
     if not isinstance(given, dict):
         raise RuleSetError("rules must be a table of rule ids")

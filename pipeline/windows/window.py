@@ -75,7 +75,14 @@ class Window:
         self.entries = list(entries)
         self.left_early = left_early
         """The latest time of an entry that left because the window was full, not because of its age."""
-        self.rebuild()
+        self.regions: dict[str, int] = {}
+        self.networks: dict[str, int] = {}
+        self.login_failures = 0
+        self._by_identity: dict[int, Entry] = {}
+        self._played: dict[str, int] = {}
+        self._released: dict[str, int] = {}
+        if self.entries:
+            self.rebuild()
 
     def rebuild(self) -> None:
         """Compute the counts from the entries."""
@@ -109,18 +116,23 @@ class Window:
         The caller knows that the entry is not expired and that its identity is not in the window.
         """
         entries = self.entries
-        left: list[Entry] = []
-        if entries and entries[0][0] <= stream_time - WINDOW_MS:
-            cut = bisect_right(entries, stream_time - WINDOW_MS, key=_time)
-            left = entries[:cut]
-            del entries[:cut]
-            for old in left:
-                self._discount(old)
-        if not entries or entries[-1][0] <= entry[0]:
+        horizon = stream_time - WINDOW_MS
+        left = self._expire(horizon) if entries and entries[0][0] <= horizon else []
+        time, identity, _, region, network, device, role = entry
+        if not entries or entries[-1][0] <= time:
             entries.append(entry)
         else:
-            entries.insert(bisect_right(entries, entry[0], key=_time), entry)
-        self._count(entry)
+            entries.insert(bisect_right(entries, time, key=_time), entry)
+        self._by_identity[identity] = entry
+        regions, networks = self.regions, self.networks
+        regions[region] = regions.get(region, 0) + 1
+        networks[network] = networks.get(network, 0) + 1
+        if role == FAILS_LOGIN:
+            self.login_failures += 1
+        elif role != NEUTRAL:
+            newest = self._played if role == PLAYS else self._released
+            if newest.get(device, time) <= time:
+                newest[device] = time
         if len(entries) > MAX_ENTRIES:
             left.append(self._drop_oldest())
         return left
@@ -149,32 +161,34 @@ class Window:
             if played > limit and played > released.get(device, limit)
         ]
 
-    def _count(self, entry: Entry) -> None:
-        time, identity, _, region, network, device, role = entry
-        self._by_identity[identity] = entry
-        regions, networks = self.regions, self.networks
-        regions[region] = regions.get(region, 0) + 1
-        networks[network] = networks.get(network, 0) + 1
-        if role == FAILS_LOGIN:
-            self.login_failures += 1
-        elif role != NEUTRAL:
-            newest = self._played if role == PLAYS else self._released
-            if newest.get(device, time) <= time:
-                newest[device] = time
+    def _expire(self, horizon: int) -> list[Entry]:
+        """Let the entries up to this time leave, at least one; oldest first."""
+        entries = self.entries
+        cut, count = 1, len(entries)
+        # Mostly one leaves for one that comes: counting finds it sooner than bisecting.
+        while cut < count and entries[cut][0] <= horizon:
+            cut += 1
+        left = entries[:cut]
+        del entries[:cut]
+        for old in left:
+            self._discount(old)
+        return left
 
     def _discount(self, entry: Entry) -> None:
         time, identity, _, region, network, device, role = entry
         if self._by_identity.get(identity) is entry:
             del self._by_identity[identity]
         regions, networks = self.regions, self.networks
-        if regions[region] == 1:
+        remaining = regions[region] - 1
+        if remaining:
+            regions[region] = remaining
+        else:
             del regions[region]
+        remaining = networks[network] - 1
+        if remaining:
+            networks[network] = remaining
         else:
-            regions[region] -= 1
-        if networks[network] == 1:
             del networks[network]
-        else:
-            networks[network] -= 1
         if role == FAILS_LOGIN:
             self.login_failures -= 1
         elif role != NEUTRAL:

@@ -218,11 +218,7 @@ class Stream:
         for record in self.read(self.changelog):
             assert record.key is not None
             last[record.key] = record.value
-        return {
-            key: value
-            for key, value in last.items()
-            if value is not None and not key.startswith(RESERVED) and key != PARTITION_KEY
-        }
+        return {key: value for key, value in last.items() if value is not None and key.startswith(b"u")}
 
     def check(self, expected: Expected, *, exactly_once: bool) -> None:
         """What was published and what is in the table is what was expected, byte for byte."""

@@ -77,3 +77,20 @@ def test_a_kafka_that_is_not_there_is_said_in_one_line(ott, free_port):
     assert result.returncode == 3
     assert f"127.0.0.1:{free_port}" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_soak_tells_the_memory_and_that_all_was_judged(ott):
+    result = ott(
+        "bench", "--soak", "0.1", "--load", "500", "--users", "50", "--partitions", "2", "--json", timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    soak = json.loads(result.stdout)["soak"]
+    assert soak["events"] == 3_000
+    assert 20 < soak["warm_mb"] <= soak["highest_mb"] < 4_000
+    assert "trend, MB an hour" in result.stderr
+
+
+def test_profile_and_soak_do_not_go_together(ott):
+    result = ott("bench", "--soak", "1", "--profile")
+    assert result.returncode == 2
+    assert "give one of them" in result.stderr

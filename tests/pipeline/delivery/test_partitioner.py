@@ -1,16 +1,16 @@
-"""The partition of a key is the one that every Kafka client of the Java line computes."""
+"""Partitions are those of Kafka's default partitioner, one by one or many at once."""
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.partitioner import DefaultPartitioner, murmur2
 from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.delivery.partitioner import Partitioner, partition_of
+from pipeline.delivery.partitioner import Partitioner, murmur2_of_equal_length, partition_of
 
-# Kafka's own test vectors (org.apache.kafka.common.utils.UtilsTest), as unsigned and without the sign bit.
-VECTORS = {
+# From Kafka's own UtilsTest.
+KNOWN = {
     b"21": -973932308,
     b"foobar": -790332482,
     b"a-little-bit-long-string": -985981536,
@@ -20,40 +20,56 @@ VECTORS = {
 }
 
 
-@pytest.mark.parametrize(("key", "murmur2"), VECTORS.items())
-def test_kafkas_own_vectors(key: bytes, murmur2: int) -> None:
-    assert partition_of(key, 97) == (murmur2 & 0x7FFFFFFF) % 97
+@pytest.mark.parametrize("key", KNOWN)
+def test_murmur2_is_that_of_kafka(key):
+    assert int(murmur2_of_equal_length([key])[0]) == KNOWN[key] & 0xFFFFFFFF
 
 
-@given(st.binary(max_size=40), st.integers(1, 64))
-def test_it_is_aiokafkas_default(key: bytes, partitions: int) -> None:
-    every = list(range(partitions))
-    assert partition_of(key, partitions) == DefaultPartitioner()(key, every, every)
+@given(st.integers(0, 40).flatmap(lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=1)))
+def test_many_at_once_are_the_same_as_one_by_one(keys):
+    assert murmur2_of_equal_length(keys).tolist() == [murmur2(key) & 0xFFFFFFFF for key in keys]
 
 
-@given(st.lists(st.binary(min_size=1, max_size=3), max_size=200), st.integers(1, 9))
-def test_the_memory_changes_nothing_and_is_bounded(keys: list[bytes], size: int) -> None:
-    partitioner = Partitioner(7, size)
-    for key in keys:
-        assert partitioner(key) == partition_of(key, 7)
-        assert len(partitioner) <= max(2, size + 1)
+@given(
+    st.lists(st.one_of(st.none(), st.binary(max_size=6)), max_size=200),
+    st.integers(1, 50),
+    st.integers(1, 12),
+)
+def test_what_was_learnt_is_what_is_computed(keys, partitions, size):
+    partitioner = Partitioner(partitions, size)
+    partitioner.learn(keys)
+    for key in filter(None, keys):
+        assert partitioner(key) == partition_of(key, partitions)
 
 
-def test_there_is_no_topic_without_partitions() -> None:
+def test_its_memory_is_bounded():
+    partitioner = Partitioner(8, 1_000)
+    for start in range(0, 20_000, 500):
+        partitioner.learn(b"user-%07d" % number for number in range(start, start + 500))
+    assert len(partitioner) <= 2_000
+
+
+def test_a_topic_without_partitions_is_refused():
     with pytest.raises(ValueError, match="at least one partition, not 0"):
         Partitioner(0)
 
 
-async def test_librdkafka_sends_to_the_same_partitions(embedded_broker: str, topic_prefix: str) -> None:
+@given(st.binary(max_size=40), st.integers(1, 64))
+def test_it_is_aiokafkas_default(key, partitions):
+    every = list(range(partitions))
+    assert partition_of(key, partitions) == DefaultPartitioner()(key, every, every)
+
+
+async def test_librdkafka_sends_to_the_same_partitions(embedded_broker, topic_prefix):
     topic = f"{topic_prefix}placed"
     admin = AIOKafkaAdminClient(bootstrap_servers=embedded_broker)
     await admin.start()
     await admin.create_topics([NewTopic(topic, 7, 1)])
     await admin.close()
-    found: dict[bytes, int] = {}
+    found = {}
     producer = Producer({"bootstrap.servers": embedded_broker, "partitioner": "murmur2_random"})
     for number in range(200):
-        key = f"user-{number}".encode()
+        key = b"user-%d" % number
         producer.produce(topic, b"", key, on_delivery=lambda _, m: found.update({m.key(): m.partition()}))
     assert producer.flush(30) == 0
     assert len(found) == 200

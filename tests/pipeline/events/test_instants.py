@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.events.instants import EARLIEST_MS, LATEST_MS, format_instant, parse_instant
+from pipeline.events.instants import EARLIEST_MS, LATEST_MS, format_instant, parse_formatted, parse_instant
 
 HOUR_MS = 3_600_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,6 +19,22 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 @example(0)
 def test_an_instant_comes_back_from_its_text(instant):
     assert parse_instant(format_instant(instant)) == instant
+    assert parse_formatted(format_instant(instant)) == instant
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026-01-31T20:15:00Z",
+        "2026-01-31T20:15:00.000z",
+        "2026-01-31T20:15:00.0000Z",
+        "2026-01-31T20:15:0x.000Z",
+    ],
+)
+def test_only_texts_of_ours_are_parsed_fast(text):
+    with pytest.raises(ValueError, match=r"RFC 3339|is not|must be"):
+        parse_formatted(text)
 
 
 @given(st.integers(EARLIEST_MS, LATEST_MS))

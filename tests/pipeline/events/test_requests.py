@@ -26,7 +26,7 @@ def request_value(**changes):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_request_of_each_type(kind):
     request = EventDecoder().request(request_value(type=kind))
-    assert request == Request("request-1", "user-1", kind, 1_769_890_500_000)
+    assert request == Request("request-1", "user-1", kind, 1_769_890_500_000, "NL")
     assert request.signals_opt_out == (kind in ("opt_out", "delete"))
 
 
@@ -129,3 +129,10 @@ def test_a_request_may_nest_to_the_64th_level(refusal):
 
     assert EventDecoder().request(nested(63)).type == "opt_out"
     assert refusal(nested(64), request=True) == ("schema_violation", [("", "nesting")])
+
+
+@pytest.mark.parametrize(
+    ("region", "known"), [("nl", "NL"), ("US-ca", "US-CA"), (ABSENT, None), ("nowhere", None), (7, None)]
+)
+def test_the_region_is_kept_where_it_is_one(region, known):
+    assert EventDecoder().request(request_value(region=region)).region == known

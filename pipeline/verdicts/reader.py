@@ -1,0 +1,98 @@
+"""Asking the verdict index."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pipeline.verdicts.query import Alerts, Filters, Indexed, Page, Position
+from pipeline.verdicts.summary import Profile, Span, Tally
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+class VerdictReader:
+    """Answers as of the last write; for one thread at a time.
+
+    Args:
+        db: from `connect`.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def close(self) -> None:
+        """Nothing is asked any more."""
+        self._db.close()
+
+    def page(self, filters: Filters, after: Position | None, size: int) -> Page:
+        """The newest verdicts that were published before a position; None for the very newest."""
+        conditions, values = _conditions(filters)
+        if after is not None:
+            conditions.append('(published, partition, "offset") < (?, ?, ?)')
+            values += after
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        rows = self._db.execute(
+            f'SELECT published, partition, "offset", value FROM verdicts {where} '  # noqa: S608 - conditions are ours
+            'ORDER BY published DESC, partition DESC, "offset" DESC LIMIT ?',
+            (*values, size + 1),
+        ).fetchall()
+        verdicts = [Indexed(Position(*row[:3]), row[3]) for row in rows[:size]]
+        return Page(verdicts, verdicts[-1].position.cursor() if len(rows) > size else None)
+
+    def alerts(self, size: int) -> Alerts:
+        """The most severe alerts, the open ones first."""
+        rows = self._db.execute(
+            "SELECT value FROM alerts ORDER BY closed, points DESC, last_at DESC LIMIT ?", (size,)
+        )
+        counted = dict(self._db.execute("SELECT closed, count(*) FROM alerts GROUP BY closed"))
+        return Alerts([value for (value,) in rows], counted.get(0, 0), counted.get(1, 0))
+
+    def tallies(self) -> list[Tally]:
+        """All verdicts, counted by profile and region."""
+        profiles = {
+            number: msgspec.json.decode(content, type=Profile)
+            for number, content in self._db.execute("SELECT id, content FROM profiles")
+        }
+        counted = self._db.execute(
+            "SELECT profile, region, count(*) FROM verdicts INDEXED BY newest GROUP BY profile, region"
+        )
+        return [Tally(profiles[profile], region, count) for profile, region, count in counted]
+
+    def span(self, limit: int, behind: int) -> Span:
+        """What is indexed."""
+        (count,) = self._db.execute("SELECT count(*) FROM verdicts").fetchone()
+        # Two look-ups in the index; both in one statement would be a scan.
+        (first,) = self._db.execute("SELECT min(published) FROM verdicts").fetchone()
+        (last,) = self._db.execute("SELECT max(published) FROM verdicts").fetchone()
+        (since,) = self._db.execute("SELECT max(complete_since) FROM partitions").fetchone()
+        if first is not None and since is not None:
+            first = max(first, since)
+        return Span(count, first, last, limit, behind)
+
+
+def _conditions(filters: Filters) -> tuple[list[str], list[object]]:
+    conditions: list[str] = []
+    values: list[object] = []
+    if filters.level is not None:
+        conditions.append("profile IN (SELECT id FROM profiles WHERE level = ?)")
+        values.append(filters.level)
+    if filters.rule is not None:
+        conditions.append("profile IN (SELECT id FROM profiles WHERE instr(rules, ?))")
+        values.append(f" {filters.rule} ")
+    if filters.region is not None:
+        # A hyphen's successor is a full stop: between the two lie a country's subdivisions.
+        conditions.append("(region = ? OR (region > ? AND region < ?))")
+        values += [filters.region, f"{filters.region}-", f"{filters.region}."]
+    if filters.users is not None:
+        conditions.append(f"subject IN ({', '.join('?' * len(filters.users))})")
+        values += [f"user:{user}" for user in filters.users]
+    if filters.since is not None:
+        conditions.append("event_time >= ?")
+        values.append(filters.since)
+    if filters.until is not None:
+        conditions.append("event_time < ?")
+        values.append(filters.until)
+    return conditions, values

@@ -1,0 +1,95 @@
+"""The file of the verdict index: SQLite, with what is asked for in columns, and how far each partition is indexed.
+
+It is a copy of what stands on `flagged-events` and `risk-alerts`; a file that cannot be used is deleted, and
+filled again.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_log: Final = logging.getLogger(__name__)
+
+FILE_NAME: Final = "verdicts.sqlite3"
+VERSION: Final = 2
+"""Of the tables below, kept as SQLite's `user_version`; a file of another one is filled again."""
+
+_TABLES: Final = f"""
+CREATE TABLE profiles (id INTEGER PRIMARY KEY, content TEXT NOT NULL UNIQUE, level TEXT NOT NULL, rules TEXT NOT NULL);
+CREATE TABLE verdicts (
+  id INTEGER PRIMARY KEY,
+  subject TEXT NOT NULL, verdict_id BLOB NOT NULL,
+  published INTEGER NOT NULL, partition INTEGER NOT NULL, "offset" INTEGER NOT NULL,
+  profile INTEGER NOT NULL, region TEXT, event_time TEXT NOT NULL,
+  value BLOB NOT NULL, UNIQUE (subject, verdict_id)
+);
+CREATE INDEX newest ON verdicts (published, partition, "offset", profile, region, event_time);
+CREATE TABLE alerts (key BLOB PRIMARY KEY, closed INTEGER NOT NULL, points INTEGER NOT NULL, last_at TEXT NOT NULL,
+  value BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX most_severe ON alerts (closed, points DESC, last_at DESC);
+CREATE TABLE partitions (
+  topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL, complete_since INTEGER,
+  PRIMARY KEY (topic, partition)
+) WITHOUT ROWID;
+CREATE TABLE source (topics TEXT NOT NULL);
+PRAGMA user_version = {VERSION};
+"""
+
+
+def open_store(path: Path, topics: Sequence[str]) -> sqlite3.Connection:
+    """A connection that may write; the file is made where there is none that can be used.
+
+    Args:
+        path: of the file.
+        topics: full names of what is indexed; a file of others is filled again.
+
+    Raises:
+        sqlite3.Error: it can neither be used nor be made.
+    """
+    try:
+        return _opened(path, " ".join(topics))
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        _log.warning("the verdict index %s is damaged (%s); it is filled again", path, error)
+        _delete(path)
+        return _opened(path, " ".join(topics))
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to a file that `open_store` made."""
+    # Threads take turns (see `index`); transactions are begun explicitly.
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    # What a power cut takes is read again: it took the offsets with it.
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA cache_size = -16384")
+    return db
+
+
+def _opened(path: Path, topics: str) -> sqlite3.Connection:
+    db = connect(path)
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == VERSION and db.execute("SELECT topics FROM source").fetchone() == (topics,):
+        return db
+    db.close()
+    if version:
+        _log.info("the verdict index %s is of another version or other topics; it is filled again", path)
+    _delete(path)
+    db = connect(path)
+    with closing(db.cursor()) as cursor:
+        cursor.executescript(f"BEGIN; {_TABLES} COMMIT;")
+        cursor.execute("INSERT INTO source VALUES (?)", (topics,))
+    return db
+
+
+def _delete(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

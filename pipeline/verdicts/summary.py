@@ -1,0 +1,114 @@
+"""Counts over indexed verdicts: by rule, dimension, level, regulation and region."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.jurisdictions.regions import country_of, in_eea
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class Profile(NamedTuple):
+    """What verdicts are counted by; many share one.
+
+    Attributes:
+        level: risk level.
+        dimensions: each with its level.
+        rules: ids with a finding.
+        regulations: named in the findings.
+    """
+
+    level: str
+    dimensions: tuple[tuple[str, str], ...]
+    rules: tuple[str, ...]
+    regulations: tuple[str, ...]
+
+
+class Tally(NamedTuple):
+    """So many verdicts of one profile in one region; None for a title or device."""
+
+    profile: Profile
+    region: str | None
+    verdicts: int
+
+
+class Span(NamedTuple):
+    """What the index covers.
+
+    Attributes:
+        verdicts: in it.
+        first: publication of the oldest, milliseconds since 1970; None in an empty index.
+        last: of the newest.
+        limit: so many are kept.
+        behind: published verdicts that are not indexed yet, as of the last look.
+    """
+
+    verdicts: int
+    first: int | None
+    last: int | None
+    limit: int
+    behind: int
+
+
+@dataclass(slots=True)
+class Counts:
+    """Verdicts by what they say. One verdict counts once in each of its rules, dimensions and regulations."""
+
+    verdicts: int = 0
+    by_level: Counter[str] = field(default_factory=Counter)
+    by_rule: Counter[str] = field(default_factory=Counter)
+    by_regulation: Counter[str] = field(default_factory=Counter)
+    by_dimension: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Per dimension by its own level, which is not the verdict's."""
+
+    def add(self, profile: Profile, count: int) -> None:
+        """Count so many verdicts of a profile."""
+        self.verdicts += count
+        self.by_level[profile.level] += count
+        for rule_id in profile.rules:
+            self.by_rule[rule_id] += count
+        for regulation in profile.regulations:
+            self.by_regulation[regulation] += count
+        for dimension, level in profile.dimensions:
+            self.by_dimension[dimension][level] += count
+
+
+@dataclass(slots=True)
+class RegionCounts:
+    """Counts per region, and rolled up. Verdicts on titles and devices have no region and are left out.
+
+    `eea` and `other` divide all; `us_ca` and `rest_of_us` divide the United States, without the territories that
+    have a country code of their own.
+    """
+
+    regions: Mapping[str, Counts]
+    eea: Counts = field(default_factory=Counts)
+    other: Counts = field(default_factory=Counts)
+    us_ca: Counts = field(default_factory=Counts)
+    rest_of_us: Counts = field(default_factory=Counts)
+
+
+def count_all(tallies: Iterable[Tally]) -> Counts:
+    """All of them together."""
+    total = Counts()
+    for profile, _, count in tallies:
+        total.add(profile, count)
+    return total
+
+
+def count_by_region(tallies: Iterable[Tally]) -> RegionCounts:
+    """Each region's, and the roll-ups."""
+    regions: defaultdict[str, Counts] = defaultdict(Counts)
+    found = RegionCounts(regions)
+    for profile, region, count in tallies:
+        if region is None:
+            continue
+        regions[region].add(profile, count)
+        (found.eea if in_eea(region) else found.other).add(profile, count)
+        if country_of(region) == "US":
+            (found.us_ca if region == "US-CA" else found.rest_of_us).add(profile, count)
+    return found

@@ -1,0 +1,229 @@
+"""Writing the verdict index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+import msgspec
+
+from pipeline.rules.finding import POINTS, Severity
+from pipeline.verdicts.summary import Profile
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator
+
+    from pipeline.verdicts.query import Position
+
+NextOffsets = Mapping[tuple[str, int], int]
+"""The offset after the last record, by topic and partition."""
+
+_INSERT: Final = """
+INSERT INTO verdicts (subject, verdict_id, published, partition, "offset", profile, region, event_time, value)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (subject, verdict_id) DO UPDATE SET
+  profile = excluded.profile, region = excluded.region, event_time = excluded.event_time, value = excluded.value
+"""
+_OLDEST: Final = """
+DELETE FROM verdicts WHERE id IN (SELECT id FROM verdicts ORDER BY published, partition, "offset" LIMIT ?)
+"""
+_SPARE: Final = 20
+"""A twentieth more than the limit may stand in the file before the oldest are deleted, many at a time."""
+
+
+class Published(NamedTuple):
+    """A record of `flagged-events`."""
+
+    position: Position
+    value: bytes
+
+
+class _Finding(msgspec.Struct):
+    rule_id: str
+
+
+class _Subject(msgspec.Struct):
+    type: str
+    id: str
+
+
+class _Verdict(msgspec.Struct):
+    """What is indexed of a verdict."""
+
+    verdict_id: str
+    subject: _Subject
+    region: str | None
+    event_time: str
+    risk_level: str
+    dimensions: dict[str, str]
+    findings: list[_Finding]
+    regulations: list[str]
+
+
+class _Alert(msgspec.Struct):
+    """What is indexed of an alert."""
+
+    status: Literal["open", "closed"]
+    severity: Severity
+    last_at: str
+
+
+class VerdictWriter:
+    """Adds verdicts, and deletes the oldest; keeps alerts; for one thread at a time.
+
+    Args:
+        db: from `open_store`.
+        limit: so many verdicts are kept, and up to a twentieth more.
+    """
+
+    def __init__(self, db: sqlite3.Connection, limit: int) -> None:
+        self._db = db
+        self._limit = limit
+        self._read = msgspec.json.Decoder(_Verdict).decode
+        self._read_alert = msgspec.json.Decoder(_Alert).decode
+        self._profiles: dict[tuple[object, ...], int] = {}
+        self._count = self._counted()
+
+    def close(self) -> None:
+        """Nothing is written any more."""
+        self._db.close()
+
+    def next_offsets(self) -> dict[tuple[str, int], int]:
+        """Per topic and partition the offset after the last record that is indexed."""
+        found = self._db.execute("SELECT topic, partition, next FROM partitions")
+        return {(topic, partition): offset for topic, partition, offset in found}
+
+    def add(self, records: Iterable[Published], next_offsets: NextOffsets) -> int:
+        """Index verdicts and remember how far that is, both or nothing.
+
+        Of one verdict id the later record counts, at the place of the first.
+
+        Returns:
+            how many of them are no verdicts.
+        """
+        rows = []
+        refused = 0
+        for position, value in records:
+            try:
+                verdict = self._read(value)
+                verdict_id = bytes.fromhex(verdict.verdict_id)
+            except (msgspec.DecodeError, ValueError):
+                refused += 1
+                continue
+            rows.append(
+                (
+                    f"{verdict.subject.type}:{verdict.subject.id}",
+                    verdict_id,
+                    *position,
+                    self._profile(verdict),
+                    verdict.region,
+                    verdict.event_time,
+                    value,
+                )
+            )
+        with self._transaction(next_offsets):
+            self._db.executemany(_INSERT, rows)
+            self._count += len(rows)
+            self._trim()
+        return refused
+
+    def fold(self, records: Iterable[tuple[bytes, bytes | None]], next_offsets: NextOffsets) -> int:
+        """Keep the newest alert of each key, or, after a tombstone, none; and remember how far that is.
+
+        Returns:
+            how many of them are no alerts.
+        """
+        rows: dict[bytes, tuple[object, ...]] = {}
+        deleted: list[tuple[bytes]] = []
+        refused = 0
+        for key, value in records:
+            rows.pop(key, None)
+            if value is None:
+                deleted.append((key,))
+                continue
+            try:
+                alert = self._read_alert(value)
+            except msgspec.DecodeError:
+                refused += 1
+                continue
+            rows[key] = (key, alert.status == "closed", POINTS[alert.severity], alert.last_at, value)
+        with self._transaction(next_offsets):
+            self._db.executemany("DELETE FROM alerts WHERE key = ?", deleted)
+            self._db.executemany("INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?, ?)", rows.values())
+        return refused
+
+    def skip(self, topic: str, partition: int, offset: int, published: int) -> None:
+        """A partition goes on at an offset; what was published before is not complete any more."""
+        self._db.execute(
+            "INSERT INTO partitions VALUES (?, ?, ?, ?) ON CONFLICT (topic, partition) "
+            "DO UPDATE SET next = excluded.next, complete_since = excluded.complete_since",
+            (topic, partition, offset, published),
+        )
+
+    def expire(self, published: int) -> None:
+        """Delete what was published before that time, milliseconds since 1970."""
+        with self._db:
+            self._db.execute("DELETE FROM verdicts WHERE published < ?", (published,))
+
+    def clear(self) -> None:
+        """Forget everything: the topic was made anew."""
+        with self._db:
+            self._db.execute("DELETE FROM verdicts")
+            self._db.execute("DELETE FROM alerts")
+            self._db.execute("DELETE FROM partitions")
+        self._count = 0
+
+    def _profile(self, verdict: _Verdict) -> int:
+        rules = [finding.rule_id for finding in verdict.findings]
+        key = (verdict.risk_level, *verdict.dimensions.items(), *rules, *verdict.regulations)
+        known = self._profiles.get(key)
+        if known is None:
+            content = msgspec.json.encode(
+                Profile(
+                    verdict.risk_level,
+                    tuple(verdict.dimensions.items()),
+                    tuple(rules),
+                    tuple(verdict.regulations),
+                )
+            ).decode()
+            # Outside of the transaction of the verdicts, so that one that is undone leaves the number valid.
+            self._db.execute(
+                "INSERT OR IGNORE INTO profiles (content, level, rules) VALUES (?, ?, ?)",
+                (content, verdict.risk_level, f" {' '.join(rules)} "),
+            )
+            (known,) = self._db.execute("SELECT id FROM profiles WHERE content = ?", (content,)).fetchone()
+            self._profiles[key] = known
+        return known
+
+    def _trim(self) -> None:
+        if self._count <= self._limit + self._limit // _SPARE:
+            return
+        # Repeated verdicts made no row.
+        self._count = self._counted()
+        if self._count > self._limit:
+            self._db.execute(_OLDEST, (self._count - self._limit,))
+            self._count = self._limit
+
+    def _counted(self) -> int:
+        (count,) = self._db.execute("SELECT count(*) FROM verdicts").fetchone()
+        return int(count)
+
+    @contextmanager
+    def _transaction(self, next_offsets: NextOffsets) -> Iterator[None]:
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            yield
+            db.executemany(
+                "INSERT INTO partitions (topic, partition, next) VALUES (?, ?, ?) "
+                "ON CONFLICT (topic, partition) DO UPDATE SET next = excluded.next",
+                [(*place, offset) for place, offset in next_offsets.items()],
+            )
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.rollback()
+            self._count = self._counted()
+            raise

@@ -1,0 +1,105 @@
+"""The web views of a worker, put together."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, cast
+
+from pipeline.delivery.partitioner import Partitioner
+from pipeline.topics import AUDIT_TRAIL, FAILED_EVENTS, PRIVACY_REQUESTS, RAW_EVENTS, RAW_EVENTS_REKEYED
+from pipeline.web.alerts import alert_views
+from pipeline.web.browse import risk_shelf, table_views
+from pipeline.web.compliance import compliance_views
+from pipeline.web.control import control_views
+from pipeline.web.ingest import ingest_views
+from pipeline.web.login import login_views
+from pipeline.web.metrics import Metrics
+from pipeline.web.outbox import Outbox
+from pipeline.web.page import page_views
+from pipeline.web.peers import Peers
+from pipeline.web.pending import pending_views
+from pipeline.web.people import people_views, request_views
+from pipeline.web.process import process_views
+from pipeline.web.serving import install
+from pipeline.web.standing import Standing
+from pipeline.web.stats import stats_views
+from pipeline.web.tokens import Tokens, random_secret
+from pipeline.web.trail import AuditTrail, trail_views
+from pipeline.web.users import Users
+
+if TYPE_CHECKING:
+    from faust.web.drivers.aiohttp import Web as FaustWeb
+
+    from pipeline.app import Cluster
+    from pipeline.delivery.app import DeliveryApp
+    from pipeline.delivery.table import WriteBehindTable
+    from pipeline.evaluation.evaluator import Evaluator
+    from pipeline.settings import Settings
+    from pipeline.verdicts.index import VerdictIndex
+    from pipeline.web.serving import Handlers
+    from tables.risk import RiskValue
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+def install_web(
+    app: DeliveryApp,
+    settings: Settings,
+    cluster: Cluster,
+    users: WriteBehindTable[RiskValue],
+    evaluator: Evaluator,
+    index: VerdictIndex,
+) -> None:
+    """Serve the web views.
+
+    Args:
+        app: the application.
+        settings: of this worker.
+        cluster: the topics' partitions.
+        users: the risk agent's table.
+        evaluator: with the rule set in force.
+        index: of verdicts.
+
+    Raises:
+        MissingError: the users file cannot be read.
+        UsageError: it is not valid.
+    """
+    demo, options, show = settings.demo, settings.kafka_client_options(), evaluator.show
+    raw, rekeyed, requests, failed, audit = (
+        settings.topic(topic.name)
+        for topic in (RAW_EVENTS, RAW_EVENTS_REKEYED, PRIVACY_REQUESTS, FAILED_EVENTS, AUDIT_TRAIL)
+    )
+    accounts = Users(settings.users_file, demo=demo)
+    tokens = Tokens(_secret(settings), accounts)
+    peers = Peers(app, tokens)
+    outbox = Outbox(options, {name: Partitioner(count) for name, count in cluster.partitions.items()})
+    trail = AuditTrail(outbox, options, audit, cluster.partitions[audit], show)
+    metrics = Metrics(app)
+    views: list[Handlers] = [
+        page_views(demo=demo),
+        process_views(Standing(app), demo=demo),
+        metrics.views(),
+        login_views(accounts, tokens),
+        ingest_views(outbox, raw, failed),
+        stats_views(app, users, peers, show),
+        people_views(users, peers, lambda: evaluator.ruleset, index, show),
+        request_views(outbox, requests),
+        table_views([risk_shelf(users, show)], peers),
+        control_views(app, users, (raw, rekeyed), peers),
+        compliance_views(index, show),
+        alert_views(index),
+        trail_views(trail),
+    ]
+    install(app, [*views, pending_views(views)], tokens, trail, demo=demo, observe=metrics.observe)
+    server = cast("FaustWeb", app.web).web_app
+    server.on_cleanup.extend([trail.close, outbox.close])
+
+
+def _secret(settings: Settings) -> str | None:
+    if settings.jwt_secret is not None:
+        return settings.jwt_secret.get_secret_value()
+    if settings.demo:
+        # Of this process alone: workers of one demo are given the same by whoever starts them.
+        return random_secret()
+    _LOG.warning("OTT_JWT_SECRET is not set: the views behind a log-in stay closed")
+    return None

@@ -1,0 +1,163 @@
+"""`/tables...`: the raw state of any key, from the worker that has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from pipeline.evaluation.batch import PartitionState
+from pipeline.evaluation.recent import Recent
+from pipeline.events.addresses import mask_network
+from pipeline.web.answers import TableInfo, TableRecord, Tables
+from pipeline.web.problems import FieldError, Problem
+from pipeline.windows.user import UserState
+from pipeline.windows.window import FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipeline.delivery.table import WriteBehindTable
+    from pipeline.web.peers import Peers
+    from pipeline.web.serving import Call, Handlers
+    from pipeline.windows.window import Entry
+    from tables.risk import RiskValue
+
+_ROLES: Final = {NEUTRAL: "neutral", PLAYS: "plays", RELEASES: "releases", FAILS_LOGIN: "fails_login"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A table that can be looked into.
+
+    Attributes:
+        table: the table.
+        locate: from a key as text to its bytes and partition; a ValueError says what is wrong with it.
+        render: from a value to JSON, personal data masked as in all outputs.
+    """
+
+    table: WriteBehindTable[Any]
+    locate: Callable[[str], tuple[bytes, int]]
+    render: Callable[[Any], Any]
+
+
+def table_views(shelves: Sequence[Shelf], peers: Peers) -> Handlers:
+    """The handlers."""
+    browser = _Browser({shelf.table.name: shelf for shelf in shelves}, peers)
+    return {"tables": browser.tables, "table_record": browser.record}
+
+
+class _Browser:
+    def __init__(self, shelves: dict[str, Shelf], peers: Peers) -> None:
+        self._shelves = shelves
+        self._peers = peers
+
+    async def tables(self, call: Call) -> Tables:  # noqa: ARG002 - the same for everybody
+        return Tables(
+            tables=[
+                TableInfo(
+                    name=name,
+                    partitions=shelf.table.partitions or 0,
+                    changelog=shelf.table.changelog_name,
+                    sources=list(shelf.table.source_topics),
+                )
+                for name, shelf in self._shelves.items()
+            ]
+        )
+
+    async def record(self, call: Call) -> TableRecord:
+        """A change is seen before it is committed, and told as such."""
+        name, text = call.path["table"], call.path["key"]
+        shelf = self._shelves.get(name)
+        if shelf is None:
+            known = ", ".join(self._shelves)
+            raise Problem(HTTPStatus.NOT_FOUND, f"there is no table {name}; there is {known}")
+        try:
+            key, partition = shelf.locate(text)
+        except ValueError as error:
+            wrong = FieldError(path="key", message=str(error), type="key")
+            raise Problem(
+                HTTPStatus.BAD_REQUEST, f"the path is not valid: key {error}", errors=[wrong]
+            ) from None
+        unit = (await self._peers.owned(call, shelf.table, partition)).unit
+        value = unit.peek(key)
+        if value is None:
+            raise Problem(HTTPStatus.NOT_FOUND, f"table {name} has no key {text}")
+        in_flight = unit.in_flight is not None and key in unit.in_flight.keys
+        return TableRecord(
+            table=name,
+            key=text,
+            partition=partition,
+            owner=str(self._peers.own_url),
+            changelog_offset=unit.store.changelog_offset(),
+            uncommitted=in_flight or key in unit.dirty,
+            value=shelf.render(value),
+        )
+
+
+# -- the risk agent's table
+
+
+def risk_shelf(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -> Shelf:
+    """Keys are as in the table; those of a partition carry its number: `uUSER`, `qUSER`, `p@3`, `r@3`."""
+
+    def locate(text: str) -> tuple[bytes, int]:
+        kind, rest = text[:1], text[1:]
+        if kind in {"u", "q"} and rest:
+            return text.encode(), users.partition_of(rest.encode())
+        if kind in {"p", "r"} and rest[:1] == "@" and rest[1:].isascii() and rest[1:].isdigit():
+            partition = int(rest[1:6])
+            if partition < users.partition_of.partitions:
+                return kind.encode(), partition
+        raise ValueError("must be u or q and a user id, or p@ or r@ and the number of a partition")
+
+    def render(value: RiskValue) -> Any:  # noqa: ANN401 - JSON
+        match value:
+            case UserState():
+                return _user(value, show)
+            case PartitionState():
+                return {"counts": value.counts, "times": value.times}
+            case Recent():
+                shown = [msgspec.structs.asdict(result) for result in value.results]
+                return [{**result, "user_id": show(result["user_id"])} for result in shown]
+            case _:
+                return [msgspec.structs.asdict(request) for request in value.requests]
+
+    return Shelf(users, locate, render)
+
+
+def _user(state: UserState, show: Callable[[str], str]) -> dict[str, Any]:
+    privacy = state.privacy
+    return {
+        "stream_time": state.stream_time,
+        "last_record_time": state.last_record_time,
+        "last_place": None if state.last_place is None else state.last_place._asdict(),
+        "privacy": {
+            "opt_out": _mark(privacy.opt_out),
+            "deletion": _mark(privacy.deletion),
+            "consent_given": privacy.consent_given,
+            "consent_withdrawn": privacy.consent_withdrawn,
+        },
+        "window": {
+            "left_early": state.window.left_early,
+            "entries": [_entry(entry, show) for entry in state.window.entries],
+        },
+    }
+
+
+def _mark(mark: Any) -> dict[str, int | None]:  # noqa: ANN401 - a mark of the privacy record
+    return {"since": mark.since, "last": mark.last, "until": mark.until}
+
+
+def _entry(entry: Entry, show: Callable[[str], str]) -> dict[str, Any]:
+    return {
+        "time": entry.time,
+        "identity": f"{entry.identity:016x}",
+        "content": f"{entry.content:016x}",
+        "region": entry.region,
+        "network": mask_network(entry.network),
+        "device": show(entry.device),
+        "role": _ROLES[entry.role],
+    }

@@ -1,0 +1,108 @@
+"""What the web views write to Kafka: acknowledged by all replicas that are in sync, or told as not written."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from pipeline.delivery.producers import stop_producer
+from pipeline.web.problems import unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.delivery.partitioner import Partitioner
+
+_REQUEST_TIMEOUT_MS: Final = 5_000
+_GIVE_UP_S: Final = 8.0
+_TRY_AGAIN_S: Final = 2.0
+_MAX_REQUEST_BYTES: Final = 8 << 20
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Place(NamedTuple):
+    """Where a record was written."""
+
+    partition: int
+    offset: int
+
+
+class Outbox:
+    """One producer for all views, started when it is first needed.
+
+    Args:
+        client_options: bootstrap servers and security, as aiokafka names them.
+        partitioners: by topic, murmur2 of the key as Kafka's own clients have it.
+    """
+
+    def __init__(self, client_options: Mapping[str, Any], partitioners: Mapping[str, Partitioner]) -> None:
+        self._options = dict(client_options)
+        self._partitioners = partitioners
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+        self._failed_at = float("-inf")
+        self._closed = False
+
+    async def write(self, topic: str, key: bytes | None, value: bytes) -> Place:
+        """Write a record, and wait until the brokers have it.
+
+        Args:
+            topic: its full name.
+            key: of the message.
+            value: of the message.
+
+        Raises:
+            Problem: they do not say so in time; it may be there nevertheless.
+        """
+        partition = 0 if key is None else self._partitioners[topic](key)
+        try:
+            async with asyncio.timeout(_GIVE_UP_S):
+                producer = await self._started()
+                told = await producer.send_and_wait(topic, value, key, partition=partition)
+        except (KafkaError, TimeoutError, OSError) as error:
+            _LOG.warning("nothing can be written to %s: %s", topic, str(error) or type(error).__name__)
+            raise unavailable(
+                f"the brokers have not acknowledged it ({type(error).__name__}); send it again"
+            ) from None
+        return Place(told.partition, told.offset)
+
+    async def _started(self) -> AIOKafkaProducer:
+        """The producer.
+
+        Raises:
+            KafkaError: no broker answers, or none did a moment ago.
+        """
+        async with self._starting:
+            if self._producer is not None:
+                return self._producer
+            if self._closed:
+                raise KafkaError("the worker is stopping")
+            if time.monotonic() - self._failed_at < _TRY_AGAIN_S:
+                raise KafkaError("no broker answered a moment ago")
+            producer = AIOKafkaProducer(
+                **self._options,
+                acks="all",
+                linger_ms=0,
+                request_timeout_ms=_REQUEST_TIMEOUT_MS,
+                max_request_size=_MAX_REQUEST_BYTES,
+            )
+            try:
+                await producer.start()
+            except BaseException:
+                self._failed_at = time.monotonic()
+                await stop_producer(producer)
+                raise
+            self._producer = producer
+            return producer
+
+    async def close(self, *_: object) -> None:
+        """Write what is under way, within seconds, and nothing after it."""
+        self._closed = True
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await stop_producer(producer)

@@ -1,0 +1,62 @@
+"""The open views of the process: is it up, is it ready, what is it, what was counted."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from pipeline import __version__
+from pipeline.web.answers import About, Accounts, Ready, Up
+from pipeline.web.problems import unavailable
+from pipeline.web.serving import answer
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from pipeline.web.serving import Call, Handlers
+    from pipeline.web.standing import Standing
+
+
+def process_views(standing: Standing, *, demo: bool) -> Handlers:
+    """The handlers of `/healthz`, `/readyz`, `/api` and `/stats/accounts`."""
+    process = _Process(standing, demo=demo)
+    return {
+        "healthz": process.healthz,
+        "readyz": process.readyz,
+        "about": process.about,
+        "accounts": process.accounts,
+    }
+
+
+class _Process:
+    def __init__(self, standing: Standing, *, demo: bool) -> None:
+        self._standing = standing
+        self._demo = demo
+
+    async def healthz(self, call: Call) -> Up:  # noqa: ARG002 - the same for everybody
+        return Up(status="up")
+
+    async def readyz(self, call: Call) -> web.Response:  # noqa: ARG002 - as healthz
+        if self._standing.ready():
+            return answer(Ready(status="ready"))
+        return answer(Ready(status="recovering"), HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"})
+
+    async def about(self, call: Call) -> About:  # noqa: ARG002 - as healthz
+        return About(name="ott-risk", version=__version__, ready=self._standing.ready(), demo=self._demo)
+
+    async def accounts(self, call: Call) -> Accounts:  # noqa: ARG002 - as healthz
+        if not self._standing.ready():
+            raise unavailable("partitions are being assigned or recovered")
+        counts = self._standing.counts()
+        judged, duplicate, failed = (counts.get(name, 0) for name in ("judged", "duplicate", "failed"))
+        return Accounts(
+            read=judged + duplicate + failed,
+            judged=judged,
+            duplicate=duplicate,
+            failed=failed,
+            flagged=counts.get("flagged", 0),
+            late=counts.get("late", 0),
+            requests=counts.get("request", 0),
+            rekeyed=counts.get("misplaced", 0),
+            lag=dict(self._standing.lag()),
+        )

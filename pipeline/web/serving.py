@@ -1,0 +1,348 @@
+"""Serving the table of routes on Faust's web server: guards, checks, problem documents, headers.
+
+A view module gives handlers by the names of their routes (`Handlers`); `install` binds them. A handler gets a `Call`
+that was let in and checked, and returns its answer, or raises a `Problem`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from pipeline.errors import OttError
+from pipeline.web.problems import FieldError, Problem, invalid, unavailable
+from pipeline.web.routes import FORM, HTML, ROLES, ROUTES, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import faust
+    from aiohttp.typedefs import Handler as AiohttpHandler
+    from aiohttp.typedefs import Middleware
+    from faust.web.drivers.aiohttp import Web as FaustWeb
+
+    from pipeline.web.tokens import Identity, Tokens
+
+PEER_HEADER: Final = "X-Ott-Peer"
+"""Carries the token of a worker that asks another one."""
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_MAX_PARAMETER: Final = 255
+_SHUTDOWN_S: Final = 2.0
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that was let in.
+
+    Attributes:
+        request: as aiohttp has it.
+        route: that it goes to.
+        who: asks; None on a public route, and between workers.
+        from_peer: whether another worker asks, for its own answer: it wants what this worker alone knows.
+        path: the parameters of the path.
+        query: those behind the question mark, as the route's model; None without one.
+        body: as the route's model; bytes where it has none.
+    """
+
+    request: web.Request
+    route: Route
+    who: Identity | None
+    from_peer: bool
+    path: Mapping[str, str]
+    query: Any
+    body: Any
+
+
+Handler = Callable[[Call], Awaitable[BaseModel | web.StreamResponse]]
+Handlers = Mapping[str, Handler]
+Observe = Callable[[str, int, float], None]
+"""Told of each answer: the route's name, the status, the seconds that it took."""
+
+
+class Instead(Exception):  # noqa: N818 - not an error: the answer is ready, it comes from elsewhere
+    """A whole answer that stands instead of the handler's own."""
+
+    def __init__(self, response: web.StreamResponse) -> None:
+        super().__init__()
+        self.response = response
+
+
+class Trail(Protocol):
+    """Where protected reads and actions are written down."""
+
+    async def note(
+        self, who: Identity, route: Route, subject: str | None, address: str | None, *, allowed: bool
+    ) -> None:
+        """Write down who did what, before it is done.
+
+        Raises:
+            Problem: it cannot be written down, so it must not be done.
+        """
+        ...
+
+
+def answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON answer with another status than the route's, or with headers."""
+    return web.Response(
+        body=model.model_dump_json(by_alias=True).encode(),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+    )
+
+
+def install(
+    app: faust.App,
+    handlers: Sequence[Handlers],
+    tokens: Tokens,
+    trail: Trail,
+    *,
+    demo: bool,
+    observe: Observe | None = None,
+) -> None:
+    """Serve every route.
+
+    Args:
+        app: whose web server serves them.
+        handlers: of the view modules.
+        tokens: tell who calls.
+        trail: takes note of what is protected.
+        demo: whether the demo's routes are there.
+        observe: is told of each answer.
+
+    Raises:
+        LookupError: a handler without a route, a route without a handler, or two for one.
+    """
+    bound: dict[str, Handler] = {}
+    for group in handlers:
+        twice = bound.keys() & group.keys()
+        if twice:
+            raise LookupError(f"two handlers for {', '.join(sorted(twice))}")
+        bound.update(group)
+    routes = {route.name: route for route in ROUTES}
+    if bound.keys() != routes.keys():
+        raise LookupError(f"routes and handlers differ in {', '.join(sorted(bound.keys() ^ routes.keys()))}")
+    driver = cast("FaustWeb", app.web)
+    server = driver.web_app
+    for route in ROUTES:
+        if demo or not route.demo:
+            _add(server, route, _Serve(route, bound[route.name], tokens, trail).serve)
+    server.middlewares.append(_finishing(observe))
+    # A view that waits must not keep a worker from stopping.
+    driver._runner = web.AppRunner(server, access_log=None, shutdown_timeout=_SHUTDOWN_S)  # noqa: SLF001
+
+
+def _add(server: web.Application, route: Route, serve: AiohttpHandler) -> None:
+    if route.method == "GET":
+        server.router.add_get(route.path, serve)
+    else:
+        server.router.add_route(route.method, route.path, serve)
+
+
+class _Serve:
+    """One route: guard, checks, handler."""
+
+    def __init__(self, route: Route, handler: Handler, tokens: Tokens, trail: Trail) -> None:
+        self._route = route
+        self._handler = handler
+        self._tokens = tokens
+        self._trail = trail
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Let in, check, take note, answer."""
+        route = self._route
+        who, from_peer = await self._let_in(request)
+        call = Call(
+            request,
+            route,
+            who,
+            from_peer,
+            _path(request, route),
+            _query(request, route),
+            await _body(request, route),
+        )
+        if who is not None:
+            await self._trail.note(who, route, _subject(call), request.remote, allowed=True)
+        try:
+            found = await self._handler(call)
+        except Instead as other:
+            return other.response
+        return answer(found, route.status) if isinstance(found, BaseModel) else found
+
+    async def _let_in(self, request: web.Request) -> tuple[Identity | None, bool]:
+        route = self._route
+        from_peer = self._tokens.is_peer(request.headers.get(PEER_HEADER))
+        if route.role == "public" or from_peer:
+            return None, from_peer
+        who = self._tokens.identify(request.headers.get("Authorization"))
+        if ROLES.index(who.role) < ROLES.index(route.role):
+            await self._trail.note(who, route, None, request.remote, allowed=False)
+            raise Problem(
+                HTTPStatus.FORBIDDEN,
+                f"{route.method} {route.path} is for the role {route.role}; {who.name} is {who.role}",
+            )
+        return who, False
+
+
+def _subject(call: Call) -> str | None:
+    name = call.route.subject
+    if name is None:
+        return None
+    return call.path[name] if name in call.path else getattr(call.body, name)
+
+
+def _path(request: web.Request, route: Route) -> dict[str, str]:
+    path = {name: request.match_info[name] for name in route.parameters}
+    wrong = [
+        FieldError(path=name, message=f"must have 1 to {_MAX_PARAMETER} characters", type="length")
+        for name, value in path.items()
+        if not 1 <= len(value) <= _MAX_PARAMETER
+    ]
+    if wrong:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the path is not valid: {wrong[0].path}", errors=wrong)
+    return path
+
+
+def _query(request: web.Request, route: Route) -> BaseModel | None:
+    model = route.query
+    if model is None:
+        return None
+    given = request.query
+    twice = sorted({name for name in given if len(given.getall(name)) > 1})
+    if twice:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the query is not valid: {twice[0]} is given more than once")
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as error:
+        raise invalid(error, "query") from None
+
+
+async def _body(request: web.Request, route: Route) -> BaseModel | bytes | None:
+    body = route.body
+    if body is None:
+        return None
+    if request.content_type not in body.content or "Content-Type" not in request.headers:
+        # A page of another site can send text/plain without asking first, and nothing that is allowed here.
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"the body is {request.headers.get('Content-Type') or 'of no type'}; "
+            f"it must be {' or '.join(body.content)}",
+        )
+    data = await read_at_most(request, body.limit)
+    if body.model is None:
+        return data
+    try:
+        if request.content_type == FORM:
+            return body.model.model_validate(dict(_form(data)))
+        return body.model.model_validate_json(data)
+    except ValidationError as error:
+        raise invalid(error, "form" if request.content_type == FORM else "body") from None
+
+
+async def read_at_most(request: web.Request, limit: int) -> bytes:
+    """The body.
+
+    Raises:
+        Problem: it has more than `limit` bytes.
+    """
+    parts: list[bytes] = []
+    size = 0
+    if (request.content_length or 0) <= limit:
+        async for part in request.content.iter_any():
+            size += len(part)
+            if size > limit:
+                break
+            parts.append(part)
+        else:
+            return b"".join(parts)
+    raise Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"the body has more than {limit} bytes; send less at a time",
+        headers={"Connection": "close"},
+    )
+
+
+def _form(data: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=20, errors="strict")
+    except ValueError:
+        raise Problem(HTTPStatus.BAD_REQUEST, "the form cannot be read") from None
+
+
+def _finishing(observe: Observe | None) -> Middleware:
+    """What is done with every answer: observed, errors made problem documents, the security headers added."""
+    names: dict[tuple[str, str], str] = {(route.method, route.path): route.name for route in ROUTES}
+
+    @web.middleware
+    async def finish(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
+        began = time.perf_counter()
+        response = await _answered(request, handler)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        default = "no-cache" if response.content_type == HTML else "no-store"
+        response.headers.setdefault("Cache-Control", default)
+        if observe is not None:
+            resource = request.match_info.route.resource
+            method = "GET" if request.method == "HEAD" else request.method
+            name = names.get((method, "" if resource is None else resource.canonical), "none")
+            observe(name, response.status, time.perf_counter() - began)
+        return response
+
+    return finish
+
+
+async def _answered(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem.response(request.path)
+    except web.HTTPException as error:
+        return _of_framework(request, error)
+    except OttError as error:
+        _LOG.warning("%s %s: %s", request.method, request.path, error)
+        return unavailable("the worker's settings do not allow it; see its log", 60).response(request.path)
+    except Exception:  # noqa: BLE001 - a bug in one view must not be told to the caller
+        _LOG.exception("%s %s failed", request.method, request.path)
+        bug = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "a bug; the worker's log tells more")
+        return bug.response(request.path)
+
+
+def _of_framework(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
+    """What aiohttp raises by itself: no such path, no such method, and the like."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))
+        if request.method == "OPTIONS":
+            return web.Response(status=HTTPStatus.NO_CONTENT, headers={"Allow": allowed})
+        return Problem(
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            f"{request.path} has no {request.method}; it has {allowed}",
+            headers={"Allow": allowed},
+        ).response(request.path)
+    if error.status == HTTPStatus.NOT_FOUND:
+        return Problem(
+            HTTPStatus.NOT_FOUND, f"there is nothing at {request.path}; see /openapi.json"
+        ).response(request.path)
+    if error.status < HTTPStatus.BAD_REQUEST:
+        return web.Response(status=error.status, headers=error.headers)
+    return Problem(error.status, error.text).response(request.path)

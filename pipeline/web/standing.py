@@ -1,0 +1,40 @@
+"""What the open views tell of the worker that they run in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pipeline.evaluation.batch import PartitionState
+from tables.risk import PARTITION_KEY
+
+if TYPE_CHECKING:
+    from pipeline.delivery.app import DeliveryApp
+
+
+class Standing:
+    """What the open views tell of a worker.
+
+    Args:
+        app: the application.
+    """
+
+    def __init__(self, app: DeliveryApp) -> None:
+        self._app = app
+
+    def ready(self) -> bool:
+        """Whether an assignment is recovered, and no other is under way."""
+        return self._app.tables.actives_ready and not self._app.rebalancing
+
+    def counts(self) -> dict[str, int]:
+        """The counts of the partitions that are owned here, summed (see `pipeline.evaluation.batch.count`)."""
+        total: Counter[str] = Counter()
+        for owned in self._app.ownership.units.values():
+            partition = owned.unit.peek(PARTITION_KEY)
+            if isinstance(partition, PartitionState):
+                total.update(partition.counts)
+        return dict(total)
+
+    def lag(self) -> dict[str, int]:
+        """Records that are not judged yet, by `topic-partition`."""
+        return {f"{tp.topic}-{tp.partition}": lag for tp, lag in sorted(self._app.metrics.lag.items())}

@@ -1,0 +1,187 @@
+// One user, as the rules see it.
+import { get } from "./api.js";
+import { rawJson } from "./details.js";
+import { bar, byId, h, number, setText, table } from "./dom.js";
+import { NOTHING, countryOf, period, time, whole } from "./format.js";
+import { Panel, sayError } from "./panel.js";
+import { Source } from "./source.js";
+import { openDevice } from "./subject.js";
+import { openVerdict } from "./verdict.js";
+import { findings, gist, level } from "./words.js";
+
+export class Users {
+  constructor() {
+    this.id = null;
+    this.form = byId("user-search");
+    this.panel = new Panel(byId("panel-user"), new Source(() => (this.id ? `/users/${encodeURIComponent(this.id)}` : null)), {
+      draw: (body, data) => this.#draw(body, data),
+    });
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const id = this.form.elements.user_id.value.trim();
+      if (id) location.hash = `#/users/${encodeURIComponent(id)}`;
+    });
+  }
+
+  get panels() {
+    return [this.panel];
+  }
+
+  /** Show a user; null: only the search. */
+  open(id) {
+    if (id !== this.id) {
+      this.id = id;
+      this.clear();
+    }
+    this.form.elements.user_id.value = id ?? "";
+  }
+
+  async refresh(signal) {
+    if (!this.id) return;
+    // What is read, opened or selected here must not be drawn away: asked anew every 5 s, drawn when it changed.
+    await this.panel.source.refresh(signal);
+    if (signal?.aborted) return;
+    this.#show();
+  }
+
+  clear() {
+    this.drawn = null;
+    this.panel.source.clear();
+    this.#show();
+  }
+
+  #show() {
+    const { panel } = this;
+    panel.show();
+    if (!this.id) {
+      panel.element.dataset.state = "empty";
+      setText(panel.messageElement, "Type the id of a user, as it stands in a verdict.");
+    } else if (panel.source.error?.kind === "absent") {
+      panel.source.data = null;
+      panel.show();
+      setText(panel.messageElement, `Nothing is known of a user ${this.id}: no event of theirs was judged here, or all of it was forgotten.`);
+    }
+  }
+
+  #draw(body, data) {
+    const text = JSON.stringify(data);
+    if (text === this.drawn) return;
+    this.drawn = text;
+    const opened = new Set([...body.querySelectorAll("details[open]")].map((one) => one.dataset.name));
+    body.replaceChildren(
+      h("div.grid",
+        h("section.card.full", h("header", h("h2", data.user_id), level(data.risk_level), h("span.soft", `score ${whole(data.score)} now`), data.window?.saturated ? h("p.note.small", "The window is full: its oldest events left early") : null), h("div.body", hour(data))),
+        h("section.card.wide", h("header", h("h2", "Why")), h("div.body", why(data))),
+        h("section.card", h("header", h("h2", "Privacy record")), h("div.body", privacy(data.privacy))),
+        ...(data.window ? windowCards(data.window) : []),
+        h("section.card.full", h("header", h("h2", "More")), h("div.body",
+          this.#lazy("segment", "Segment and trend", `/users/${encodeURIComponent(data.user_id)}/segment`, segment),
+          this.#lazy("requests", "Privacy requests", `/privacy/requests/${encodeURIComponent(data.user_id)}`, requests),
+          this.#lazyTables(data.user_id),
+          rawJson(data, "This view as JSON"),
+        )),
+      ),
+    );
+    for (const one of body.querySelectorAll("details")) if (opened.has(one.dataset.name)) one.open = true;
+  }
+
+  /** A part that is asked for when it is opened. */
+  #lazy(name, title, path, draw) {
+    const inner = h("div", h("p.soft", "Loading"));
+    const element = h("details", { data: { name } }, h("summary", title), inner);
+    element.addEventListener("toggle", async () => {
+      if (!element.open) return;
+      try {
+        inner.replaceChildren(...[draw(await get(path))].flat());
+      } catch (error) {
+        inner.replaceChildren(h("p.soft", error.kind === "absent" ? "None are known." : sayError(error)));
+      }
+    });
+    return element;
+  }
+
+  #lazyTables(id) {
+    return this.#lazy("tables", "Raw state in the tables", "/tables", (data) =>
+      data.tables.map((one) => this.#lazy(`table-${one.name}`, one.name, `/tables/${encodeURIComponent(one.name)}/${encodeURIComponent(id)}`, (record) => [
+        h("p.small.soft", `Partition ${record.partition}, on ${record.owner}, changelog offset ${record.changelog_offset === null ? "not known" : whole(record.changelog_offset)}${record.uncommitted ? ", changed since the last commit" : ""}.`),
+        h("pre", { tabindex: "0", "aria-label": `Raw state in ${one.name}` }, JSON.stringify(record.value, null, 2)),
+      ])),
+    );
+  }
+}
+
+const fact = (name, value) => h("div", h("dt", name), h("dd", value));
+
+/** The sliding hour in figures. */
+function hour({ window: view, last_place: place }) {
+  if (!view) return h("p.soft", "There is no window: no event was in order yet, or the user was idle for 30 days.");
+  return h("dl.facts",
+    fact("The hour that the rules see", period(view.start, view.end)),
+    fact("Events", whole(view.events)),
+    fact("Regions", whole(view.regions.length)),
+    fact("Networks", whole(view.distinct_networks)),
+    fact("Devices playing at its end", whole(view.playing.length)),
+    fact("Log-in failures", whole(view.login_failures)),
+    fact("Last place", place ? [place.region, " ", h("span.soft", countryOf(place.region)), ", ", time(place.time, { full: true })] : NOTHING),
+  );
+}
+
+function why(data) {
+  const last = data.last_verdict;
+  return [
+    data.findings.length ? findings(data.findings) : h("p.soft", "No rule that judges the window fires now."),
+    last
+      ? h("p", h("span.soft", "Newest verdict: "), level(last.risk_level), " ", h("button.link", { type: "button", onclick: () => openVerdict(last) }, gist(last)), " ", h("span.soft", time(last.event_time)))
+      : h("p.soft", "No verdict on this user is known here."),
+  ];
+}
+
+function mark(name, one) {
+  if (one.since === null && one.until === null) return fact(name, h("span.soft", "never"));
+  return fact(name, [
+    one.since === null ? "withdrawn " : [h("b", one.in_force ? "in force" : "from the next event"), " since ", time(one.since, { full: true })],
+    one.last !== null && one.last !== one.since ? [", last signal ", time(one.last, { full: true })] : null,
+    one.until !== null ? [one.since === null ? "" : ", withdrawn ", time(one.until, { full: true })] : null,
+  ]);
+}
+
+function privacy(record) {
+  const when = (instant) => (instant === null ? h("span.soft", "never") : time(instant, { full: true }));
+  return h("dl.facts", mark("Opt-out", record.opt_out), mark("Deletion", record.deletion), fact("Consent given", when(record.consent_given)), fact("Consent withdrawn", when(record.consent_withdrawn)));
+}
+
+function windowCards(view) {
+  const card = (title, aside, list, heading, show = (one) => one.name) => {
+    const most = Math.max(1, ...list.map((one) => one.events));
+    const rows = list.map((one) => [show(one), number(whole(one.events)), bar(one.events / most), time(one.last)]);
+    return h("section.card", h("header", h("h2", title), h("p.note.small", aside)), h("div.body", list.length ? h("table.plain", table([heading, number("Events"), "", "Last"], rows, title)) : h("p.state", "None")));
+  };
+  const playing = new Set(view.playing);
+  return [
+    card("Regions", "", view.regions, "Region", (one) => [one.name, " ", h("span.soft", countryOf(one.name))]),
+    card("Networks", "masked", view.networks, "Network", (one) => h("code", one.name)),
+    card("Devices", "", view.devices, "Device", (one) => [h("button.link", { type: "button", onclick: () => openDevice(one.name) }, one.name), playing.has(one.name) ? h("span.chip", "plays") : ""]),
+  ];
+}
+
+function segment(data) {
+  return h("dl.facts",
+    fact("Segment", data.segment.replaceAll("_", " ")),
+    fact("Why", data.why),
+    fact("Trend", `${data.trend}: ${whole(data.newer_half)} events in the newer half hour, ${whole(data.older_half)} in the older`),
+  );
+}
+
+function requests(data) {
+  if (!data.requests.length) return h("p.soft", "None are known.");
+  return [
+    h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Privacy requests" }, h("table.plain", table(["Asked", "What", "Region", "Holds", "Due"], data.requests.map((one) => [
+      time(one.timestamp, { full: true }),
+      one.type.replaceAll("_", " "),
+      one.region ?? NOTHING,
+      one.holds ? "yes" : "no",
+      one.deadlines.length ? one.deadlines.map((due) => h("span.pair", `${due.law} `, time(due.due, { full: true }))) : NOTHING,
+    ]), "Privacy requests"))),
+    data.erased.length ? h("p", "Erased here: ", data.erased.map((at) => h("span.pair", time(at, { full: true })))) : null,
+  ].filter(Boolean);
+}

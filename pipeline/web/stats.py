@@ -1,0 +1,143 @@
+"""`/stats/summary` and `/results/latest`: the whole stream, gathered from the partitions' own counts."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from pipeline.evaluation.batch import PartitionState
+from pipeline.evaluation.recent import Recent
+from pipeline.events.instants import format_instant
+from pipeline.web.answers import Judged, LatestResults, RiskLevel, Summary
+from tables.risk import PARTITION_KEY, RECENT_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pipeline.delivery.app import DeliveryApp
+    from pipeline.delivery.table import WriteBehindTable
+    from pipeline.web.peers import Peers
+    from pipeline.web.questions import Limit
+    from pipeline.web.serving import Call, Handlers
+    from tables.risk import RiskValue
+
+_LEVELS: Final[tuple[RiskLevel, ...]] = get_args(RiskLevel)
+
+
+def stats_views(
+    app: DeliveryApp, users: WriteBehindTable[RiskValue], peers: Peers, show: Callable[[str], str]
+) -> Handlers:
+    """The handlers.
+
+    Args:
+        app: the application.
+        users: the risk agent's table.
+        peers: the other workers.
+        show: the form of user ids in outputs.
+    """
+    stats = _Stats(app, users, peers, show)
+    return {"summary": stats.summary, "latest": stats.latest}
+
+
+class _Stats:
+    def __init__(
+        self,
+        app: DeliveryApp,
+        users: WriteBehindTable[RiskValue],
+        peers: Peers,
+        show: Callable[[str], str],
+    ) -> None:
+        self._app = app
+        self._users = users
+        self._peers = peers
+        self._show = show
+
+    async def summary(self, call: Call) -> Summary:
+        """Counts are the partitions', so they are the same whoever has these."""
+        own = {
+            partition: value.counts
+            for partition, value in self._values(PARTITION_KEY).items()
+            if isinstance(value, PartitionState)
+        }
+        gathered = await self._peers.gather(call, self._users, own, self._of_this_worker())
+        counts: Counter[str] = Counter()
+        for of_partition in gathered.partitions.values():
+            counts.update(of_partition)
+        lag = {name: behind for worker in gathered.workers for name, behind in worker["lag"].items()}
+        levels = {level: counts[f"level.{level}"] for level in _LEVELS}
+        levels["NONE"] = counts["judged"] - counts["flagged"]
+        return Summary(
+            events=counts["judged"] + counts["duplicate"] + counts["failed"],
+            judged=counts["judged"],
+            duplicate=counts["duplicate"],
+            failed=counts["failed"],
+            late=counts["late"],
+            flagged=counts["flagged"],
+            requests=counts["request"],
+            rekeyed=counts["misplaced"],
+            failed_by_reason=_below("failed.", counts),
+            risk_levels=levels,
+            rules=_below("rule.", counts),
+            lag=dict(sorted(lag.items())),
+            total_lag=sum(lag.values()),
+            events_per_second=round(sum(worker["events_per_second"] for worker in gathered.workers), 1),
+            play_time_seconds=None,
+            error_rate=None,
+            paused=any(worker["paused"] for worker in gathered.workers),
+            workers=len(gathered.workers),
+            at=format_instant(time.time_ns() // 1_000_000),
+            coverage=gathered.coverage,
+        )
+
+    def _of_this_worker(self) -> dict[str, Any]:
+        lag = {f"{tp.topic}-{tp.partition}": behind for tp, behind in self._app.metrics.lag.items()}
+        return {
+            "lag": lag,
+            "events_per_second": self._app.metrics.records_per_second,
+            "paused": self._app.valve.closed,
+        }
+
+    async def latest(self, call: Call) -> LatestResults:
+        """The newest by their records' timestamps."""
+        question: Limit = call.query
+        own = {
+            partition: [self._judged(partition, result) for result in value.results]
+            for partition, value in self._values(RECENT_KEY).items()
+            if isinstance(value, Recent)
+        }
+        gathered = await self._peers.gather(call, self._users, own)
+        results = [Judged.model_validate(one) for part in gathered.partitions.values() for one in part]
+        results.sort(key=lambda one: (one.judged_at or "", one.event_time, one.offset), reverse=True)
+        return LatestResults(results=results[: question.limit], coverage=gathered.coverage)
+
+    def _judged(self, partition: int, result: Any) -> dict[str, Any]:  # noqa: ANN401 - a RecentResult
+        return Judged(
+            event_id=result.event_id,
+            user_id=self._show(result.user_id),
+            event_type=result.type,
+            region=result.region,
+            content_id=result.content_id,
+            event_time=format_instant(result.time),
+            judged_at=None if result.record_time < 0 else format_instant(result.record_time),
+            late=result.late,
+            risk_level=result.level,
+            score=result.score,
+            rules=list(result.rules),
+            partition=partition,
+            offset=result.offset,
+        ).model_dump()
+
+    def _values(self, key: bytes) -> dict[int, RiskValue | PartitionState | Recent]:
+        """What each partition that is owned here keeps under a key; a new one has nothing yet."""
+        found: dict[int, Any] = {}
+        empty: Mapping[bytes, Any] = {PARTITION_KEY: PartitionState(), RECENT_KEY: Recent()}
+        for (table, partition), owned in self._app.ownership.units.items():
+            if table == self._users.name:
+                found[partition] = owned.unit.peek(key) or empty[key]
+        return found
+
+
+def _below(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
+    found = {name.removeprefix(prefix): count for name, count in counts.items() if name.startswith(prefix)}
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))

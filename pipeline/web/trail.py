@@ -1,0 +1,192 @@
+"""The audit trail: who read or changed what. Appended to a topic of its own, never changed.
+
+An action is written down, and acknowledged, before it is done; where that fails it is not done. A read does not wait
+for the brokers: while they do not answer its entry goes to the log, so that an operator is not blind just then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from pipeline.events.addresses import mask_network, parse_address
+from pipeline.events.instants import format_instant
+from pipeline.web.answers import AuditEntry
+from pipeline.web.answers import AuditTrail as AuditAnswer
+from pipeline.web.problems import Problem, unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pipeline.web.outbox import Outbox
+    from pipeline.web.questions import Limit
+    from pipeline.web.routes import Route
+    from pipeline.web.serving import Call, Handlers
+    from pipeline.web.tokens import Identity
+
+AUDIT_SCHEMA: Final = "audit-entry/1"
+_MAX_WAITING: Final = 10_000
+_READ_S: Final = 10.0
+_FETCH_WAIT_MS: Final = 100
+_LOG: Final = logging.getLogger(__name__)
+
+
+class AuditRecord(msgspec.Struct, frozen=True):
+    """An entry of the trail; the fields in the order of the published JSON."""
+
+    schema: Literal["audit-entry/1"]
+    at: str
+    who: str
+    role: Literal["analyst", "admin"]
+    action: str
+    subject: str | None
+    allowed: bool
+    address: str | None
+
+
+_decode: Final = msgspec.json.Decoder(AuditRecord).decode
+
+
+class AuditTrail:
+    """Writes and reads the trail.
+
+    Args:
+        outbox: writes it.
+        client_options: for reading, as aiokafka names them.
+        topic: its full name.
+        partitions: of it.
+        show: the form of user and device ids in outputs.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        client_options: Mapping[str, Any],
+        topic: str,
+        partitions: int,
+        show: Callable[[str], str],
+    ) -> None:
+        self._outbox = outbox
+        self._options = dict(client_options)
+        self._topic = topic
+        self._partitions = partitions
+        self._show = show
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._reading = asyncio.Semaphore(2)
+
+    async def note(
+        self, who: Identity, route: Route, subject: str | None, address: str | None, *, allowed: bool
+    ) -> None:
+        """Write down who did what, before it is done.
+
+        Raises:
+            Problem: an action cannot be written down, so it must not be done.
+        """
+        record = AuditRecord(
+            AUDIT_SCHEMA,
+            format_instant(time.time_ns() // 1_000_000),
+            who.name,
+            who.role,
+            f"{route.method} {route.path}",
+            None if subject is None else self._shown(route, subject),
+            allowed,
+            _masked(address),
+        )
+        key, value = who.name.encode(), msgspec.json.encode(record)
+        if route.method != "GET" and allowed:
+            await self._outbox.write(self._topic, key, value)
+            return
+        if len(self._waiting) >= _MAX_WAITING:
+            raise unavailable("the audit trail cannot be written fast enough")
+        task = asyncio.create_task(self._write_or_log(key, value))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def _write_or_log(self, key: bytes, value: bytes) -> None:
+        try:
+            await self._outbox.write(self._topic, key, value)
+        except Problem:
+            _LOG.warning("not in the audit trail, as no broker takes it: %s", value.decode())
+
+    def _shown(self, route: Route, subject: str) -> str:
+        return self._show(subject) if route.subject in {"user_id", "device_id", "key"} else subject
+
+    async def close(self, *_: object) -> None:
+        """Wait for what is under way, within seconds."""
+        if self._waiting:
+            await asyncio.wait(self._waiting, timeout=2.0)
+
+    # -- reading
+
+    async def newest(self, limit: int) -> list[AuditEntry]:
+        """The newest entries, newest first.
+
+        Raises:
+            Problem: the brokers do not answer.
+        """
+        try:
+            async with self._reading, asyncio.timeout(_READ_S):
+                values = await self._tail(limit)
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise unavailable(f"the audit trail cannot be read now ({type(error).__name__})") from None
+        entries = []
+        for value in values:
+            with suppress(msgspec.DecodeError):
+                fields = msgspec.structs.asdict(_decode(value))
+                entries.append(AuditEntry.model_validate({k: v for k, v in fields.items() if k != "schema"}))
+        entries.sort(key=lambda entry: entry.at, reverse=True)
+        return entries[:limit]
+
+    async def _tail(self, limit: int) -> list[bytes]:
+        consumer = AIOKafkaConsumer(
+            **self._options,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+        )
+        values: list[bytes] = []
+        try:
+            await consumer.start()
+            unread = {TopicPartition(self._topic, partition) for partition in range(self._partitions)}
+            consumer.assign(list(unread))
+            for tp, end in (await consumer.end_offsets(list(unread))).items():
+                consumer.seek(tp, max(0, end - limit))
+            while unread:
+                found = await consumer.getmany(timeout_ms=2 * _FETCH_WAIT_MS)
+                values += [record.value for records in found.values() for record in records if record.value]
+                # An answer to a fetch tells the end, also of an empty partition.
+                ends = {tp: consumer.highwater(tp) for tp in unread}
+                unread = {
+                    tp for tp, end in ends.items() if end is None or await consumer.position(tp) < max(end, 0)
+                }
+        finally:
+            await consumer.stop()
+        return values
+
+
+def trail_views(trail: AuditTrail) -> Handlers:
+    """The handler of `GET /audit`."""
+
+    async def audit(call: Call) -> AuditAnswer:
+        question: Limit = call.query
+        return AuditAnswer(entries=await trail.newest(question.limit))
+
+    return {"audit": audit}
+
+
+def _masked(address: str | None) -> str | None:
+    if address is None:
+        return None
+    try:
+        return mask_network(parse_address(address).network)
+    except ValueError:
+        return None

@@ -1,0 +1,35 @@
+"""The privacy requests of a user, as they came: what was asked, when, and by the law of which region."""
+
+from typing import Final
+
+import msgspec
+
+from pipeline.events.event import Request
+
+KEPT: Final = 100
+"""So many of the newest are kept of a user; all of them stay on the topic."""
+
+
+class RequestRecord(msgspec.Struct, frozen=True, array_like=True):
+    """One request. Times in milliseconds since 1970; `record_time` (of its record) negative for none."""
+
+    request_id: str
+    type: str
+    time: int
+    region: str | None
+    record_time: int
+
+
+class RequestHistory(msgspec.Struct, frozen=True, array_like=True):
+    """The requests of a user in the order of their arrival, each once."""
+
+    requests: tuple[RequestRecord, ...] = ()
+
+    def followed_by(self, request: Request, record_time: int) -> "RequestHistory":
+        """With one more; one that was sent again changes nothing."""
+        if any(
+            known.request_id == request.request_id and known.type == request.type for known in self.requests
+        ):
+            return self
+        newest = RequestRecord(request.request_id, request.type, request.time, request.region, record_time)
+        return RequestHistory((*self.requests, newest)[-KEPT:])

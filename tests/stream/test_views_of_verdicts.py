@@ -1,0 +1,66 @@
+"""What the worker publishes is found by its web views, also those of a worker that was started again."""
+
+import asyncio
+import json
+import time
+import urllib.parse
+import urllib.request
+
+from pipeline.topics import ensure_topics
+from tests.stream.events import generated
+from tests.stream.harness import Stream, Worker
+
+EVENTS = 5_000
+
+
+class Analyst:
+    """Asks a worker as the demo's analyst."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.address = worker.address
+        form = urllib.parse.urlencode({"username": "analyst", "password": "analyst123"}).encode()
+        with urllib.request.urlopen(f"{self.address}/token", data=form, timeout=10) as answer:
+            self.headers = {"Authorization": f"Bearer {json.load(answer)['access_token']}"}
+
+    def get(self, path: str) -> dict:
+        request = urllib.request.Request(f"{self.address}{path}", headers=self.headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def all_verdicts(self) -> list[dict]:
+        found, cursor = [], ""
+        while True:
+            page = self.get(f"/compliance/events?limit=200{cursor}")
+            found += page["verdicts"]
+            if page["next_cursor"] is None:
+                return found
+            cursor = f"&cursor={page['next_cursor']}"
+
+    def wait_indexed(self, count: int) -> None:
+        deadline = time.monotonic() + 30
+        while (span := self.get("/compliance/summary")["index"])["verdicts"] < count:
+            assert time.monotonic() < deadline, span
+            time.sleep(0.2)
+
+
+def test_every_verdict_is_found_once(embedded_broker, topic_prefix, tmp_path) -> None:
+    stream = Stream(embedded_broker, topic_prefix, tmp_path)
+    given = generated(EVENTS, seed=21)
+    asyncio.run(ensure_topics(stream.settings))
+    stream.write("raw-events", given.events)
+    for _ in range(2):
+        with stream.worker() as worker:
+            worker.wait_drained(len(given.events))
+            published = {
+                json.loads(value)["verdict_id"]: json.loads(value)
+                for values in stream.verdicts(each_once=True).values()
+                for value in values
+            }
+            analyst = Analyst(worker)
+            analyst.wait_indexed(len(published))
+            found = analyst.all_verdicts()
+            summary = analyst.get("/compliance/summary")
+        assert len(found) == len(published)
+        assert {verdict["verdict_id"]: verdict for verdict in found} == published
+        assert summary["flagged"] == len(published)
+        assert summary["index"]["behind"] == 0
