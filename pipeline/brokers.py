@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from pipeline.errors import MissingError
 
@@ -54,11 +54,20 @@ async def connected_admin(
 ) -> AsyncIterator[AIOKafkaAdminClient]:
     """A connected admin client; what goes wrong with it becomes a MissingError."""
     options = settings.kafka_client_options()
+    deadline = time.monotonic() + timeout_s
     await _wait_for_port(settings, timeout_s, say)
     admin = AIOKafkaAdminClient(**options, request_timeout_ms=_REQUEST_TIMEOUT_MS)
     try:
         async with asyncio.timeout(max(timeout_s, _ATTEMPT_TIMEOUT_S)):
-            await admin.start()
+            while True:
+                try:
+                    await admin.start()
+                    break
+                except KafkaConnectionError:
+                    # A broker that is starting up takes connections and closes them.
+                    if time.monotonic() >= deadline:
+                        raise
+                    await asyncio.sleep(_RETRY_S)
     except (KafkaError, TimeoutError) as error:
         await admin.close()
         raise MissingError(

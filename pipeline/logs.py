@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +13,39 @@ _TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _JSON = "%(asctime)s %(levelname)s %(name)s %(message)s"
 # What these say at level info is for their own developers.
 _QUIETER = ("aiokafka", "faust", "kafka", "mode", "asyncio", "aiohttp.access")
+_REPEATING = "aiokafka"
+_SILENCE_SECONDS = 10.0
+_SEEN_MESSAGES = 1_000
+
+
+class Dampened(logging.Filter):
+    """Lets a message of the client library through once in a while: it repeats some ten times a second.
+
+    Args:
+        seconds: of silence after a message, for the same one.
+    """
+
+    def __init__(self, seconds: float = _SILENCE_SECONDS) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is to be written; one that was held back is counted in the next."""
+        if not record.name.startswith(_REPEATING):
+            return True
+        text = record.getMessage()
+        key = record.name, text
+        since, held_back = self._seen.get(key, (-math.inf, 0))
+        if record.created - since < self._seconds:
+            self._seen[key] = since, held_back + 1
+            return False
+        if len(self._seen) >= _SEEN_MESSAGES:
+            self._seen.clear()
+        self._seen[key] = record.created, 0
+        if held_back:
+            record.msg, record.args = f"{text} ({held_back} more times)", ()
+        return True
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:
@@ -25,8 +60,10 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"default": formatter},
+        "filters": {"dampened": {"()": Dampened}},
         "handlers": {
             "stderr": {
+                "filters": ["dampened"],
                 "class": "logging.StreamHandler",
                 "formatter": "default",
                 "stream": "ext://sys.stderr",

@@ -2,8 +2,8 @@
 
 A commit writes the changed keys and, last, the watermarks: one record under `WATERMARKS` with the offset of the next
 record of each source topic. With transactions a reader sees all of a commit or nothing. Without them only one record
-batch is atomic; a commit that does not fit into one marks each of its records with a number, and the last one with
-their count: a reader applies them when the last one is there, and never applies a commit that stayed incomplete.
+batch is atomic; a commit that does not fit into one marks each of its records with a number, and the last one as such:
+a reader applies them when the last one is there, and does not apply a commit that stayed incomplete.
 """
 
 import json
@@ -89,47 +89,70 @@ class Applied(NamedTuple):
 
 
 class Assembler:
-    """Puts the commits of one changelog partition together again; holds back those that are incomplete."""
+    """Puts the commits of one changelog partition together again; holds back those that are incomplete.
 
-    __slots__ = ("_first", "_parts")
+    A marked commit is complete when its last record is there. Compaction may have removed that record, as a newer
+    one with the same key (`WATERMARKS`) has taken its place: so what is held back when a later commit ends counts
+    as complete, too. That a commit which stayed incomplete does not come back to life in this way is up to the next
+    writer: it writes the keys of such a commit anew, see `forget`. Values that are newer in the changelog win.
+    """
+
+    __slots__ = ("_parts",)
 
     def __init__(self) -> None:
-        self._parts: dict[bytes, list[Entry]] = {}
-        self._first: dict[bytes, int] = {}
+        self._parts: dict[bytes, dict[bytes, tuple[int, bytes | None]]] = {}
 
     @property
     def waiting(self) -> int:
         """Records of incomplete commits."""
         return sum(map(len, self._parts.values()))
 
+    @property
+    def first(self) -> int | None:
+        """The offset of the first record of an incomplete commit."""
+        offsets = [offset for entries in self._parts.values() for offset, _ in entries.values()]
+        return min(offsets, default=None)
+
     def add(self, records: Sequence[ChangelogRecord]) -> Applied:
         """Take the next records, at least one, of the partition; give those that may be applied."""
         ready: list[Entry] = []
         for record in records:
-            if not record.headers:
-                ready.append((record.key, record.value))
-                continue
-            headers = dict(record.headers)
+            key, value = record.key, record.value
+            headers = dict(record.headers) if record.headers else {}
             part = headers.get(PART)
             if part is None:
-                ready.append((record.key, record.value))
+                ready.append((key, value))
+                if self._parts:
+                    self._supersede((key,))
+                    if key == WATERMARKS:
+                        ready += self._rest()
                 continue
-            entries = self._parts.setdefault(part, [])
-            self._first.setdefault(part, record.offset)
-            entries.append((record.key, record.value))
-            complete = headers.get(COMPLETE)
-            if complete is not None:
-                if len(entries) >= int(complete):
-                    ready += entries
-                del self._parts[part], self._first[part]
-        offset = records[-1].offset
-        if self._first:
-            offset = min(offset, min(self._first.values()) - 1)
-        return Applied(ready, offset)
+            entries = self._parts.setdefault(part, {})
+            entries[key] = (record.offset, value)
+            if COMPLETE in headers:
+                del self._parts[part]
+                self._supersede(entries)
+                ready += self._rest()
+                ready += [(key, value) for key, (_, value) in entries.items()]
+        first = self.first if self._parts else None
+        return Applied(ready, records[-1].offset if first is None else first - 1)
 
-    def forget(self) -> int:
-        """Give up commits that will never be complete, because their writer is gone; how many records."""
-        count = self.waiting
+    def _supersede(self, keys: Iterable[bytes]) -> None:
+        for entries in self._parts.values():
+            for key in keys:
+                entries.pop(key, None)
+
+    def _rest(self) -> list[Entry]:
+        rest = [(key, value) for entries in self._parts.values() for key, (_, value) in entries.items()]
         self._parts.clear()
-        self._first.clear()
-        return count
+        return rest
+
+    def forget(self) -> set[bytes]:
+        """Give up commits that will never be complete, because their writer is gone.
+
+        Returns:
+            the keys in them: the next commit must write their values, or readers after it will take up these.
+        """
+        keys = {key for entries in self._parts.values() for key in entries}
+        self._parts.clear()
+        return keys

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    IllegalOperation,
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 
 from pipeline.delivery.errors import DeliveryError, FencedError
 from pipeline.delivery.unit import EncodingError
@@ -23,7 +31,19 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
-_log = logging.getLogger(__name__)
+
+# What will not change when it is tried again.
+REFUSALS: Final = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    InvalidTopicError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+# Whatever went wrong, Kafka knows what was committed, and the next assignment asks it. A producer that was shut out
+# between two steps of a commit refuses the next one with IllegalOperation or a failed assert.
+LOSSES: Final = (FencedError, KafkaError, IllegalOperation, TimeoutError, OSError, AssertionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +182,15 @@ class OwnedUnit(Generic[V]):
             unit.closed = True
             await listeners.failed(error)
             return
-        except (FencedError, KafkaError, TimeoutError, OSError, AssertionError) as error:
-            # aiokafka asserts the states of its transaction; whatever went wrong, Kafka knows what was committed.
+        except REFUSALS as error:
+            unit.closed = True
+            await listeners.failed(
+                DeliveryError(
+                    f"{self}: the brokers refuse its commit ({error!r}); check rights and limits of the topics"
+                )
+            )
+            return
+        except LOSSES as error:
             listeners.lost(self, error)
             return
         except Exception as error:  # noqa: BLE001 - nobody waits for this task: what it raised would go unseen

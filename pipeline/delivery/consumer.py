@@ -8,6 +8,7 @@ of the positioning (epoch) that it was read after, so that nothing read before a
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from faust.types import TP
 
 from pipeline.delivery.batches import Batch, Chunk
 from pipeline.delivery.errors import DeliveryError
+from pipeline.delivery.guarantee import BROKER_WAIT_SECONDS, patiently
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,12 +49,19 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's thread around aiokafka's consumer, with positions and fetches of our own."""
 
     app: DeliveryApp
+    mundane_level = "debug"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         # Both belong to the thread: where reading goes on, and since which positioning.
         self._next: dict[TP, int] = {}
         self._epochs: dict[TP, int] = {}
+
+    async def on_start(self) -> None:
+        """Connect, as soon as the brokers answer."""
+        self._consumer = self._create_consumer(loop=self.thread_loop)
+        self.time_started = time.monotonic()
+        await patiently(self._consumer.start, BROKER_WAIT_SECONDS)
 
     async def stop(self) -> None:
         """As Faust's; repeatable, as a crash ends the thread before the consumer is stopped."""
@@ -222,6 +231,7 @@ class DeliveryConsumer(driver.Consumer):
     """Faust's consumer; see the module."""
 
     app: DeliveryApp
+    mundane_level = "debug"
     _thread: DeliveryConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiokafka.errors import KafkaError, UnknownError, UnsupportedVersionError
 
@@ -14,41 +13,42 @@ from pipeline.delivery.errors import BrokerMissingError
 from pipeline.delivery.producers import new_producer, stop_producer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
 _log = logging.getLogger(__name__)
 
-_CONNECT_SECONDS = 3.0
+T = TypeVar("T")
+
+BROKER_WAIT_SECONDS = 60.0
 _RETRY_SECONDS = 0.25
 
 
-async def wait_for_brokers(bootstrap_servers: str, limit: float) -> None:
-    """Return when one of the bootstrap servers accepts a connection; say once that it waits.
+async def patiently(call: Callable[[], Awaitable[T]], limit: float) -> T:
+    """What a call to the brokers gives; it is made again while they do not answer, and that is said once.
+
+    Args:
+        call: makes it, each time anew.
+        limit: seconds.
 
     Raises:
-        BrokerMissingError: none did within `limit` seconds.
+        BrokerMissingError: they did not answer in time.
+        KafkaError: they refuse.
     """
     deadline = time.monotonic() + limit
     said = False
     while True:
-        reason = ""
-        for address in bootstrap_servers.split(","):
-            host, _, port = address.strip().rpartition(":")
-            try:
-                async with asyncio.timeout(_CONNECT_SECONDS):
-                    _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-            except (OSError, TimeoutError) as error:
-                reason = "no such host" if isinstance(error, socket.gaierror) else "no answer"
-                continue
-            writer.close()
-            return
-        if time.monotonic() >= deadline:
-            raise BrokerMissingError(
-                f"no Kafka broker answers at {bootstrap_servers} ({reason}), waited {limit:g} s; start one, or "
-                "give the address of another"
-            )
+        try:
+            return await call()
+        except (KafkaError, TimeoutError, OSError) as error:
+            if isinstance(error, KafkaError) and not error.retriable:
+                raise
+            reason = str(error) or type(error).__name__
+            if time.monotonic() >= deadline:
+                raise BrokerMissingError(
+                    f"the Kafka brokers do not answer ({reason}), waited {limit:g} s"
+                ) from error
         if not said:
-            _log.info("waiting up to %g s for a Kafka broker at %s", limit, bootstrap_servers)
+            _log.info("waiting up to %g s for the Kafka brokers (%s)", limit, reason)
             said = True
         await asyncio.sleep(_RETRY_SECONDS)
 

@@ -31,7 +31,11 @@ FIGURES: Final[tuple[tuple[str, Kind, str], ...]] = (
         "Records in the wrong partition, forwarded to the right one, by the topic they were on",
     ),
     # What goes wrong with single records
-    ("poisoned", "counter", "Records whose handler raised; each became a failed event"),
+    (
+        "poisoned",
+        "counter",
+        "Records whose handler raised and that were recorded as failed; again for each time",
+    ),
     ("rewinds", "counter", "Returns of a partition to its last commit, to find such a record"),
     ("redelivered", "counter", "Batches that an agent left behind and that were delivered again"),
     # Commits

@@ -44,6 +44,8 @@ class Ownership(Service):
         app: the application.
     """
 
+    mundane_level = "debug"
+
     def __init__(self, app: DeliveryApp, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.app = app

@@ -247,6 +247,10 @@ class TransactionalCommit:
     async def stop(self) -> None:
         """As in `Commit`."""
         await stop_producer(self._producer)
+        # How a transaction ended that nobody waits for any more; asyncio would complain of it.
+        ended = self._producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - aiokafka has no public way
+        if ended is not None and ended.done() and not ended.cancelled():
+            ended.exception()
 
 
 class PlainCommit:

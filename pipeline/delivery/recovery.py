@@ -40,6 +40,7 @@ class DeliveryTables(TableManager):
     """Faust's table manager, with recovery in bulk."""
 
     app: DeliveryApp
+    mundane_level = "debug"
 
     def __init__(self, app: DeliveryApp, **kwargs: Any) -> None:
         super().__init__(app, **kwargs)
@@ -86,6 +87,8 @@ class BulkRecovery(Service):
         app: the application.
         tables: its tables.
     """
+
+    mundane_level = "debug"
 
     def __init__(self, app: DeliveryApp, tables: DeliveryTables, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -161,10 +164,11 @@ class BulkRecovery(Service):
         # Before a changelog is read: a former owner may be about to write to it.
         await app.ownership.fence([(table, p) for table, owned in actives.items() for p in sorted(owned)])
         app.reached("assign:fenced")
-        await self._restore(actives)
+        targets = await self._restore(actives)
         app.reached("recover:end")
         for table, partitions in actives.items():
             app.ownership.own(table, sorted(partitions))
+            self._write_anew(table, targets)
         await self._read_on(actives)
         await app.on_rebalance_complete.send()
         for table in self.tables.values():
@@ -206,10 +210,22 @@ class BulkRecovery(Service):
                     table.table_store.open(partition)
                     await asyncio.sleep(0)  # a heartbeat may be due
 
-    async def _restore(self, actives: Partitions) -> None:
+    def _write_anew(self, table: WriteBehindTable[Any], targets: Iterable[StoreTarget]) -> None:
+        """Correct, with the next commit, what an incomplete one left in the changelog."""
+        for target in targets:
+            owned = self.app.ownership.find(table.name, target.tp.partition)
+            if owned is not None and target.dropped and target.tp.topic == table.changelog_name:
+                owned.unit.write_anew(target.dropped)
+                self.log.warning(
+                    "%s: a commit of %d keys was left incomplete; it is undone, and its records are processed again",
+                    owned.unit,
+                    len(target.dropped),
+                )
+
+    async def _restore(self, actives: Partitions) -> list[StoreTarget]:
         targets = _targets(actives)
         if not targets:
-            return
+            return targets
         app, began = self.app, time.monotonic()
         said = began
         async with ChangelogReader(app.client_options, targets, app.conf.broker_request_timeout) as reader:
@@ -234,6 +250,7 @@ class BulkRecovery(Service):
         app.metrics.restored_keys += reader.records
         app.metrics.restore_seconds += seconds
         self.log.info("recovered %d changelog records in %.2f s", reader.records, seconds)
+        return targets
 
     async def _read_on(self, actives: Partitions) -> None:
         """Every source partition goes on from where its state is; topics of other agents from their commits."""

@@ -67,6 +67,8 @@ class StoreTarget:
         self.tp = tp
         self._store = store
         self._commits = Assembler()
+        self.dropped: set[bytes] = set()
+        """Once complete: the keys of commits that stayed incomplete, whose values must be written anew."""
 
     def reached(self) -> int | None:
         """As in `Target`."""
@@ -85,8 +87,10 @@ class StoreTarget:
 
     def complete(self, position: int) -> None:
         """As in `Target`; a commit that is incomplete now has lost its writer."""
-        self._commits.forget()
-        self._store.write((), position - 1)
+        first = self._commits.first
+        self.dropped = self._commits.forget()
+        # Until its keys are written anew it has to be seen again by whoever recovers next.
+        self._store.write((), (position if first is None else first) - 1)
 
 
 class ChangelogReader:

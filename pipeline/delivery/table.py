@@ -43,6 +43,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
     """
 
     app: DeliveryApp
+    mundane_level = "debug"
 
     def __init__(
         self,

@@ -34,6 +34,8 @@ class TableStore(Store[bytes, bytes]):
         directory: where the partitions' directories are; asked for when it is needed.
     """
 
+    mundane_level = "debug"
+
     def __init__(
         self,
         url: str | URL,

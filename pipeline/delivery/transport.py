@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from faust.transport.drivers import aiokafka as driver
 
 from pipeline.delivery.consumer import DeliveryConsumer
+from pipeline.delivery.guarantee import BROKER_WAIT_SECONDS, patiently
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,7 @@ class DeliveryProducer(driver.Producer):
     """Faust's producer, for everything but the tables of this package; it never waits without a limit."""
 
     app: DeliveryApp
+    mundane_level = "debug"
 
     def _settings_default(self) -> Mapping[str, Any]:
         settings = dict(super()._settings_default())
@@ -30,6 +32,17 @@ class DeliveryProducer(driver.Producer):
 
     def _settings_auth(self) -> Mapping[str, Any]:
         return {}
+
+    async def on_start(self) -> None:
+        """Connect, as soon as the brokers answer."""
+
+        async def connect() -> None:
+            if self._producer is None:
+                await super(DeliveryProducer, self).on_start()
+            else:
+                await self._producer.start()
+
+        await patiently(connect, BROKER_WAIT_SECONDS)
 
     async def flush(self) -> None:
         """Wait until everything is sent.
@@ -49,3 +62,7 @@ class DeliveryTransport(driver.Transport):
 
     Consumer = DeliveryConsumer
     Producer = DeliveryProducer
+
+    async def _create_topic(self, *args: Any, **kwargs: Any) -> None:
+        create = super()._create_topic
+        await patiently(lambda: create(*args, **kwargs), BROKER_WAIT_SECONDS)

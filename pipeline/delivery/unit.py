@@ -6,7 +6,7 @@ commit, and a watermark per topic. Nothing here waits for anything: between two 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
@@ -270,6 +270,13 @@ class Unit(State[V], Generic[V]):
         """Where reading a topic begins that this state knows nothing of, or whose records were deleted meanwhile."""
         self.next_offsets[topic] = offset
         self._committed[topic] = offset
+
+    def write_anew(self, keys: Iterable[bytes]) -> None:
+        """The next commit writes these keys, changed or not."""
+        for key in keys:
+            if not key.startswith(RESERVED):
+                self.get(key)
+                self.dirty.add(key)
 
     @property
     def committed_offsets(self) -> Mapping[str, int]:

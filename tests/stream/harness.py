@@ -259,20 +259,21 @@ class Stream:
         }
 
     def check_disks(self) -> None:
-        """Each local store of any worker is what the changelog was at the position that the store names."""
-        logs: dict[int, list[Stored]] = defaultdict(list)
-        for record in self.read(self.changelog):
-            logs[record.partition].append(record)
-        for path in sorted(self.directory.glob(f"state-*/**/{TABLE_NAME}-*.db")):
-            partition = int(path.name.removesuffix(".db").rpartition("-")[2])
-            store = PartitionStore(path, f"{self.settings.app_id} {TABLE_NAME}", StoreCache(StoreOptions()))
+        """Each local store of any worker is what its changelog was at the position that the store names."""
+        app_id = self.settings.app_id
+        changelogs: dict[str, list[Stored]] = {}
+        for path in sorted(self.directory.glob("state-*/**/tables/*-*.db")):
+            table, _, partition = path.name.removesuffix(".db").rpartition("-")
+            if table not in changelogs:
+                changelogs[table] = self.read(f"{app_id}-{table}-changelog")
+            store = PartitionStore(path, f"{app_id} {table}", StoreCache(StoreOptions()))
             try:
                 position, found = store.changelog_offset(), dict(store.items())
             finally:
                 store.close()
             there: dict[bytes | None, bytes | None] = {}
-            for record in logs[partition]:
-                if position is not None and record.offset <= position:
+            for record in changelogs[table]:
+                if record.partition == int(partition) and position is not None and record.offset <= position:
                     there[record.key] = record.value
             wanted = {
                 key: value

@@ -1,45 +1,14 @@
 """Alerts on the broker are those of the verdicts on it."""
 
 import asyncio
-import json
 import time
-from types import SimpleNamespace
 
-from agents.alerts import AlertAgent
-from pipeline.delivery.unit import State
 from pipeline.topics import ensure_topics
+from tests.stream.alerts import expected_alerts, last_alerts
 from tests.stream.events import generated
 from tests.stream.harness import Stream
 
 EVENTS = 10_000
-
-
-class InMemory(State):
-    """A partition's state that is never written."""
-
-    def __init__(self) -> None:
-        super().__init__(0, lambda _: 0)
-
-    def load(self, _key: bytes) -> None:
-        return None
-
-
-def _last(outputs: list[tuple[bytes, bytes | None]]) -> dict[bytes, dict]:
-    last = dict(outputs)
-    return {key: json.loads(value) for key, value in last.items() if value is not None}
-
-
-def _expected(stream: Stream) -> dict[bytes, dict]:
-    """Fold what is on `flagged-events`, partition by partition."""
-    agent, outputs = AlertAgent("risk-alerts"), []
-    for partition in range(stream.partitions):
-        records = [
-            SimpleNamespace(value=record.value)
-            for record in stream.read(stream.topic("flagged-events"))
-            if record.partition == partition
-        ]
-        outputs += [(output.key, output.value) for output in agent.handle(InMemory(), records)]
-    return _last(outputs)
 
 
 def test_a_killed_worker_goes_on_with_its_alerts(stream: Stream) -> None:
@@ -55,8 +24,8 @@ def test_a_killed_worker_goes_on_with_its_alerts(stream: Stream) -> None:
         worker.wait_drained(EVENTS)
         deadline = time.monotonic() + 30
         while True:
-            found = _last([(r.key, r.value) for r in stream.read(stream.topic("risk-alerts"))])
-            expected = _expected(stream)
+            found = last_alerts([(r.key, r.value) for r in stream.read(stream.topic("risk-alerts"))])
+            expected = expected_alerts(stream)
             if found == expected:
                 break
             assert time.monotonic() < deadline, {

@@ -1,7 +1,9 @@
 """Partitions are those of Kafka's default partitioner, one by one or many at once."""
 
 import pytest
-from aiokafka.partitioner import murmur2
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.partitioner import DefaultPartitioner, murmur2
+from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,3 +52,25 @@ def test_its_memory_is_bounded():
 def test_a_topic_without_partitions_is_refused():
     with pytest.raises(ValueError, match="at least one partition, not 0"):
         Partitioner(0)
+
+
+@given(st.binary(max_size=40), st.integers(1, 64))
+def test_it_is_aiokafkas_default(key, partitions):
+    every = list(range(partitions))
+    assert partition_of(key, partitions) == DefaultPartitioner()(key, every, every)
+
+
+async def test_librdkafka_sends_to_the_same_partitions(embedded_broker, topic_prefix):
+    topic = f"{topic_prefix}placed"
+    admin = AIOKafkaAdminClient(bootstrap_servers=embedded_broker)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 7, 1)])
+    await admin.close()
+    found = {}
+    producer = Producer({"bootstrap.servers": embedded_broker, "partitioner": "murmur2_random"})
+    for number in range(200):
+        key = b"user-%d" % number
+        producer.produce(topic, b"", key, on_delivery=lambda _, m: found.update({m.key(): m.partition()}))
+    assert producer.flush(30) == 0
+    assert len(found) == 200
+    assert all(partition == partition_of(key, 7) for key, partition in found.items())

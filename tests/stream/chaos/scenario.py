@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.delivery.kill_points import POINTS
 from pipeline.topics import ensure_topics
+from tests.stream.alerts import expected_alerts, last_alerts
 from tests.stream.chaos.load import PARTITIONS, Writer, load
 from tests.stream.harness import Stream, Worker
 
@@ -166,6 +167,8 @@ class Scenario:
         stream.check(expected, exactly_once=exactly)
         stream.check_accounts(expected)
         stream.check_disks()
+        alerts = last_alerts([(r.key or b"", r.value) for r in stream.read(stream.topic("risk-alerts"))])
+        assert alerts == expected_alerts(stream)
 
     def say(self, what: str) -> None:
         seconds = time.monotonic() - self.began
@@ -213,7 +216,10 @@ class Scenario:
             return read == records and not any(_sum(account["lag"]) for account in found)
 
         self._wait(at_rest, seconds, lambda: f"{records} records are not accounted for: {seen}")
-        time.sleep(0.7)  # an interval, and what a commit takes
+        # What is judged is committed within an interval; then the verdicts are folded into alerts, and committed.
+        time.sleep(0.7)
+        self._wait(at_rest, seconds, lambda: f"of rest {records} records are not: {seen}")
+        time.sleep(0.7)
 
     def _wait(self, done: Callable[[], bool], seconds: float, what: str | Callable[[], str]) -> None:
         began = time.monotonic()

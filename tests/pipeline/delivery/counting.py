@@ -1,0 +1,195 @@
+"""The smallest application with a table: it counts its keys, and publishes each count."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.structs import TopicPartition
+
+from pipeline.delivery.app import DeliveryApp, DeliveryOptions
+from pipeline.delivery.guarantee import has_transactions
+from pipeline.delivery.outputs import Output
+from pipeline.delivery.table import WriteBehindTable
+from pipeline.delivery.unit import State
+
+PARTITIONS = 2
+POISON = b"poison"
+TOO_LARGE = b"too large"
+NOT_ENCODABLE = b"not encodable"
+LONG_STORY = b"long story"
+FAILED_BYTES = 8 << 20
+_PATIENCE_S = 60.0
+
+
+class Number:
+    """A number that a handler changes in place."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+
+class NumberCodec:
+    def encode(self, value: Number) -> bytes:
+        return str(value.value).encode()
+
+    def decode(self, data: bytes) -> Number:
+        return Number(int(data))
+
+
+class Counting:
+    """Counts records per key, on topics of its own.
+
+    Args:
+        servers: bootstrap servers.
+        prefix: that no other test uses.
+        directory: for the state.
+        options: of the delivery.
+        on_batch: called with each batch before it is processed; what it raises, the agent raises.
+    """
+
+    def __init__(
+        self,
+        servers: str,
+        prefix: str,
+        directory: Path,
+        options: DeliveryOptions | None = None,
+        on_batch: Callable[[Any], None] = lambda _: None,
+    ) -> None:
+        self.servers = servers
+        self.directory = directory
+        self.options = options or DeliveryOptions()
+        self.on_batch = on_batch
+        self.app_id = f"{prefix}counting"
+        self.source, self.out, self.failed = (f"{prefix}{name}" for name in ("in", "out", "failed"))
+        self.changelog = f"{self.app_id}-counts-changelog"
+        self.client_options = {"bootstrap_servers": servers, "security_protocol": "PLAINTEXT"}
+        self.handled: list[list[int]] = []
+
+    async def create_topics(self) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
+        await admin.start()
+        names = (self.source, self.out, self.changelog)
+        large = NewTopic(self.failed, PARTITIONS, 1, topic_configs={"max.message.bytes": str(FAILED_BYTES)})
+        await admin.create_topics([*(NewTopic(name, PARTITIONS, 1) for name in names), large])
+        await admin.close()
+
+    async def send(self, records: Iterable[tuple[int, bytes, bytes]]) -> None:
+        """Write (partition, key, value)."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.servers)
+        await producer.start()
+        for partition, key, value in records:
+            await producer.send(self.source, value, key, partition)
+        await producer.stop()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[DeliveryApp]:
+        """The application, as one worker."""
+        transactional = await has_transactions(self.client_options, self.app_id, 30)
+        app = DeliveryApp(
+            self.app_id,
+            client_options=self.client_options,
+            transactional=transactional,
+            topic_partitions={self.out: PARTITIONS, self.failed: PARTITIONS},
+            options=self.options,
+            datadir=self.directory,
+            broker_session_timeout=6.0,
+            broker_heartbeat_interval=1.0,
+            broker_commit_interval=0.1,
+            web_enabled=False,
+            loop=asyncio.get_running_loop(),
+        )
+        table: WriteBehindTable[Number] = WriteBehindTable(
+            app, name="counts", codec=NumberCodec(), topics=[self.source], partitions=PARTITIONS
+        )
+
+        @app.agent(table.source, name="count")
+        async def count(batches):
+            async for batch in batches:
+                self.on_batch(batch)
+                await table.process(batch, self.handle, self.poison)
+
+        app.finalize()
+        await app.maybe_start()
+        try:
+            yield app
+        finally:
+            await app.stop()
+
+    def handle(self, state: State[Number], records: Sequence[ConsumerRecord]) -> list[Output]:
+        self.handled.append([record.offset for record in records])
+        outputs = []
+        for record in records:
+            number = state.get(record.key)
+            if number is None:
+                number = Number(0)
+            # In place and before it may fail, as the evil case is.
+            number.value += 1
+            state[record.key] = number
+            value = str(number.value).encode()
+            if record.value in (POISON, LONG_STORY):
+                raise ValueError("poison")
+            if record.value == TOO_LARGE:
+                value = b"x" * (self.options.max_message_bytes + 1)
+            if record.value == NOT_ENCODABLE:
+                state[record.key] = "no number"  # type: ignore[assignment]
+            outputs.append(Output(self.out, record.key, value))
+        return outputs
+
+    def poison(self, record: ConsumerRecord, error: Exception) -> list[Output]:
+        story = b" " * (FAILED_BYTES - (1 << 16)) if record.value == LONG_STORY else b""
+        return [Output(self.failed, record.key, f"{record.offset} {type(error).__name__}".encode() + story)]
+
+    # -- what came of it
+
+    async def read(self, topic: str) -> dict[bytes, list[bytes]]:
+        """Committed values by key, each partition in its order."""
+        found: dict[bytes, list[bytes]] = defaultdict(list)
+        for record in await self.records(topic):
+            found[record.key].append(record.value)
+        return found
+
+    async def records(self, topic: str) -> list[ConsumerRecord]:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.servers,
+            isolation_level="read_committed",
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=2 * FAILED_BYTES,
+        )
+        await consumer.start()
+        try:
+            tps = [TopicPartition(topic, p) for p in range(PARTITIONS)]
+            consumer.assign(tps)
+            for tp in tps:
+                consumer.seek(tp, 0)
+            found: list[ConsumerRecord] = []
+            quiet = 0
+            while quiet < 3:
+                batch = await consumer.getmany(timeout_ms=300)
+                quiet = 0 if batch else quiet + 1
+                found += [record for records in batch.values() for record in records]
+        finally:
+            await consumer.stop()
+        return found
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(_PATIENCE_S):
+            while not done():  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.05)
+
+
+def all_done(app: DeliveryApp, records: int) -> Callable[[], bool]:
+    """Whether so many records of the source are in committed state."""
+
+    def done() -> bool:
+        units = [owned.unit for owned in app.ownership.units.values()]
+        return (
+            len(units) == PARTITIONS
+            and sum(sum(unit.store.watermarks().values()) for unit in units) >= records
+        )
+
+    return done

@@ -1,0 +1,137 @@
+"""What one worker makes of batches in which something is wrong, on real brokers."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pipeline.delivery.app import DeliveryOptions
+from pipeline.delivery.commit import Limits
+from tests.pipeline.delivery.counting import (
+    FAILED_BYTES,
+    LONG_STORY,
+    NOT_ENCODABLE,
+    POISON,
+    TOO_LARGE,
+    Counting,
+    all_done,
+)
+
+
+def records(count: int, bad: dict[int, bytes] | None = None) -> list[tuple[int, bytes, bytes]]:
+    """Five keys in partition 0, one in partition 1; `bad` names values by number."""
+    bad = bad or {}
+    return [
+        (0, b"k%d" % (n % 5), bad.get(n, b"good")) if n % 6 else (1, b"other", bad.get(n, b"good"))
+        for n in range(count)
+    ]
+
+
+def counted(given: list[tuple[int, bytes, bytes]]) -> dict[bytes, list[bytes]]:
+    counts = Counter(key for _, key, value in given if value == b"good")
+    return {key: [b"%d" % n for n in range(1, count + 1)] for key, count in counts.items()}
+
+
+async def test_each_record_counts_once_and_in_order(
+    any_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    counting = Counting(any_broker, topic_prefix, tmp_path)
+    given = records(3_000)
+    await counting.create_topics()
+    await counting.send(given)
+    async with counting.running() as app:
+        await counting.until(all_done(app, len(given)))
+        assert app.metrics.records == len(given)
+        assert app.metrics.batches < 100
+    assert await counting.read(counting.out) == counted(given)
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(POISON, b"ValueError"), (TOO_LARGE, b"OutputTooLargeError"), (NOT_ENCODABLE, b"EncodingError")],
+)
+async def test_a_bad_record_fails_alone_and_the_others_count_as_ever(
+    any_broker: str, topic_prefix: str, tmp_path: Path, value: bytes, error: bytes
+) -> None:
+    counting = Counting(any_broker, topic_prefix, tmp_path)
+    given = records(1_200, {31: value, 700: value, 701: value})
+    await counting.create_topics()
+    await counting.send(given)
+    async with counting.running() as app:
+        await counting.until(all_done(app, len(given)))
+        assert app.metrics.rewinds >= 1
+        assert app.metrics.poisoned >= 3
+    assert await counting.read(counting.out) == counted(given)
+    failed = await counting.read(counting.failed)
+    assert sorted(text.split()[1] for texts in failed.values() for text in texts) == [error] * 3
+
+
+async def test_an_output_may_be_as_large_as_its_topic_takes(
+    any_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """Larger than a record batch of ours, and than a changelog's."""
+    counting = Counting(any_broker, topic_prefix, tmp_path)
+    limits = {counting.failed: FAILED_BYTES - (1 << 10)}
+    counting.options = DeliveryOptions(topic_message_bytes=limits)
+    given = records(60, {7: LONG_STORY, 8: POISON})
+    await counting.create_topics()
+    await counting.send(given)
+    async with counting.running() as app:
+        await counting.until(all_done(app, len(given)))
+    assert await counting.read(counting.out) == counted(given)
+    failed = await counting.records(counting.failed)
+    assert sorted(len(record.value) for record in failed) == [12, FAILED_BYTES - (1 << 16) + 12]
+
+
+async def test_a_batch_that_an_agent_leaves_behind_is_delivered_again(
+    any_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    failures = [RuntimeError("first"), RuntimeError("second")]
+
+    def fail_twice(_batch: object) -> None:
+        if failures:
+            raise failures.pop()
+
+    counting = Counting(any_broker, topic_prefix, tmp_path, on_batch=fail_twice)
+    given = records(600)
+    await counting.create_topics()
+    await counting.send(given)
+    async with counting.running() as app:
+        await counting.until(all_done(app, len(given)))
+        assert app.metrics.redelivered == 2
+    assert await counting.read(counting.out) == counted(given)
+
+
+async def test_little_may_wait_for_a_commit_and_still_nothing_is_missing(
+    any_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    options = DeliveryOptions(cache_keys=2, limits=Limits(outputs=10, dirty_keys=2))
+    counting = Counting(any_broker, topic_prefix, tmp_path, options)
+    given = records(2_000)
+    await counting.create_topics()
+    await counting.send(given)
+    async with counting.running() as app:
+        await counting.until(all_done(app, len(given)))
+        assert app.metrics.commits > 2
+    assert await counting.read(counting.out) == counted(given)
+
+
+async def test_the_next_worker_goes_on_where_the_last_one_stopped(
+    any_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    counting = Counting(any_broker, topic_prefix, tmp_path)
+    given = records(900)
+    await counting.create_topics()
+    await counting.send(given[:400])
+    async with counting.running() as app:
+        await counting.until(all_done(app, 400))
+    await counting.send(given[400:])
+    async with counting.running() as app:
+        await counting.until(all_done(app, len(given)))
+        assert app.metrics.records == 500
+        owned = app.ownership.find("counts", 0)
+        assert owned is not None
+        assert owned.unit.peek(b"k1").value == len(counted(given)[b"k1"])
+        with pytest.raises(TypeError, match="changes in its process"):
+            app.tables["counts"][b"k1"] = None
+    assert await counting.read(counting.out) == counted(given)

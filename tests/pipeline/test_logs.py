@@ -1,0 +1,34 @@
+"""The log stays readable while a broker is away."""
+
+import logging
+
+from pipeline.logs import Dampened
+
+
+def message(name: str, text: str, created: float) -> logging.LogRecord:
+    record = logging.LogRecord(name, logging.ERROR, __file__, 1, "%s", (text,), None)
+    record.created = created
+    return record
+
+
+def test_a_repeated_message_of_the_client_library_is_written_once_in_a_while_with_its_count() -> None:
+    dampened = Dampened(10)
+    written = []
+    for tick in range(301):
+        record = message("aiokafka.client", "node 1 is away", tick / 10)
+        if dampened.filter(record):
+            written.append(record.getMessage())
+    assert written == ["node 1 is away", *["node 1 is away (99 more times)"] * 3]
+
+
+def test_other_messages_are_not_held_back() -> None:
+    dampened = Dampened(10)
+    assert all(dampened.filter(message("aiokafka.client", f"node {n} is away", 0)) for n in range(5))
+    assert all(dampened.filter(message("pipeline.delivery", "lost", 0)) for _ in range(5))
+
+
+def test_it_forgets_rather_than_grows() -> None:
+    dampened = Dampened(10)
+    for number in range(5_000):
+        dampened.filter(message("aiokafka", f"offset {number}", 0))
+    assert len(dampened._seen) <= 1_000
