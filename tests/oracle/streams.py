@@ -29,7 +29,7 @@ STEPS = (
     *(HOUR - 1, HOUR, HOUR + 1, 5 * HOUR),
 )
 """By how much the time of a stream goes on from one event to the next."""
-BACK = (0, 0, 0, 0, 1, MINUTE, 899_999, 900_000, HOUR - 1, HOUR, HOUR + 1, 3 * HOUR)
+BACK = (0, 0, 0, 0, 0, 0, 1, MINUTE, 899_999, 900_000, HOUR - 1, HOUR, HOUR + 1, 3 * HOUR)
 """By how much an event is older than the stream's time."""
 LAGS = (0, SECOND, MINUTE, 2 * HOUR, -5 * MINUTE, -5 * MINUTE - 1, 30 * DAY, 30 * DAY + 1)
 """By how much a record's timestamp is later than its event's time."""
@@ -70,9 +70,9 @@ def streams(draw, most=40, topics=(None,), span=None):
         "plans": draw(st.lists(st.sampled_from(OPTIONS["subscription_plan"]), max_size=2)),
         "optional": draw(st.lists(st.sampled_from(sorted(OPTIONS)), max_size=4)),
         "devices": draw(st.sampled_from([1, 3, 9])),
-        "types": draw(st.sampled_from([TYPES, TYPES[:3]])),
+        "types": draw(st.sampled_from([TYPES, TYPES[:3], ("PLAY", "PAUSE")])),
     }
-    steps = draw(st.sampled_from([STEPS, STEPS[:6]]))
+    steps = draw(st.sampled_from([STEPS, STEPS[:6], STEPS[2:4]]))
     stamped = draw(st.sampled_from([(False,), (True,), (True, False)]))
     now, sent, records = START, [], []
     for offset in range(draw(st.integers(1, most))):

@@ -12,6 +12,7 @@ from pipeline.rules.ruleset import built_in, read_ruleset
 from pipeline.windows import window
 from tests.oracle.judge import Oracle
 from tests.oracle.streams import streams
+from tests.oracle.users import devices_playing
 
 LOW_LIMITS = {
     "account.multi_region": (1, 2),
@@ -61,6 +62,9 @@ def assert_same_state(state, user):
     assert [(entry.time, entry.region, entry.network, entry.device) for entry in state.window.entries] == [
         (event.time, event.region, event.network, event.device_id) for event in inside
     ]
+    if inside:
+        assert sorted(state.window.playing(state.stream_time)) == devices_playing(inside, state.stream_time)
+        assert state.window.saturated(state.stream_time) == user.saturated
     assert state.last_place == user.last_place()
     assert state.last_record_time == (-1 if user.last_record_time is None else user.last_record_time)
     for mark, name in ((state.privacy.opt_out, "opt_out"), (state.privacy.deletion, "deletion")):

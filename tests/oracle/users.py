@@ -265,7 +265,7 @@ def travel(event, before):
     return [finding("account.impossible_travel", "account", "HIGH", [], evidence)]
 
 
-def streams(event, window, now, bounds):
+def devices_playing(window, now):
     playing = []
     for device in {each.device_id for each in window}:
         signs = [
@@ -280,6 +280,11 @@ def streams(event, window, now, bounds):
         ]
         if signs and now - max(signs) < 900 * SECOND and (not releases or max(signs) > max(releases)):
             playing.append(device)
+    return sorted(playing)
+
+
+def streams(event, window, now, bounds):
+    playing = devices_playing(window, now)
     allowed = {"free": 1, "trial": 1, "basic": 1, "standard": 2, "premium": 4, "vip": 4, "family": 6}
     limit = allowed.get(event.plan, 4)
     severity = graded(len(playing), (limit, 2 * limit))
@@ -287,7 +292,7 @@ def streams(event, window, now, bounds):
         return []
     evidence = {
         "devices_playing": len(playing),
-        "devices": sorted(playing)[:20],
+        "devices": playing[:20],
         "subscription_plan": event.plan,
         "limit": limit,
         "high_over": 2 * limit,
