@@ -25,6 +25,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from pipeline.delivery.batches import Batch, Chunk
+from pipeline.delivery.closing import stop_consumer
 from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.guarantee import BROKER_WAIT_SECONDS, patiently
 
@@ -62,6 +63,13 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
         self._consumer = self._create_consumer(loop=self.thread_loop)
         self.time_started = time.monotonic()
         await patiently(self._consumer.start, BROKER_WAIT_SECONDS)
+
+    async def on_thread_stop(self) -> None:
+        """As Faust's, within seconds: the main thread waits for this one without a limit."""
+        consumer, self._consumer = self._consumer, None
+        await super().on_thread_stop()
+        if consumer is not None:
+            await stop_consumer(consumer)
 
     async def stop(self) -> None:
         """As Faust's; repeatable, as a crash ends the thread before the consumer is stopped."""

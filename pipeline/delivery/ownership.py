@@ -10,6 +10,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 from mode import Service
 
+from pipeline.delivery.closing import stop_producer
 from pipeline.delivery.commit import Listeners, OwnedUnit
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.producers import (
@@ -17,7 +18,6 @@ from pipeline.delivery.producers import (
     PlainCommit,
     TransactionalCommit,
     new_producer,
-    stop_producer,
 )
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Ownership(Service):
 
     # -- what commits tell
 
-    def _lose(self, owned: OwnedUnit[Any], error: Exception) -> None:
+    def _lose(self, owned: OwnedUnit[Any], error: BaseException) -> None:
         unit = owned.unit
         unit.closed = True
         key = (unit.table, unit.partition)
