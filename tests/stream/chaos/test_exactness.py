@@ -60,9 +60,7 @@ def test_without_transactions_nothing_is_lost_or_altered(
 ) -> None:
     """Kill -9, SIGTERM, and a death in the middle of a commit; verdicts may come again, with the same bytes."""
     faults = ["kill", "at commit:changelog", "terminate", "at commit:outputs", "new disk"]
-    with told(
-        Scenario(embedded_broker, topic_prefix, tmp_path, 5, transactional=False, session_s=1.0)
-    ) as scenario:
+    with told(Scenario(embedded_broker, topic_prefix, tmp_path, 5, transactional=False)) as scenario:
         scenario.run(faults)
         scenario.check()
 
