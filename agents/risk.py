@@ -12,17 +12,22 @@ from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.rekeying import Misplaced, SourceRecord, forwarded, origin_of
 from pipeline.delivery.unit import State
 from pipeline.evaluation.batch import evaluate_batch
+from pipeline.evaluation.control import ControlKind, encode_control
 from pipeline.evaluation.evaluator import Evaluator
+from pipeline.evaluation.rule_book import RuleBook
 from pipeline.evaluation.source import PlainRecord
+from pipeline.events.instants import format_instant
 from tables.risk import (
     PARTITION_KEY,
     RECENT_KEY,
+    RULES_KEY,
     RiskValue,
     UnitUsers,
     partition_state,
     recent_results,
     request_history,
     requests_key,
+    rules_in_force,
 )
 
 
@@ -35,22 +40,30 @@ class RiskTopics:
     requests: str
     flagged: str
     failed: str
+    journal: str
 
 
 class RiskAgent:
     """Judges batches; `handle` and `poison` are what the delivery calls.
 
     Args:
-        evaluator: the one evaluation.
+        evaluator: the one evaluation; its rule set is changed to that of the partition.
+        book: the rule sets.
         topics: full names.
         partition_of: a message key's partition of the co-partitioned topics; the one that the table asks.
         misplaced: told of records that are forwarded.
     """
 
     def __init__(
-        self, evaluator: Evaluator, topics: RiskTopics, partition_of: Partitioner, misplaced: Misplaced
+        self,
+        evaluator: Evaluator,
+        book: RuleBook,
+        topics: RiskTopics,
+        partition_of: Partitioner,
+        misplaced: Misplaced,
     ) -> None:
         self._evaluator = evaluator
+        self._book = book
         self._topics = topics
         self._partition_of = partition_of
         self._misplaced = misplaced
@@ -61,6 +74,7 @@ class RiskAgent:
         # Of new users it is asked whether they belong here, and their ids mostly are the keys.
         self._partition_of.learn(record.key for record in records)
         partition = partition_state(unit)
+        published = self._take_rules(unit, records[0])
         judged = records if topic == topics.raw else [_at_origin(record) for record in records]
         outputs = evaluate_batch(
             self._evaluator, judged, UnitUsers(unit), partition, topic, requests=topic == topics.requests
@@ -71,7 +85,8 @@ class RiskAgent:
         for record, request in outputs.applied:
             history = request_history(unit, request.user_id)
             unit[requests_key(request.user_id)] = history.followed_by(request, record.timestamp)
-        published = [Output(topics.flagged, key, value) for key, value in outputs.flagged]
+            published.append(self._journal(unit, "request", request.request_id, record.timestamp))
+        published += [Output(topics.flagged, key, value) for key, value in outputs.flagged]
         published += [Output(topics.failed, key, value) for key, value in outputs.failed]
         if outputs.misplaced:
             published += [self._forward(records[index], user_id) for index, user_id in outputs.misplaced]
@@ -83,6 +98,23 @@ class RiskAgent:
         origin = _at_origin(record)
         outcome = self._evaluator.poisoned(origin, error, request=record.topic == self._topics.requests)
         return [Output(self._topics.failed, record.key, outcome.failed)]
+
+    def _take_rules(self, unit: State[RiskValue], record: SourceRecord) -> list[Output]:
+        """Let the rule set take effect that is to judge from this record on; its line for the journal, if it is new."""
+        before = rules_in_force(unit)
+        now = self._book.for_partition(before)
+        self._evaluator.ruleset = self._book.ruleset(now)
+        if now == before:
+            return []
+        unit[RULES_KEY] = now
+        return [self._journal(unit, "ruleset", now.version, record.timestamp)]
+
+    def _journal(self, unit: State[RiskValue], kind: ControlKind, name: str, timestamp: int) -> Output:
+        """What took effect before the next record of `raw-events`."""
+        at = None if timestamp < 0 else format_instant(timestamp)
+        offset = unit.next_offsets.get(self._topics.raw, 0)
+        value = encode_control(unit.partition, offset, kind, name, at)
+        return Output(self._topics.journal, b"%d" % unit.partition, value)
 
     def _forward(self, record: SourceRecord, user_id: str) -> Output:
         """The record for its user's partition; a request stays on its topic."""

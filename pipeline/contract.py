@@ -12,11 +12,13 @@ import msgspec
 
 from pipeline import __version__
 from pipeline.evaluation.alerts import ALERT_SCHEMA, PublishedAlert
+from pipeline.evaluation.control import CONTROL_SCHEMA, ControlApplied
 from pipeline.evaluation.failed import FAILED_SCHEMA, FailedEvent
 from pipeline.evaluation.verdict import VERDICT_SCHEMA, SubjectVerdict, Verdict
 from pipeline.events.model import EVENT_SCHEMA, REQUEST_SCHEMA, PrivacyRequest, RawEvent
 from pipeline.topics import (
     AUDIT_TRAIL,
+    CONTROL_JOURNAL,
     FAILED_EVENTS,
     FLAGGED_EVENTS,
     PRIVACY_REQUESTS,
@@ -37,6 +39,7 @@ MESSAGES: Final[tuple[tuple[Topic, str], ...]] = (
     (FLAGGED_EVENTS, VERDICT_SCHEMA),
     (FAILED_EVENTS, FAILED_SCHEMA),
     (RISK_ALERTS, ALERT_SCHEMA),
+    (CONTROL_JOURNAL, CONTROL_SCHEMA),
     (AUDIT_TRAIL, AUDIT_SCHEMA),
 )
 """The topics with the message that each carries."""
@@ -50,6 +53,7 @@ def message_schemas() -> dict[str, dict[str, Any]]:
         VERDICT_SCHEMA: _of_structs(VERDICT_SCHEMA, Verdict, SubjectVerdict),
         FAILED_SCHEMA: _of_structs(FAILED_SCHEMA, FailedEvent),
         ALERT_SCHEMA: _of_structs(ALERT_SCHEMA, PublishedAlert),
+        CONTROL_SCHEMA: _of_structs(CONTROL_SCHEMA, ControlApplied),
         AUDIT_SCHEMA: _of_structs(AUDIT_SCHEMA, AuditRecord),
     }
 

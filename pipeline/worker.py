@@ -20,16 +20,20 @@ from pipeline.delivery.rekeying import Misplaced
 from pipeline.delivery.table import WriteBehindTable
 from pipeline.delivery.worker import DeliveryWorker
 from pipeline.errors import MissingError
+from pipeline.evaluation.rule_book import RuleBook
 from pipeline.logs import logging_config
+from pipeline.rule_config import RuleConfig, tell_refused, tell_unusable
 from pipeline.settings import load_settings
 from pipeline.topics import (
     BY_SUBJECT,
+    CONTROL_JOURNAL,
     FAILED_EVENTS,
     FLAGGED_EVENTS,
     PRIVACY_REQUESTS,
     RAW_EVENTS,
     RAW_EVENTS_REKEYED,
     RISK_ALERTS,
+    RULE_CONFIG,
     changelog,
 )
 from pipeline.verdicts.index import Followed, VerdictIndex
@@ -40,6 +44,7 @@ from tables.risk import TABLE_NAME, RiskCodec, RiskValue
 
 if TYPE_CHECKING:
     from faust.types import StreamT
+    from mode.types import ServiceT
 
     from pipeline.app import Cluster
     from pipeline.delivery.app import DeliveryApp
@@ -104,6 +109,7 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
         requests=settings.topic(PRIVACY_REQUESTS.name),
         flagged=settings.topic(FLAGGED_EVENTS.name),
         failed=settings.topic(FAILED_EVENTS.name),
+        journal=settings.topic(CONTROL_JOURNAL.name),
     )
     partitions = cluster.partitions[topics.raw]
     users: WriteBehindTable[RiskValue] = WriteBehindTable(
@@ -114,18 +120,27 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
         partitions=partitions,
     )
     evaluator = build_evaluator(settings)
-    risk = RiskAgent(evaluator, topics, users.partition_of, Misplaced(app.metrics, "user id"))
+    book = RuleBook(evaluator.ruleset, tell_refused, tell_unusable)
+    topic = settings.topic(RULE_CONFIG.name)
+    rule_config = RuleConfig(book, topic, cluster.partitions[topic], settings.kafka_client_options())
+    _add_service(app, rule_config)
+    risk = RiskAgent(evaluator, book, topics, users.partition_of, Misplaced(app.metrics, "user id"))
 
     @app.agent(users.source, name="risk")
     async def judge(batches: StreamT[Batch]) -> None:
         async for batch in batches:
+            await rule_config.read_once()
             await users.process(batch, risk.handle, risk.poison)
 
     _add_alerts(app, settings, cluster)
     index = _verdict_index(settings, app, cluster)
-    app.service(index)  # type: ignore[arg-type]  # an instance is as good
-    install_web(app, settings, cluster, users, evaluator, index)
+    _add_service(app, index)
+    install_web(app, settings, cluster, users, evaluator, book, index)
     return app
+
+
+def _add_service(app: DeliveryApp, service: ServiceT) -> None:
+    app.service(service)  # type: ignore[arg-type]  # an instance is as good
 
 
 def _add_alerts(app: DeliveryApp, settings: Settings, cluster: Cluster) -> None:

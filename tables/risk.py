@@ -1,7 +1,8 @@
-"""The table of the risk agent: one record per user, and two per partition beside them.
+"""The table of the risk agent: one record per user, and three per partition beside them.
 
 Its name and the form of its keys are persisted identity. A key is `u` and the user's id, `q` and the user's id for the
-privacy requests of the user, `p` alone for what is kept of the partition, `r` alone for its last judged events.
+privacy requests of the user, `p` alone for what is kept of the partition, `r` alone for its last judged events,
+`s` alone for the rule set in force.
 """
 
 from typing import Final
@@ -9,18 +10,21 @@ from typing import Final
 from pipeline.delivery.unit import State
 from pipeline.evaluation.batch import PartitionState
 from pipeline.evaluation.recent import Recent
+from pipeline.evaluation.rule_book import InForce
 from pipeline.windows.requests import RequestHistory
 from pipeline.windows.user import UserState
 from tables.partitions import decode_partition, encode_partition
 from tables.recent import decode_recent, encode_recent
 from tables.requests import decode_requests, encode_requests
+from tables.rules import decode_rules, encode_rules
 from tables.users import decode_user, encode_user
 
 TABLE_NAME: Final = "users-v1"
 PARTITION_KEY: Final = b"p"
 RECENT_KEY: Final = b"r"
+RULES_KEY: Final = b"s"
 
-RiskValue = UserState | PartitionState | Recent | RequestHistory
+RiskValue = UserState | PartitionState | Recent | RequestHistory | InForce
 
 
 class RiskCodec:
@@ -37,6 +41,8 @@ class RiskCodec:
                 return encode_recent(value)
             case RequestHistory():
                 return encode_requests(value)
+            case InForce():
+                return encode_rules(value)
 
     def decode(self, value: bytes) -> RiskValue:
         """The value of bytes.
@@ -51,6 +57,8 @@ class RiskCodec:
                 return decode_recent(value)
             case b"Q":
                 return decode_requests(value)
+            case b"S":
+                return decode_rules(value)
             case _:
                 return decode_user(value)
 
@@ -107,6 +115,12 @@ def recent_results(unit: State[RiskValue]) -> Recent:
     """The last judged events of the partition."""
     value = unit.get(RECENT_KEY)
     return value if isinstance(value, Recent) else Recent()
+
+
+def rules_in_force(unit: State[RiskValue]) -> InForce | None:
+    """The rule set that judges the partition; None where nothing was judged yet."""
+    value = unit.get(RULES_KEY)
+    return value if isinstance(value, InForce) else None
 
 
 def request_history(unit: State[RiskValue], user_id: str) -> RequestHistory:

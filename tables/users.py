@@ -5,6 +5,7 @@ milliseconds before the stream time, and regions, networks and devices as number
 of first use, so that an event in the hour costs 24 bytes and its names once.
 """
 
+import struct
 from struct import Struct, pack, unpack
 from typing import Final
 
@@ -88,7 +89,7 @@ def decode_user(value: bytes) -> UserState:
         entries = (
             () if user.window is None or user.stream_time is None else _entries(user.window, user.stream_time)
         )
-    except (msgspec.DecodeError, ValueError, IndexError) as error:
+    except (msgspec.DecodeError, struct.error, ValueError, IndexError) as error:
         raise WireError("user", value) from error
     return UserState(
         user.stream_time,

@@ -6,7 +6,8 @@ USER: Final = 0x55
 PARTITION: Final = 0x50
 RECENT: Final = 0x52
 REQUESTS: Final = 0x51
-"""The first byte of a value: what kind of record it is (U, P, R, Q). The second is the version of its form."""
+RULES: Final = 0x53
+"""The first byte of a value: what kind of record it is (U, P, R, Q, S). The second is the version of its form."""
 
 
 class WireError(ValueError):

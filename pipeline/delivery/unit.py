@@ -43,12 +43,14 @@ class State(MutableMapping[bytes, V]):
     Take `cache` and `dirty` from the state of each call: they are not the same objects every time.
     """
 
-    __slots__ = ("_partition_of", "cache", "dirty", "partition")
+    __slots__ = ("_partition_of", "cache", "dirty", "next_offsets", "partition")
 
     def __init__(self, partition: int, partition_of: Callable[[bytes], int]) -> None:
         self.partition = partition
         self.cache: dict[bytes, V] = {}
         self.dirty: set[bytes] = set()
+        self.next_offsets: dict[str, int] = {}
+        """Per source topic the offset after the last record in this state; to be read only."""
         self._partition_of = partition_of
 
     @property
@@ -154,7 +156,6 @@ class Unit(State[V], Generic[V]):
         "codec",
         "in_flight",
         "metrics",
-        "next_offsets",
         "output_bytes",
         "outputs",
         "store",
@@ -181,7 +182,7 @@ class Unit(State[V], Generic[V]):
         self._max_value_bytes = max_value_bytes
         self._older: dict[bytes, V] = {}
         self._committed = store.watermarks()
-        self.next_offsets: dict[str, int] = dict(self._committed)
+        self.next_offsets = dict(self._committed)
         self.outputs: list[Output] = []
         self.output_bytes = 0
         self.in_flight: Snapshot | None = None
@@ -371,6 +372,7 @@ class Trial(State[V]):
     def __init__(self, unit: Unit[V]) -> None:
         super().__init__(unit.partition, unit._partition_of)  # noqa: SLF001 - the same module
         self._unit = unit
+        self.next_offsets = unit.next_offsets
 
     def load(self, key: bytes) -> V | None:
         """As in `State`."""

@@ -286,7 +286,8 @@ def _conflict(event: Event) -> InvalidMessageError:
 
 def _processing_error(error: Exception) -> InvalidMessageError:
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno} in {frames[-1].name}"
+    # An error that was handed on without being raised has no place.
+    place = "".join(f" at {at.filename.rpartition('/')[2]}:{at.lineno} in {at.name}" for at in frames[-1:])
     message = f"{type(error).__name__}{place}"
     return InvalidMessageError("processing_error", [ErrorDetail("", message, "processing_error")])
 

@@ -431,11 +431,27 @@ class Alerts(Answer):
     closed: int
 
 
+class RefusedRules(Answer):
+    """A rule set that was published and cannot be used."""
+
+    reason: str
+    published_at: Instant
+
+
 class RuleSetView(Answer):
-    """The rule set in force: every rule with its mode and parameters."""
+    """The newest good rule set: every rule with its mode and parameters, and where it judges already."""
 
     version: str
     rules: dict[str, dict[str, Any]]
+    source: Literal["settings", "rule-config"] = Field(description="the worker's settings, or published")
+    published_at: Instant | None
+    in_force: dict[str, list[int]] = Field(
+        description="partitions by the version that judges there; a partition takes the newest with its next record"
+    )
+    findings: dict[str, int] = Field(description="published findings by rule, since the topics' beginning")
+    shadow: dict[str, int] = Field(description="what shadow rules would have said")
+    refused: RefusedRules | None = Field(description="the newest published, if it is a bad one")
+    coverage: Coverage
 
 
 class RuleSetChange(Answer):

@@ -6,7 +6,14 @@ import logging
 from typing import TYPE_CHECKING, Final, cast
 
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.topics import AUDIT_TRAIL, FAILED_EVENTS, PRIVACY_REQUESTS, RAW_EVENTS, RAW_EVENTS_REKEYED
+from pipeline.topics import (
+    AUDIT_TRAIL,
+    FAILED_EVENTS,
+    PRIVACY_REQUESTS,
+    RAW_EVENTS,
+    RAW_EVENTS_REKEYED,
+    RULE_CONFIG,
+)
 from pipeline.web.alerts import alert_views
 from pipeline.web.browse import risk_shelf, table_views
 from pipeline.web.compliance import compliance_views
@@ -20,6 +27,7 @@ from pipeline.web.peers import Peers
 from pipeline.web.pending import pending_views
 from pipeline.web.people import people_views, request_views
 from pipeline.web.process import process_views
+from pipeline.web.rules import rule_views
 from pipeline.web.serving import install
 from pipeline.web.standing import Standing
 from pipeline.web.stats import stats_views
@@ -34,6 +42,7 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.evaluator import Evaluator
+    from pipeline.evaluation.rule_book import RuleBook
     from pipeline.settings import Settings
     from pipeline.verdicts.index import VerdictIndex
     from pipeline.web.serving import Handlers
@@ -48,6 +57,7 @@ def install_web(
     cluster: Cluster,
     users: WriteBehindTable[RiskValue],
     evaluator: Evaluator,
+    book: RuleBook,
     index: VerdictIndex,
 ) -> None:
     """Serve the web views.
@@ -57,7 +67,8 @@ def install_web(
         settings: of this worker.
         cluster: the topics' partitions.
         users: the risk agent's table.
-        evaluator: with the rule set in force.
+        evaluator: the one evaluation.
+        book: the rule sets.
         index: of verdicts.
 
     Raises:
@@ -82,12 +93,13 @@ def install_web(
         login_views(accounts, tokens),
         ingest_views(outbox, raw, failed),
         stats_views(app, users, peers, show),
-        people_views(users, peers, lambda: evaluator.ruleset, index, show),
+        people_views(users, peers, book, index, show),
         request_views(outbox, requests),
         table_views([risk_shelf(users, show)], peers),
         control_views(app, users, (raw, rekeyed), peers),
         compliance_views(index, show),
         alert_views(index),
+        rule_views(app, users, peers, book, outbox, settings.topic(RULE_CONFIG.name)),
         trail_views(trail),
     ]
     install(app, [*views, pending_views(views)], tokens, trail, demo=demo, observe=metrics.observe)

@@ -10,6 +10,7 @@ import msgspec
 
 from pipeline.evaluation.batch import PartitionState
 from pipeline.evaluation.recent import Recent
+from pipeline.evaluation.rule_book import InForce
 from pipeline.events.addresses import mask_network
 from pipeline.web.answers import TableInfo, TableRecord, Tables
 from pipeline.web.problems import FieldError, Problem
@@ -101,17 +102,17 @@ class _Browser:
 
 
 def risk_shelf(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -> Shelf:
-    """Keys are as in the table; those of a partition carry its number: `uUSER`, `qUSER`, `p@3`, `r@3`."""
+    """Keys are as in the table; those of a partition carry its number: `uUSER`, `qUSER`, `p@3`, `r@3`, `s@3`."""
 
     def locate(text: str) -> tuple[bytes, int]:
         kind, rest = text[:1], text[1:]
         if kind in {"u", "q"} and rest:
             return text.encode(), users.partition_of(rest.encode())
-        if kind in {"p", "r"} and rest[:1] == "@" and rest[1:].isascii() and rest[1:].isdigit():
+        if kind in {"p", "r", "s"} and rest[:1] == "@" and rest[1:].isascii() and rest[1:].isdigit():
             partition = int(rest[1:6])
             if partition < users.partition_of.partitions:
                 return kind.encode(), partition
-        raise ValueError("must be u or q and a user id, or p@ or r@ and the number of a partition")
+        raise ValueError("must be u or q and a user id, or p@, r@ or s@ and the number of a partition")
 
     def render(value: RiskValue) -> Any:  # noqa: ANN401 - JSON
         match value:
@@ -122,6 +123,8 @@ def risk_shelf(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -
             case Recent():
                 shown = [msgspec.structs.asdict(result) for result in value.results]
                 return [{**result, "user_id": show(result["user_id"])} for result in shown]
+            case InForce():
+                return msgspec.structs.asdict(value)
             case _:
                 return [msgspec.structs.asdict(request) for request in value.requests]
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from pipeline.evaluation.batch import PartitionState
+from pipeline.evaluation.rule_book import InForce
 from pipeline.evaluation.source import FUTURE_MS
 from pipeline.events.instants import format_instant, parse_instant
 from pipeline.jurisdictions.laws import laws_of
@@ -17,13 +18,14 @@ from pipeline.web.problems import FieldError, Problem
 from pipeline.web.userstate import privacy_of, segment_of, view_of
 from pipeline.windows.requests import RequestHistory
 from pipeline.windows.user import UserState
-from tables.risk import PARTITION_KEY, requests_key, user_key
+from tables.risk import PARTITION_KEY, RULES_KEY, requests_key, user_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.delivery.unit import Unit
+    from pipeline.evaluation.rule_book import RuleBook
     from pipeline.events.model import PrivacyRequest
     from pipeline.rules.ruleset import RuleSet
     from pipeline.verdicts.index import VerdictIndex
@@ -42,7 +44,7 @@ _WITH_DEADLINE: Final = frozenset({"opt_out", "delete", "consent_withdrawn"})
 def people_views(
     users: WriteBehindTable[RiskValue],
     peers: Peers,
-    rules: Callable[[], RuleSet],
+    book: RuleBook,
     index: VerdictIndex,
     show: Callable[[str], str],
 ) -> Handlers:
@@ -51,11 +53,11 @@ def people_views(
     Args:
         users: the risk agent's table.
         peers: the other workers.
-        rules: the rule set in force.
+        book: the rule sets.
         index: of verdicts.
         show: the form of user and device ids in outputs.
     """
-    people = _People(users, peers, rules, index, show)
+    people = _People(users, peers, book, index, show)
     return {"user": people.user, "segment": people.segment, "requests": people.requests}
 
 
@@ -91,20 +93,24 @@ class _People:
         self,
         users: WriteBehindTable[RiskValue],
         peers: Peers,
-        rules: Callable[[], RuleSet],
+        book: RuleBook,
         index: VerdictIndex,
         show: Callable[[str], str],
     ) -> None:
         self._users = users
         self._peers = peers
-        self._rules = rules
+        self._book = book
         self._index = index
         self._show = show
 
     async def user(self, call: Call) -> UserView:
         """The window as the rules see it, and what they say of it now."""
-        user_id, _, state = await self._find(call)
-        return view_of(user_id, state, self._rules(), await self._last_verdict(user_id), self._show)
+        user_id, unit, state = await self._find(call)
+        return view_of(user_id, state, self._rules(unit), await self._last_verdict(user_id), self._show)
+
+    def _rules(self, unit: Unit[RiskValue]) -> RuleSet:
+        in_force = unit.peek(RULES_KEY)
+        return self._book.ruleset(in_force if isinstance(in_force, InForce) else None)
 
     async def _last_verdict(self, user_id: str) -> Verdict | None:
         """The newest that is indexed; the window can be shown without it."""
@@ -119,7 +125,7 @@ class _People:
         user_id, unit, state = await self._find(call)
         partition = unit.peek(PARTITION_KEY)
         times = partition.times.values() if isinstance(partition, PartitionState) else ()
-        return segment_of(user_id, state, max(times, default=None), self._rules(), self._show)
+        return segment_of(user_id, state, max(times, default=None), self._rules(unit), self._show)
 
     async def requests(self, call: Call) -> RequestList:
         """The user's requests in the order of their arrival."""

@@ -14,11 +14,11 @@ EVENTS = 5_000
 
 
 class Analyst:
-    """Asks a worker as the demo's analyst."""
+    """Asks a worker as one of the demo's users."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, name: str = "analyst") -> None:
         self.address = worker.address
-        form = urllib.parse.urlencode({"username": "analyst", "password": "analyst123"}).encode()
+        form = urllib.parse.urlencode({"username": name, "password": f"{name}123"}).encode()
         with urllib.request.urlopen(f"{self.address}/token", data=form, timeout=10) as answer:
             self.headers = {"Authorization": f"Bearer {json.load(answer)['access_token']}"}
 

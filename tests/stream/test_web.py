@@ -32,8 +32,6 @@ PENDING = {
     "GET /stats/content/{content_id}",
     "GET /stats/region/{region}",
     "GET /stats/device/{device_id}",
-    "GET /rules",
-    "PUT /rules",
 }
 """Their views are not written yet, and answer 501."""
 CHECKS = [
@@ -74,6 +72,11 @@ def web(served):
     served[1].post("/process/resume")
 
 
+def encoded(text):
+    """As one part of a path; a client would take dots for directories."""
+    return quote(text, safe="").replace(".", "%2E")
+
+
 def event(user_id="somebody", **fields):
     """An event as a client of the first version posts it: lower case, whole seconds with Z."""
     return {
@@ -99,7 +102,7 @@ def test_two_workers_answer_alike_for_every_key(stream, web):
     assert len(users) > 50
     owners = set()
     for key in users:
-        user_id = quote(key[1:].decode(), safe="")
+        user_id = encoded(key[1:].decode())
         for path in (f"/tables/users-v1/u{user_id}", f"/users/{user_id}", f"/users/{user_id}/segment"):
             first, second = (web.get(path, worker=number, name="analyst") for number in (0, 1))
             assert first == second, path
@@ -111,9 +114,8 @@ def test_two_workers_answer_alike_for_every_key(stream, web):
 def test_an_id_may_be_any_text(web, user_id):
     web.post("/events", 202, name=None, body=event(user_id))
     web.post("/process/drain")
-    path = f"/users/{quote(user_id, safe='')}".replace("/.", "/%2E").replace("%2E.", "%2E%2E")
     for number in (0, 1):
-        assert web.get(path, worker=number)["user_id"] == user_id
+        assert web.get(f"/users/{encoded(user_id)}", worker=number)["user_id"] == user_id
 
 
 def test_a_key_that_nobody_has_is_told_alike(web):
@@ -145,7 +147,7 @@ def test_the_latest_results_are_those_of_all_partitions(web):
 
 def test_a_users_view_shows_the_window_with_networks_masked(stream, web):
     users = [key[1:].decode() for key in stream.expected().users]
-    views = [web.get(f"/users/{quote(user_id, safe='')}") for user_id in users[:40]]
+    views = [web.get(f"/users/{encoded(user_id)}") for user_id in users[:40]]
     windows = [view["window"] for view in views if view["window"] is not None]
     assert windows
     for window in windows:

@@ -49,7 +49,7 @@ export class Rules {
     const text = JSON.stringify(data);
     if (text === this.drawn) return;
     this.drawn = text;
-    if (!this.text.value) this.text.value = JSON.stringify(data, null, 2);
+    if (!this.text.value) this.text.value = JSON.stringify({ version: data.version, rules: data.rules }, null, 2);
     const rows = Object.entries(data.rules).map(([id, { mode, ...parameters }]) => [
       [h("b", ruleName(id)), " ", h("code.soft", id)],
       h("span.chip", { title: MODES[mode] ?? "" }, mode ?? "active"),

@@ -1,0 +1,136 @@
+"""Following `rule-config`: rule sets that operators publish reach the rule book of this worker.
+
+Outside of any consumer group, as every worker needs all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from mode import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from aiokafka.structs import ConsumerRecord
+
+    from pipeline.evaluation.rule_book import Refused, RuleBook
+
+KEY: Final = b"ruleset"
+_POLL_MS: Final = 500
+_RETRY_S: Final = 5.0
+_LIMIT_S: Final = 30.0
+_log: Final = logging.getLogger(__name__)
+
+
+class RuleConfig(Service):
+    """Fills a rule book.
+
+    Args:
+        book: to fill.
+        topic: full name.
+        partitions: of it.
+        client_options: bootstrap servers and security, as aiokafka names them.
+    """
+
+    def __init__(
+        self, book: RuleBook, topic: str, partitions: int, client_options: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        self._book = book
+        self._topic = topic
+        self._partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
+        self._client_options = dict(client_options)
+        self._next: dict[TopicPartition, int] = {}
+        self._read_once = asyncio.Event()
+
+    async def read_once(self) -> None:
+        """Return when the rule book has what was published before the start: nothing is to be judged by less.
+
+        Whoever may not read the topic, or cannot for long, is not kept waiting for ever.
+        """
+        if self._read_once.is_set():
+            return
+        try:
+            await asyncio.wait_for(self._read_once.wait(), _LIMIT_S)
+        except TimeoutError:
+            self.log.warning(
+                "%s could not be read within %g s; partitions go on with the rule set that they had",
+                self._topic,
+                _LIMIT_S,
+            )
+            self._read_once.set()
+
+    @Service.task
+    async def _fill(self) -> None:
+        while not self.should_stop:
+            try:
+                await self._follow()
+            except (KafkaError, OSError) as error:
+                self.log.warning(
+                    "%s cannot be read, the rule set stays; trying again in %g s: %s",
+                    self._topic,
+                    _RETRY_S,
+                    str(error) or type(error).__name__,
+                )
+                await self.sleep(_RETRY_S)
+
+    async def _follow(self) -> None:
+        async with AIOKafkaConsumer(
+            **self._client_options,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=_POLL_MS,
+        ) as consumer:
+            consumer.assign(self._partitions)
+            if self._next:
+                for tp, offset in self._next.items():
+                    consumer.seek(tp, offset)
+            else:
+                await consumer.seek_to_beginning()
+                self._offer(await self._all_so_far(consumer))
+                self._read_once.set()
+            while not self.should_stop:
+                batches = await consumer.getmany(timeout_ms=_POLL_MS)
+                self._offer([record for batch in batches.values() for record in batch])
+                self._next = {tp: await consumer.position(tp) for tp in self._partitions}
+
+    async def _all_so_far(self, consumer: AIOKafkaConsumer) -> list[ConsumerRecord[bytes, bytes]]:
+        """What stands there at the start: of several rule sets that were not compacted yet only the last counts."""
+        ends = await consumer.end_offsets(self._partitions)
+        records: list[ConsumerRecord[bytes, bytes]] = []
+        while not self.should_stop:
+            positions = await asyncio.gather(*(consumer.position(tp) for tp in self._partitions))
+            if all(position >= ends[tp] for tp, position in zip(self._partitions, positions, strict=True)):
+                break
+            batches = await consumer.getmany(timeout_ms=_POLL_MS)
+            records += [record for batch in batches.values() for record in batch]
+        return records
+
+    def _offer(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+        for record in sorted(records, key=lambda record: (record.timestamp, record.offset)):
+            if record.key == KEY:
+                self._book.offer(record.value, record.timestamp, record.offset)
+                if self._book.refused is None and self._book.newest is not None:
+                    self.log.info("rule set %s was published", self._book.newest.version)
+
+
+def tell_refused(refused: Refused) -> None:
+    """Say which rule set is not used, and why."""
+    _log.error(
+        "the rule set at offset %d of rule-config is refused, and the last good one stays: %s",
+        refused.offset,
+        refused.reason,
+    )
+
+
+def tell_unusable(reason: str) -> None:
+    """Say that a rule set in force cannot be used any more."""
+    _log.error(
+        "%s; this worker judges with the rule set of its settings until a good one is published", reason
+    )

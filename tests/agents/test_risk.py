@@ -1,0 +1,191 @@
+"""The risk agent on a plain state: what it publishes, and that a record reaches its user's partition once."""
+
+import json
+from typing import NamedTuple
+
+import pytest
+
+from agents.risk import RiskAgent, RiskTopics
+from pipeline.delivery.metrics import Metrics
+from pipeline.delivery.partitioner import Partitioner
+from pipeline.delivery.rekeying import Misplaced, origin_of
+from pipeline.delivery.unit import State
+from pipeline.evaluation.evaluator import Evaluator
+from pipeline.judging.file import AllUsers
+from pipeline.rules.ruleset import built_in
+from tables.risk import PARTITION_KEY, user_key
+from tests.pipeline.evaluation.records import NOW, request
+from tests.pipeline.events.messages import encoded
+
+TOPICS = RiskTopics("raw-events", "raw-events-rekeyed", "privacy-requests", "flagged-events", "failed-events")
+PARTITIONS = 4
+HOME = Partitioner(PARTITIONS)(b"user-1")
+ELSEWHERE = (HOME + 1) % PARTITIONS
+
+
+class Consumed(NamedTuple):
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple = ()
+
+
+class PlainState(State):
+    """A state that is all in its cache."""
+
+    def load(self, key):  # noqa: ARG002 - nothing is stored elsewhere
+        return None
+
+
+class Worker:
+    """An agent with the states of all partitions."""
+
+    def __init__(self):
+        self.metrics = Metrics()
+        partitioner = Partitioner(PARTITIONS)
+        self.states = [PlainState(number, partitioner) for number in range(PARTITIONS)]
+        misplaced = Misplaced(self.metrics, "user_id")
+        self.agent = RiskAgent(Evaluator(built_in(), "1"), TOPICS, partitioner, misplaced)
+
+    def handle(self, *records):
+        return self.agent.handle(self.states[records[0].partition], records)
+
+    def user(self, partition=HOME):
+        return self.states[partition].get(user_key("user-1"))
+
+
+@pytest.fixture
+def worker():
+    return Worker()
+
+
+def event(offset=0, partition=HOME, key=b"user-1", **changes):
+    return Consumed("raw-events", partition, offset, NOW, key, encoded(**changes), (("trace", b"7"),))
+
+
+def asked(kind, partition=HOME, **changes):
+    return Consumed("privacy-requests", partition, 5, NOW, b"user-1", request(kind, **changes).value)
+
+
+def arrives(output, offset=99):
+    """A published record as its partition's consumer gets it, later."""
+    return Consumed(
+        output.topic,
+        output.partition,
+        offset,
+        NOW + 10**6,
+        output.key,
+        output.value,
+        tuple(output.headers),
+    )
+
+
+def test_verdicts_and_failed_events_go_to_their_topics_with_their_keys(worker):
+    outputs = worker.handle(event(is_eu=False), event(1, key=b"k", region="x"), event(2, event_id="event-2"))
+    assert [(output.topic, output.key) for output in outputs] == [
+        ("flagged-events", b"user-1"),
+        ("failed-events", b"k"),
+    ]
+    assert json.loads(outputs[0].value)["source"] == {"topic": "raw-events", "partition": HOME, "offset": 0}
+    assert len(worker.user().window) == 2
+    partition = worker.states[HOME][PARTITION_KEY]
+    assert (partition.counts["judged"], partition.counts["failed"]) == (2, 1)
+    assert partition.times == {"raw-events": NOW}
+
+
+def test_what_changed_is_to_be_stored(worker):
+    worker.handle(event())
+    assert {user_key("user-1"), PARTITION_KEY} <= worker.states[HOME].dirty
+
+
+def test_a_misplaced_event_is_forwarded_once_and_judged_where_its_user_is(worker):
+    (output,) = worker.handle(event(7, ELSEWHERE, key=None, is_eu=False))
+    assert (output.topic, output.partition, output.key) == ("raw-events-rekeyed", HOME, None)
+    assert output.value == encoded(is_eu=False)
+    assert worker.user(ELSEWHERE) is None
+    assert worker.metrics.rekeyed == {"raw-events": 1}
+    assert worker.states[ELSEWHERE][PARTITION_KEY].times == {}
+    forwarded = arrives(output)
+    assert ("trace", b"7") in forwarded.headers
+    assert origin_of(forwarded) == ("raw-events", ELSEWHERE, 7, NOW)
+    (verdict,) = worker.handle(forwarded)
+    assert verdict.topic == "flagged-events"
+    # Where it was first written counts, and so does its first timestamp.
+    assert json.loads(verdict.value)["source"] == {"topic": "raw-events", "partition": ELSEWHERE, "offset": 7}
+    assert worker.user().last_record_time == NOW
+    assert worker.states[HOME][PARTITION_KEY].times == {"raw-events-rekeyed": NOW}
+
+
+def test_a_misplaced_event_has_the_verdict_of_one_that_came_directly(worker):
+    (output,) = worker.handle(event(7, ELSEWHERE, is_eu=False))
+    (forwarded,) = worker.handle(arrives(output))
+    direct = Evaluator(built_in(), "1").judge(event(7, ELSEWHERE, is_eu=False), AllUsers())
+    assert forwarded.value == direct.published
+
+
+def test_an_invalid_event_fails_where_it_is_read(worker):
+    (output,) = worker.handle(event(7, ELSEWHERE, region="x"))
+    assert output.topic == "failed-events"
+    assert json.loads(output.value)["source"]["partition"] == ELSEWHERE
+
+
+def test_a_forwarded_event_that_fails_names_its_origin(worker):
+    worker.handle(event())
+    (output,) = worker.handle(event(8, ELSEWHERE, region="DE"))
+    (failed,) = worker.handle(arrives(output))
+    shown = json.loads(failed.value)
+    assert shown["reason"] == "duplicate_id_conflict"
+    assert shown["source"] == {
+        "topic": "raw-events",
+        "partition": ELSEWHERE,
+        "offset": 8,
+        "timestamp": NOW,
+        "key": "user-1",
+    }
+
+
+def test_requests_reach_the_privacy_record(worker):
+    assert worker.handle(asked("delete")) == []
+    assert worker.user().privacy.deletion.since == NOW - 1000
+    (verdict,) = worker.handle(event())
+    assert json.loads(verdict.value)["findings"][0]["rule_id"] == "retention.opt_out_ignored"
+    assert worker.handle(asked("reinstate")) == []
+    assert worker.handle(event(1, event_id="event-2")) == []
+
+
+def test_a_misplaced_request_is_forwarded_on_its_own_topic(worker):
+    (output,) = worker.handle(asked("delete", ELSEWHERE))
+    assert (output.topic, output.partition) == ("privacy-requests", HOME)
+    assert worker.user(ELSEWHERE) is None
+    assert worker.handle(arrives(output)) == []
+    assert worker.user().privacy.deletion.since == NOW - 1000
+
+
+def test_an_invalid_request_fails(worker):
+    (output,) = worker.handle(asked("forget"))
+    shown = json.loads(output.value)
+    assert (output.topic, shown["event_schema"], shown["reason"]) == (
+        "failed-events",
+        "privacy-request/1",
+        "schema_violation",
+    )
+
+
+@pytest.mark.parametrize(
+    ("record", "schema"), [(event(gpc=True), "raw-event/1"), (asked("delete"), "privacy-request/1")]
+)
+def test_poison_becomes_a_failed_event_that_says_what_is_lost(worker, record, schema):
+    (output,) = worker.agent.poison(record, ZeroDivisionError("a bug"))
+    shown = json.loads(output.value)
+    assert (output.topic, output.key, shown["reason"]) == ("failed-events", b"user-1", "processing_error")
+    assert shown["event_schema"] == schema
+    assert [error["type"] for error in shown["errors"]] == ["processing_error", "opt_out_not_recorded"]
+
+
+def test_poison_that_was_forwarded_names_its_origin(worker):
+    (output,) = worker.handle(event(7, ELSEWHERE))
+    (failed,) = worker.agent.poison(arrives(output), ZeroDivisionError())
+    assert json.loads(failed.value)["source"]["partition"] == ELSEWHERE

@@ -1,0 +1,36 @@
+"""The wire form of what is kept of a partition."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.evaluation.batch import PartitionState
+from tables.partitions import decode_partition, encode_partition
+from tables.wire import WireError
+
+COUNTS = st.dictionaries(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=5), st.integers(0, 2**63 - 1)
+)
+TIMES = st.dictionaries(st.sampled_from(["raw-events", "raw-events-rekeyed"]), st.integers(-(2**50), 2**50))
+
+
+@given(COUNTS, TIMES)
+def test_a_state_comes_back_as_it_went(counts, times):
+    state = PartitionState(counts, times)
+    assert decode_partition(encode_partition(state)) == state
+
+
+@given(COUNTS, TIMES, st.randoms(use_true_random=False))
+def test_the_same_state_has_the_same_bytes(counts, times, shuffler):
+    members = list(counts.items())
+    shuffler.shuffle(members)
+    other = PartitionState(dict(members), dict(reversed(times.items())))
+    assert encode_partition(other) == encode_partition(PartitionState(counts, times))
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"P", b"P\xfe\x92\x80\x80", b"U\x01\x92\x80\x80", b"P\x01", b"P\x01\x92\x80"]
+)
+def test_what_is_of_an_unknown_version_or_not_a_partitions_is_refused(value):
+    with pytest.raises(WireError, match="a partition record begins with"):
+        decode_partition(value)
