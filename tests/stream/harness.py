@@ -225,7 +225,12 @@ class Stream:
         verdicts = self.verdicts(each_once=not exactly_once)
         _same_keys("verdicts", expected.verdicts, verdicts)
         for key, values in expected.verdicts.items():
-            assert verdicts[key] == values, f"verdicts of {key!r} differ"
+            found = verdicts[key]
+            assert found == values, (
+                f"verdicts of {key!r} differ: of {len(values)}, {len(set(values) - set(found))} are missing and "
+                f"{len(set(found) - set(values))} are not expected, "
+                f"{[(a, b) for a, b in zip(values, found, strict=False) if a != b][:1]}"
+            )
         failures = self.failures(each_once=not exactly_once)
         assert failures == expected.failures, "failed events differ"
         table = self.table()
