@@ -190,6 +190,12 @@ class Stream:
                     expected.failures[value] += 1
                 else:
                     expected.verdicts[json.loads(value)["subject"]["id"].encode()].append(value)
+        if not exactly_once:
+            # A record that was forwarded twice is judged twice where it is too late for its user's window.
+            expected.verdicts = {
+                key: list(dict.fromkeys(values)) for key, values in expected.verdicts.items()
+            }
+            expected.failures = Counter(set(expected.failures))
         expected.accounts = judge.accounts
         expected.users = {b"u" + user.encode(): encode_user(state) for user, state in judge.users.items()}
         return expected
