@@ -293,6 +293,20 @@ class Stream:
             }
             assert found == wanted, f"{path} is not what the changelog was at offset {position}"
 
+    def group_lag(self) -> int:
+        """How far the group's committed offsets are behind the ends of the topics, seen from outside."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": self.settings.app_id})
+        try:
+            names = ("raw-events", "raw-events-rekeyed", "privacy-requests", "flagged-events")
+            tps = [TopicPartition(self.topic(name), p) for name in names for p in range(self.partitions)]
+            lag = 0
+            for committed in consumer.committed(tps, timeout=15):
+                first, end = consumer.get_watermark_offsets(committed, timeout=15)
+                lag += end - max(first, committed.offset)
+            return lag
+        finally:
+            consumer.close()
+
     # -- workers
 
     def worker(self, name: str = "a", *, kill: Sequence[str] = (), **variables: str) -> "Worker":
