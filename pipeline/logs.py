@@ -32,6 +32,8 @@ class Dampened(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is to be written; one that was held back is counted in the next."""
+        if record.name == "asyncio" and _is_left_behind(record):
+            return False
         if not record.name.startswith(_REPEATING):
             return True
         text = record.getMessage()
@@ -46,6 +48,12 @@ class Dampened(logging.Filter):
         if held_back:
             record.msg, record.args = f"{text} ({held_back} more times)", ()
         return True
+
+
+def _is_left_behind(record: logging.LogRecord) -> bool:
+    """Whether it is about a future inside of the client library, which nobody can await; the failure is told anyway."""
+    error = record.exc_info[1] if record.exc_info else None
+    return "never retrieved" in record.getMessage() and type(error).__module__.startswith(_REPEATING)
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:

@@ -22,9 +22,10 @@ from aiokafka.structs import TopicPartition
 
 from pipeline import __version__
 from pipeline.benchmark.yardstick import PartitionUsers
+from pipeline.delivery.closing import stop_producer
 from pipeline.delivery.outputs import Output
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.producers import acknowledged, new_producer, send_entries, send_outputs, stop_producer
+from pipeline.delivery.producers import acknowledged, new_producer, send_entries, send_outputs
 from pipeline.delivery.store import PartitionStore, StoreCache, StoreOptions
 from pipeline.evaluation.batch import PartitionState, evaluate_batch
 from pipeline.evaluation.evaluator import Evaluator

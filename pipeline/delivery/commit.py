@@ -72,7 +72,7 @@ class Listeners:
         committed: offsets for those who watch the group, on a broker without transactions.
     """
 
-    lost: Callable[[OwnedUnit[Any], Exception], None]
+    lost: Callable[[OwnedUnit[Any], BaseException], None]
     failed: Callable[[Exception], Awaitable[None]]
     not_encodable: Callable[[OwnedUnit[Any], EncodingError], Awaitable[None]]
     committed: Callable[[OwnedUnit[Any], dict[str, int]], Awaitable[None]]
@@ -191,6 +191,13 @@ class OwnedUnit(Generic[V]):
             )
             return
         except LOSSES as error:
+            listeners.lost(self, error)
+            return
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not this task was cancelled, but one of aiokafka's.
             listeners.lost(self, error)
             return
         except Exception as error:  # noqa: BLE001 - nobody waits for this task: what it raised would go unseen

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiokafka
 from aiokafka.errors import (
@@ -25,6 +25,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from pipeline.delivery.batches import Batch, Chunk
+from pipeline.delivery.closing import stop_consumer
 from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.guarantee import BROKER_WAIT_SECONDS, patiently
 
@@ -45,6 +46,20 @@ _BATCHES_IN_FLIGHT = 2
 Chunks = dict[TP, Chunk]
 
 
+class Unread(NamedTuple):
+    """How much of a partition was handed out, and is left.
+
+    Attributes:
+        handed_out: the offset after the last record that was.
+        position: where reading goes on; what lies between is no record (ends of transactions).
+        behind: how much of the log comes then.
+    """
+
+    handed_out: int
+    position: int
+    behind: int
+
+
 class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's thread around aiokafka's consumer, with positions and fetches of our own."""
 
@@ -62,6 +77,13 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
         self._consumer = self._create_consumer(loop=self.thread_loop)
         self.time_started = time.monotonic()
         await patiently(self._consumer.start, BROKER_WAIT_SECONDS)
+
+    async def on_thread_stop(self) -> None:
+        """As Faust's, within seconds: the main thread waits for this one without a limit."""
+        consumer, self._consumer = self._consumer, None
+        await super().on_thread_stop()
+        if consumer is not None:
+            await stop_consumer(consumer)
 
     async def stop(self) -> None:
         """As Faust's; repeatable, as a crash ends the thread before the consumer is stopped."""
@@ -159,15 +181,12 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
                 chunks[tp] = Chunk(self._epochs[tp], start, end, records)
         return chunks
 
-    async def unread(self, tps: Iterable[TP]) -> dict[TP, tuple[int, int]]:
-        """Per partition the end of what was handed out, and how much of the log lies behind it.
-
-        As of the last fetch; what is no record (the end of a transaction) does not count once it was passed.
-        """
-        found: dict[TP, tuple[int, int]] = await self.call_thread(self._unread, _as_aiokafka(tps))
+    async def unread(self, tps: Iterable[TP]) -> dict[TP, Unread]:
+        """How much of each partition was handed out, and is left, as of the last fetch."""
+        found: dict[TP, Unread] = await self.call_thread(self._unread, _as_aiokafka(tps))
         return found
 
-    async def _unread(self, tps: list[TopicPartition]) -> dict[TP, tuple[int, int]]:
+    async def _unread(self, tps: list[TopicPartition]) -> dict[TP, Unread]:
         consumer = self._ensure_consumer()
         found = {}
         for tp in tps:
@@ -178,7 +197,8 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
                 end = consumer.highwater(tp)
             handed_out = self._next.get(TP(*tp))
             if end is not None and handed_out is not None:
-                found[TP(*tp)] = (handed_out, max(0, end - await consumer.position(tp)))
+                position = await consumer.position(tp)
+                found[TP(*tp)] = Unread(handed_out, position, max(0, end - position))
         return found
 
     async def ends(self, tps: Iterable[TP]) -> dict[TP, int]:
@@ -189,8 +209,8 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
         told = await self.call_thread(consumer.end_offsets, wanted)
         fetched = await self.call_thread(self._unread, wanted)
         ends = {TP(*tp): offset for tp, offset in told.items()}
-        for tp, (handed_out, behind) in fetched.items():
-            ends[tp] = max(ends.get(tp, 0), handed_out + behind)
+        for tp, unread in fetched.items():
+            ends[tp] = max(ends.get(tp, 0), unread.handed_out + unread.behind)
         return ends
 
     async def stay(self) -> None:

@@ -10,6 +10,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 from mode import Service
 
+from pipeline.delivery.closing import stop_producer
 from pipeline.delivery.commit import Listeners, OwnedUnit
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.producers import (
@@ -17,7 +18,6 @@ from pipeline.delivery.producers import (
     PlainCommit,
     TransactionalCommit,
     new_producer,
-    stop_producer,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.batches import Batch
+    from pipeline.delivery.consumer import Unread
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.delivery.unit import EncodingError
 
@@ -190,7 +191,7 @@ class Ownership(Service):
 
     # -- what commits tell
 
-    def _lose(self, owned: OwnedUnit[Any], error: Exception) -> None:
+    def _lose(self, owned: OwnedUnit[Any], error: BaseException) -> None:
         unit = owned.unit
         unit.closed = True
         key = (unit.table, unit.partition)
@@ -328,21 +329,40 @@ class Ownership(Service):
             metrics.dirty_keys = sum(len(unit.dirty) for unit in units)
             metrics.waiting_outputs = sum(len(unit.outputs) for unit in units)
             metrics.cached_keys = sum(unit.cached for unit in units)
-            next_offsets = {
-                TP(topic, owned.unit.partition): owned.unit.next_offsets.get(topic)
-                for owned in self.units.values()
-                for topic in owned.topics
-            }
-            unread = await self.app.consumer.thread.unread(next_offsets) if next_offsets else {}
+            read = await self._read_so_far()
+            next_offsets = {tp: owned.unit.next_offsets[tp.topic] for tp, (owned, _) in read.items()}
             metrics.lag = {
-                tp: behind + max(0, handed_out - (next_offsets[tp] or handed_out))
-                for tp, (handed_out, behind) in unread.items()
+                tp: unread.behind + max(0, unread.handed_out - next_offsets[tp])
+                for tp, (_, unread) in read.items()
             }
+            for tp, (owned, unread) in read.items():
+                self._pass_ends_of_transactions(owned, tp.topic, unread)
             metrics.position = {tp: offset for tp, offset in metrics.position.items() if tp in next_offsets}
             if now - then >= _SUMMARY_SECONDS:
                 if metrics.records > before or metrics.total_lag:
                     self._summarise((metrics.records - before) / (now - then))
                 before, then = metrics.records, now
+
+    async def _read_so_far(self) -> dict[TP, tuple[OwnedUnit[Any], Unread]]:
+        owners = {
+            TP(topic, owned.unit.partition): owned
+            for owned in self.units.values()
+            for topic in owned.topics
+            if topic in owned.unit.next_offsets
+        }
+        found = await self.app.consumer.thread.unread(owners) if owners else {}
+        return {tp: (owners[tp], unread) for tp, unread in found.items()}
+
+    @staticmethod
+    def _pass_ends_of_transactions(owned: OwnedUnit[Any], topic: str, unread: Unread) -> None:
+        """Behind the last record of a topic that transactions write lies an end of one, which never arrives.
+
+        Who looks at the group's offsets from outside would see a lag for ever.
+        """
+        unit = owned.unit
+        all_processed = unread.handed_out == unit.next_offsets[topic]
+        if all_processed and unread.position > unread.handed_out and not (unit.closed or unit.broken):
+            unit.advance(topic, unread.position, [])
 
     def _summarise(self, rate: float) -> None:
         metrics = self.app.metrics

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from pipeline.delivery.changelog import marks, size_of
+from pipeline.delivery.closing import stop_producer
 from pipeline.delivery.errors import FencedError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 MAX_BATCH_BYTES = 1 << 19
 _MAX_REQUEST_BYTES = 1 << 22
 _YIELD_EVERY = 2_000
-_STOP_SECONDS = 2.0
 
 Sent = list[tuple[int, "asyncio.Future[RecordMetadata]"]]
 
@@ -79,19 +78,6 @@ def new_producer(options: Mapping[str, Any], request_timeout: float, **more: Any
         request_timeout_ms=int(request_timeout * 1000),
         **more,
     )
-
-
-async def stop_producer(producer: AIOKafkaProducer) -> None:
-    """Close a producer; one that cannot finish what is under way is dropped after seconds."""
-    try:
-        await asyncio.wait_for(producer.stop(), _STOP_SECONDS)
-    except (KafkaError, TimeoutError, OSError):
-        # It would go on trying for ever, and aiokafka has no public way to end it.
-        sender = producer._sender.sender_task  # noqa: SLF001
-        if sender is not None:
-            sender.cancel()
-        with suppress(KafkaError, TimeoutError, OSError):
-            await asyncio.wait_for(producer.client.close(), _STOP_SECONDS)
 
 
 async def send_outputs(

@@ -137,8 +137,10 @@ class BulkRecovery(Service):
                     await self._recover(generation)
                 except IllegalStateError:
                     self.log.info("the partitions of assignment %d were taken away meanwhile", generation)
-                except (KafkaError, TimeoutError, OSError) as error:
+                except (KafkaError, TimeoutError, OSError, asyncio.CancelledError) as error:
                     if isinstance(error, KafkaError) and not error.retriable:
+                        raise
+                    if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                         raise
                     self.log.warning(
                         "recovery failed and begins again: %s", str(error) or type(error).__name__
@@ -340,6 +342,12 @@ def _targets(partitions: Partitions) -> list[StoreTarget]:
         for table, wanted in partitions.items()
         for partition in sorted(wanted)
     ]
+
+
+def _is_cancelled() -> bool:
+    """Whether this task is to end; aiokafka lets CancelledErrors out that are about tasks of its own."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _changelogs(table: CollectionT, partitions: Partitions) -> set[TP]:

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from pipeline.delivery.changelog import Assembler
+from pipeline.delivery.closing import stop_consumer
 from pipeline.delivery.errors import StoreError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class ChangelogReader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._consumer.stop()
+        await stop_consumer(self._consumer)
 
     async def begin(self) -> None:
         """Find out where each partition begins and ends, and go to where its target is.

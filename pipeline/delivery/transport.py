@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from faust.transport.drivers import aiokafka as driver
 
+from pipeline.delivery.closing import ended, stop_producer
 from pipeline.delivery.consumer import DeliveryConsumer
 from pipeline.delivery.guarantee import BROKER_WAIT_SECONDS, patiently
 
@@ -43,6 +44,12 @@ class DeliveryProducer(driver.Producer):
                 await self._producer.start()
 
         await patiently(connect, BROKER_WAIT_SECONDS)
+
+    async def on_stop(self) -> None:
+        """As Faust's, within seconds."""
+        producer = self._producer
+        if not await ended(super().on_stop()) and producer is not None:
+            await stop_producer(producer)
 
     async def flush(self) -> None:
         """Wait until everything is sent.

@@ -53,7 +53,10 @@ class ClusterState:
     @classmethod
     def new(cls, ports: list[int], controller_ports: list[int]) -> Self:
         """A cluster that has never run, one node for each pair of ports."""
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = "-"
+        # Kafka's tool takes one that begins with a dash for an option.
+        while cluster_id.startswith("-"):
+            cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         nodes = [Node(n, *pair) for n, pair in enumerate(zip(ports, controller_ports, strict=True), start=1)]
         return cls(cluster_id, tuple(nodes))
 

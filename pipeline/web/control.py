@@ -14,6 +14,7 @@ from pipeline.web.problems import Problem
 
 if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
+    from pipeline.delivery.consumer import Unread
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.delivery.unit import Unit
     from pipeline.web.peers import Peers
@@ -140,11 +141,11 @@ class _Control:
         return {unit.partition: None for unit in self._units()}
 
 
-def _left(unit: Unit[Any], tp: TP, end: int, unread: tuple[int, int] | None) -> int:
+def _left(unit: Unit[Any], tp: TP, end: int, unread: Unread | None) -> int:
     """How much of a partition lies between what is committed and its end."""
     left = max(0, end - unit.committed_offsets.get(tp.topic, 0))
     if left and unread is not None and not unit.changed and unit.in_flight is None:
         # What is no record, the end of a transaction, is passed without a trace.
-        handed_out, behind = unread
-        return behind + max(0, handed_out - unit.next_offsets.get(tp.topic, handed_out))
+        handed_out = unread.handed_out
+        return unread.behind + max(0, handed_out - unit.next_offsets.get(tp.topic, handed_out))
     return left

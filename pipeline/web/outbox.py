@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from pipeline.delivery.producers import stop_producer
+from pipeline.delivery.closing import stop_producer
 from pipeline.web.problems import unavailable
 
 if TYPE_CHECKING:

@@ -2,6 +2,8 @@
 
 import logging
 
+from aiokafka.errors import ProducerFenced
+
 from pipeline.logs import Dampened
 
 
@@ -25,6 +27,14 @@ def test_other_messages_are_not_held_back() -> None:
     dampened = Dampened(10)
     assert all(dampened.filter(message("aiokafka.client", f"node {n} is away", 0)) for n in range(5))
     assert all(dampened.filter(message("pipeline.delivery", "lost", 0)) for _ in range(5))
+
+
+def test_a_future_that_the_client_library_leaves_behind_is_not_told() -> None:
+    dampened = Dampened(10)
+    for error, written in ((ProducerFenced(), False), (ValueError(), True)):
+        record = message("asyncio", "Future exception was never retrieved", 0)
+        record.exc_info = (type(error), error, None)
+        assert dampened.filter(record) is written
 
 
 def test_it_forgets_rather_than_grows() -> None:

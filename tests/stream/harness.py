@@ -190,6 +190,12 @@ class Stream:
                     expected.failures[value] += 1
                 else:
                     expected.verdicts[json.loads(value)["subject"]["id"].encode()].append(value)
+        if not exactly_once:
+            # A record that was forwarded twice is judged twice where it is too late for its user's window.
+            expected.verdicts = {
+                key: list(dict.fromkeys(values)) for key, values in expected.verdicts.items()
+            }
+            expected.failures = Counter(set(expected.failures))
         expected.accounts = judge.accounts
         expected.users = {b"u" + user.encode(): encode_user(state) for user, state in judge.users.items()}
         return expected
@@ -225,7 +231,12 @@ class Stream:
         verdicts = self.verdicts(each_once=not exactly_once)
         _same_keys("verdicts", expected.verdicts, verdicts)
         for key, values in expected.verdicts.items():
-            assert verdicts[key] == values, f"verdicts of {key!r} differ"
+            found = verdicts[key]
+            assert found == values, (
+                f"verdicts of {key!r} differ: of {len(values)}, {len(set(values) - set(found))} are missing and "
+                f"{len(set(found) - set(values))} are not expected, "
+                f"{[(a, b) for a, b in zip(values, found, strict=False) if a != b][:1]}"
+            )
         failures = self.failures(each_once=not exactly_once)
         assert failures == expected.failures, "failed events differ"
         table = self.table()
@@ -281,6 +292,20 @@ class Stream:
                 if value is not None and not key.startswith(RESERVED)
             }
             assert found == wanted, f"{path} is not what the changelog was at offset {position}"
+
+    def group_lag(self) -> int:
+        """How far the group's committed offsets are behind the ends of the topics, seen from outside."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": self.settings.app_id})
+        try:
+            names = ("raw-events", "raw-events-rekeyed", "privacy-requests", "flagged-events")
+            tps = [TopicPartition(self.topic(name), p) for name in names for p in range(self.partitions)]
+            lag = 0
+            for committed in consumer.committed(tps, timeout=15):
+                first, end = consumer.get_watermark_offsets(committed, timeout=15)
+                lag += end - max(first, committed.offset)
+            return lag
+        finally:
+            consumer.close()
 
     # -- workers
 

@@ -13,7 +13,7 @@ from aiokafka.errors import ProducerFenced
 
 from pipeline.errors import MissingError, UsageError
 from pipeline.local.apache import KafkaCluster
-from pipeline.local.apache_files import read_state, write_state
+from pipeline.local.apache_files import ClusterState, read_state, write_state
 from pipeline.local.ports import HOST, is_free, kafka_answers
 
 pytestmark = [pytest.mark.kafka, pytest.mark.usefixtures("local_kafka")]
@@ -251,3 +251,7 @@ async def test_a_second_producer_of_one_id_shuts_out_the_first(apache_kafka, top
             with pytest.raises(ProducerFenced):
                 await zombie.commit_transaction()
     assert await _read(apache_kafka, topic) == [b"owner"]
+
+
+def test_a_cluster_id_is_never_taken_for_an_option_of_kafkas_tool() -> None:
+    assert not any(ClusterState.new([1], [2]).cluster_id.startswith("-") for _ in range(1_000))
