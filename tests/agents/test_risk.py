@@ -11,13 +11,21 @@ from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.rekeying import Misplaced, origin_of
 from pipeline.delivery.unit import State
 from pipeline.evaluation.evaluator import Evaluator
+from pipeline.evaluation.rule_book import RuleBook
 from pipeline.judging.file import AllUsers
 from pipeline.rules.ruleset import built_in
 from tables.risk import PARTITION_KEY, user_key
 from tests.pipeline.evaluation.records import NOW, request
 from tests.pipeline.events.messages import encoded
 
-TOPICS = RiskTopics("raw-events", "raw-events-rekeyed", "privacy-requests", "flagged-events", "failed-events")
+TOPICS = RiskTopics(
+    "raw-events",
+    "raw-events-rekeyed",
+    "privacy-requests",
+    "flagged-events",
+    "failed-events",
+    "control-journal",
+)
 PARTITIONS = 4
 HOME = Partitioner(PARTITIONS)(b"user-1")
 ELSEWHERE = (HOME + 1) % PARTITIONS
@@ -36,6 +44,10 @@ class Consumed(NamedTuple):
 class PlainState(State):
     """A state that is all in its cache."""
 
+    def __init__(self, partition, partition_of):
+        super().__init__(partition, partition_of)
+        self.next_offsets = {}
+
     def load(self, key):  # noqa: ARG002 - nothing is stored elsewhere
         return None
 
@@ -45,13 +57,18 @@ class Worker:
 
     def __init__(self):
         self.metrics = Metrics()
+        self.journal = []
         partitioner = Partitioner(PARTITIONS)
         self.states = [PlainState(number, partitioner) for number in range(PARTITIONS)]
         misplaced = Misplaced(self.metrics, "user_id")
-        self.agent = RiskAgent(Evaluator(built_in(), "1"), TOPICS, partitioner, misplaced)
+        self.agent = RiskAgent(
+            Evaluator(built_in(), "1"), RuleBook(built_in()), TOPICS, partitioner, misplaced
+        )
 
     def handle(self, *records):
-        return self.agent.handle(self.states[records[0].partition], records)
+        outputs = self.agent.handle(self.states[records[0].partition], records)
+        self.journal += [json.loads(output.value) for output in outputs if output.topic == TOPICS.journal]
+        return [output for output in outputs if output.topic != TOPICS.journal]
 
     def user(self, partition=HOME):
         return self.states[partition].get(user_key("user-1"))
@@ -154,6 +171,14 @@ def test_requests_reach_the_privacy_record(worker):
     assert json.loads(verdict.value)["findings"][0]["rule_id"] == "retention.opt_out_ignored"
     assert worker.handle(asked("reinstate")) == []
     assert worker.handle(event(1, event_id="event-2")) == []
+
+
+def test_only_a_request_that_took_effect_stands_in_the_journal(worker):
+    worker.handle(asked("delete"))
+    worker.handle(asked("forget"))
+    worker.handle(asked("delete", ELSEWHERE))
+    requests = [line for line in worker.journal if line["kind"] == "request"]
+    assert [(line["partition"], line["offset"], line["id"]) for line in requests] == [(HOME, 0, "r1")]
 
 
 def test_a_misplaced_request_is_forwarded_on_its_own_topic(worker):
