@@ -132,10 +132,10 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
             await rule_config.read_once()
             await users.process(batch, risk.handle, risk.poison)
 
-    _add_alerts(app, settings, cluster)
+    alerts = _add_alerts(app, settings, cluster)
     index = _verdict_index(settings, app, cluster)
     _add_service(app, index)
-    install_web(app, settings, cluster, users, evaluator, book, index)
+    install_web(app, settings, cluster, users, alerts, evaluator, book, index)
     return app
 
 
@@ -143,7 +143,7 @@ def _add_service(app: DeliveryApp, service: ServiceT) -> None:
     app.service(service)  # type: ignore[arg-type]  # an instance is as good
 
 
-def _add_alerts(app: DeliveryApp, settings: Settings, cluster: Cluster) -> None:
+def _add_alerts(app: DeliveryApp, settings: Settings, cluster: Cluster) -> WriteBehindTable[AlertValue]:
     flagged = settings.topic(FLAGGED_EVENTS.name)
     table: WriteBehindTable[AlertValue] = WriteBehindTable(
         app,
@@ -158,6 +158,8 @@ def _add_alerts(app: DeliveryApp, settings: Settings, cluster: Cluster) -> None:
     async def alert(batches: StreamT[Batch]) -> None:
         async for batch in batches:
             await table.process(batch, alerts.handle, alerts.poison)
+
+    return table
 
 
 def _verdict_index(settings: Settings, app: DeliveryApp, cluster: Cluster) -> VerdictIndex:

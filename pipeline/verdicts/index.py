@@ -33,12 +33,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SHARE: Final = 0.1
-"""Filling works this part of the time at most; what it cannot do then waits, or is skipped when it would be deleted."""
+"""Filling takes this part of one processor at most; what it cannot do then waits, and is skipped when it would be
+deleted anyway."""
 _PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 5.0
 _RETRY_S: Final = 5.0
 _EXPIRY_S: Final = 60.0
-_BATCH: Final = 2_000
+_BATCH: Final = 5_000
 _TALLIES_S: Final = 2.0
 """Counting looks through the whole index: those who ask within this time share an answer."""
 
@@ -87,6 +88,7 @@ class VerdictIndex(Service):
         self._limit = limit
         self._retention_ms = retention_ms
         self._expired_at = -math.inf
+        self._spent_s = 0.0
         self._write_thread = ThreadPoolExecutor(1, "verdict-index-write")
         self._read_thread = ThreadPoolExecutor(1, "verdict-index-read")
         self._reader: VerdictReader | None = None
@@ -188,7 +190,6 @@ class VerdictIndex(Service):
             auto_offset_reset="none",
             isolation_level="read_committed",
             fetch_max_wait_ms=250,
-            max_partition_fetch_bytes=1 << 18,
         )
 
     async def _place(self, consumer: AIOKafkaConsumer, writer: VerdictWriter) -> None:
@@ -206,17 +207,17 @@ class VerdictIndex(Service):
         except OffsetOutOfRangeError as error:
             await self._out_of_range(consumer, writer, error.args[0])
             return
-        began = time.monotonic()
-        if began - self._expired_at > _EXPIRY_S:
-            self._expired_at = began
+        self._spent_s = 0.0
+        now = time.monotonic()
+        if now - self._expired_at > _EXPIRY_S:
+            self._expired_at = now
             await self._in_write_thread(writer.expire, int(time.time() * 1000) - self._retention_ms)
         positions = {tp: await consumer.position(tp) for tp in self._partitions}
         if batches:
             await self._index(writer, batches, positions)
-        spent = time.monotonic() - began
         ends = {tp: consumer.highwater(tp) or 0 for tp in self._partitions}
         await self._skip(consumer, positions, ends)
-        await self.sleep(min(_LONGEST_PAUSE_S, max(_PAUSE_S, spent * (1 / _SHARE - 1))))
+        await self.sleep(min(_LONGEST_PAUSE_S, max(_PAUSE_S, self._spent_s * (1 / _SHARE - 1))))
 
     async def _index(
         self,
@@ -283,7 +284,14 @@ class VerdictIndex(Service):
             consumer.seek(tp, first[tp])
 
     async def _in_write_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._write_thread, work, *arguments)
+        def timed() -> T:
+            began = time.thread_time()
+            try:
+                return work(*arguments)
+            finally:
+                self._spent_s += time.thread_time() - began
+
+        return await asyncio.get_running_loop().run_in_executor(self._write_thread, timed)
 
     async def on_shutdown(self) -> None:
         """The file is closed."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.verdicts.query import Alerts, Filters, Indexed, Page, Position
+from pipeline.verdicts.store import subject_number
 from pipeline.verdicts.summary import Profile, Span, Tally
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _conditions(filters: Filters) -> tuple[list[str], list[object]]:
         values += [filters.region, f"{filters.region}-", f"{filters.region}."]
     if filters.users is not None:
         conditions.append(f"subject IN ({', '.join('?' * len(filters.users))})")
-        values += [f"user:{user}" for user in filters.users]
+        values += [subject_number("user", user) for user in filters.users]
     if filters.since is not None:
         conditions.append("event_time >= ?")
         values.append(filters.since)

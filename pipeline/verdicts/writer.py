@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import msgspec
 
 from pipeline.rules.finding import POINTS, Severity
+from pipeline.verdicts.store import HALF, subject_number
 from pipeline.verdicts.summary import Profile
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ NextOffsets = Mapping[tuple[str, int], int]
 """The offset after the last record, by topic and partition."""
 
 _INSERT: Final = """
-INSERT INTO verdicts (subject, verdict_id, published, partition, "offset", profile, region, event_time, value)
+INSERT INTO verdicts (subject, verdict, published, partition, "offset", profile, region, event_time, value)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (subject, verdict_id) DO UPDATE SET
+ON CONFLICT (subject, verdict) DO UPDATE SET
   profile = excluded.profile, region = excluded.region, event_time = excluded.event_time, value = excluded.value
 """
 _OLDEST: Final = """
@@ -108,14 +109,14 @@ class VerdictWriter:
         for position, value in records:
             try:
                 verdict = self._read(value)
-                verdict_id = bytes.fromhex(verdict.verdict_id)
+                number = int(verdict.verdict_id[-16:], 16) - HALF
             except (msgspec.DecodeError, ValueError):
                 refused += 1
                 continue
             rows.append(
                 (
-                    f"{verdict.subject.type}:{verdict.subject.id}",
-                    verdict_id,
+                    subject_number(verdict.subject.type, verdict.subject.id),
+                    number,
                     *position,
                     self._profile(verdict),
                     verdict.region,

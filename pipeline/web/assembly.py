@@ -15,7 +15,7 @@ from pipeline.topics import (
     RULE_CONFIG,
 )
 from pipeline.web.alerts import alert_views
-from pipeline.web.browse import risk_shelf, table_views
+from pipeline.web.browse import alert_shelf, risk_shelf, table_views
 from pipeline.web.compliance import compliance_views
 from pipeline.web.control import control_views
 from pipeline.web.ingest import ingest_views
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
     from pipeline.verdicts.index import VerdictIndex
     from pipeline.web.serving import Handlers
+    from tables.alerts import AlertValue
     from tables.risk import RiskValue
 
 _LOG: Final = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ def install_web(
     settings: Settings,
     cluster: Cluster,
     users: WriteBehindTable[RiskValue],
+    alerts: WriteBehindTable[AlertValue],
     evaluator: Evaluator,
     book: RuleBook,
     index: VerdictIndex,
@@ -67,6 +69,7 @@ def install_web(
         settings: of this worker.
         cluster: the topics' partitions.
         users: the risk agent's table.
+        alerts: the alert agent's table.
         evaluator: the one evaluation.
         book: the rule sets.
         index: of verdicts.
@@ -95,7 +98,7 @@ def install_web(
         stats_views(app, users, peers, show),
         people_views(users, peers, book, index, show),
         request_views(outbox, requests),
-        table_views([risk_shelf(users, show)], peers),
+        table_views([risk_shelf(users, show), alert_shelf(alerts)], peers),
         control_views(app, users, (raw, rekeyed), peers),
         compliance_views(index, show),
         alert_views(index),

@@ -16,6 +16,7 @@ from pipeline.web.answers import TableInfo, TableRecord, Tables
 from pipeline.web.problems import FieldError, Problem
 from pipeline.windows.user import UserState
 from pipeline.windows.window import FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES
+from tables.alerts import CLOCK_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.web.peers import Peers
     from pipeline.web.serving import Call, Handlers
     from pipeline.windows.window import Entry
+    from tables.alerts import AlertValue
     from tables.risk import RiskValue
 
 _ROLES: Final = {NEUTRAL: "neutral", PLAYS: "plays", RELEASES: "releases", FAILS_LOGIN: "fails_login"}
@@ -129,6 +131,31 @@ def risk_shelf(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -
                 return [msgspec.structs.asdict(request) for request in value.requests]
 
     return Shelf(users, locate, render)
+
+
+# -- the alert agent's table
+
+
+def alert_shelf(alerts: WriteBehindTable[AlertValue]) -> Shelf:
+    """Keys are as in the table: `aSUBJECT/RULE`; that of a partition's clock carries its number: `c@3`."""
+
+    def locate(text: str) -> tuple[bytes, int]:
+        kind, rest = text[:1], text[1:]
+        subject, slash, rule_id = rest.rpartition("/")
+        if kind == "a" and subject and slash and rule_id:
+            return text.encode(), alerts.partition_of(subject.encode())
+        if kind == "c" and rest[:1] == "@" and rest[1:].isascii() and rest[1:].isdigit():
+            partition = int(rest[1:6])
+            if partition < alerts.partition_of.partitions:
+                return CLOCK_KEY, partition
+        raise ValueError(
+            "must be a, a subject as verdicts show it, a slash and a rule id, or c@ and the number of a partition"
+        )
+
+    def render(value: AlertValue) -> Any:  # noqa: ANN401 - JSON
+        return msgspec.to_builtins(msgspec.structs.asdict(value), str_keys=True)
+
+    return Shelf(alerts, locate, render)
 
 
 def _user(state: UserState, show: Callable[[str], str]) -> dict[str, Any]:

@@ -60,7 +60,15 @@ def test_every_verdict_is_found_once(embedded_broker, topic_prefix, tmp_path) ->
             analyst.wait_indexed(len(published))
             found = analyst.all_verdicts()
             summary = analyst.get("/compliance/summary")
+            alerts = analyst.get("/alerts?limit=500")
+            alert = alerts["alerts"][0]
+            key = urllib.parse.quote(f"a{alert['subject']['id']}/{alert['rule_id']}", safe="")
+            record = analyst.get(f"/tables/alerts-v1/{key}")
+            clock = analyst.get(f"/tables/alerts-v1/c@{record['partition']}")
         assert len(found) == len(published)
         assert {verdict["verdict_id"]: verdict for verdict in found} == published
         assert summary["flagged"] == len(published)
         assert summary["index"]["behind"] == 0
+        assert alerts["open"] + alerts["closed"] >= len(alerts["alerts"]) > 0
+        assert record["value"]["alert_id"] == alert["alert_id"]
+        assert clock["value"]["time"] > 0
