@@ -1,10 +1,10 @@
 // The first view: is it keeping up, what is wrong, what came last.
 import { Donut, TimeLine } from "./charts.js";
 import { bar, byId, h, number, setText, table } from "./dom.js";
-import { NOTHING, clock, countryOf, duration, rate, share, whole } from "./format.js";
+import { NOTHING, clock, countryOf, duration, rate, share, time, whole } from "./format.js";
 import { Panel, sayError } from "./panel.js";
 import { Source } from "./source.js";
-import { openRegion, openTitle } from "./subject.js";
+import { openDevice, openRegion, openTitle } from "./subject.js";
 import { verdictList } from "./verdict.js";
 import { LEVELS, level, ruleName } from "./words.js";
 
@@ -66,7 +66,7 @@ export class Overview {
       }),
       own("panel-alerts", `/alerts?limit=${SHOWN}`, {
         draw: alerts,
-        empty: (data) => (data.alerts.length ? null : "No open alerts."),
+        empty: (data) => (data.alerts.length ? null : "No alerts."),
       }),
     ];
     this.panels = [...this.shared, ...this.own];
@@ -183,9 +183,9 @@ function topRules(body, rules) {
 /** The flagged of one region by level, as one bar. */
 function split(byLevel, most) {
   const track = h("span.bar.split", { "aria-hidden": "true" });
-  for (const name of FLAGGED) {
+  for (const name of FLAGGED.filter((one) => byLevel[one])) {
     const part = h("span.fill", { data: { level: name } });
-    part.style.inlineSize = `${(100 * (byLevel[name] ?? 0)) / most}%`;
+    part.style.inlineSize = `${(100 * byLevel[name]) / most}%`;
     track.append(part);
   }
   return track;
@@ -236,15 +236,17 @@ function latest(body, data) {
   verdictList(body, data.verdicts);
 }
 
+/** Where an alert leads: to its user, its title or its device. */
+function subjectLink({ type, id }) {
+  if (type === "user") return h("a", { href: `#/users/${encodeURIComponent(id)}` }, id);
+  return h("button.link", { type: "button", onclick: () => (type === "content" ? openTitle(id) : openDevice(id)) }, id);
+}
+
 function alerts(body, data) {
+  const state = (alert) => (alert.status === "closed" ? ["closed ", alert.closed_at ? time(alert.closed_at) : ""] : ["since ", time(alert.opened_at)]);
   body.replaceChildren(
-    h("ul.alerts", data.alerts.map((alert) => {
-      const subject = alert.subject ?? {};
-      const highest = alert.highest_severity ?? alert.severity ?? alert.risk_level;
-      const facts = [alert.state ?? alert.status, alert.count === undefined ? null : `${whole(alert.count)} ×`].filter(Boolean);
-      return h("li", highest ? level(highest) : null, h("span", h("b", ruleName(alert.rule_id)), " ", subject.type === "user"
-        ? h("a", { href: `#/users/${encodeURIComponent(subject.id)}` }, subject.id)
-        : h("span", subject.id ?? "")), h("span.soft.small", facts.join(" · ")));
-    })),
+    h("ul.alerts", data.alerts.map((alert) =>
+      h("li", level(alert.severity), h("span", { title: alert.summary }, ruleName(alert.rule_id), " ", subjectLink(alert.subject)), h("span.soft.small", `${whole(alert.count)} times, `, state(alert))),
+    )),
   );
 }
