@@ -58,12 +58,14 @@ export class Rules {
       number(data.shadow[id] ? whole(data.shadow[id]) : ""),
       h("span.chips", Object.entries(parameters).map(([name, value]) => h("span.chip", `${name.replaceAll("_", " ")} `, h("b", typeof value === "object" ? JSON.stringify(value) : String(value))))),
     ]);
+    const scrolled = body.querySelector(".scroll")?.scrollTop ?? 0;
     body.replaceChildren(
       h("p", "Version ", h("code", data.version), data.published_at ? [", published ", time(data.published_at, { full: true })] : ", from the worker's settings", ". Every verdict names the version that judged it."),
       inForce(data),
       data.refused ? h("p.message", { role: "alert" }, "The rule set published ", time(data.refused.published_at, { full: true }), ` was refused, so this one stays: ${data.refused.reason}`) : "",
       h("div.card", h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Rules and parameters" }, h("table.plain.rules", table(["Rule", "Mode", number("Findings"), number("In shadow"), "Parameters"], rows, "The rules in force")))),
     );
+    body.querySelector(".scroll").scrollTop = scrolled;
   }
 
   /** Only the text that was checked can be published. */
