@@ -9,6 +9,7 @@ import sys
 import urllib.parse
 import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,10 +17,16 @@ from pipeline.local.leash import Leashed
 from pipeline.topics import ensure_topics
 from tests.stream.harness import Stream
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 # What the browser says of an answer with an error status; the tests look at those answers themselves.
 _ANSWERED = "Failed to load resource"
 _TELL_VIOLATIONS = """
@@ -43,7 +50,8 @@ def chromium():
 
 def new_stream(servers, directory):
     stream = Stream(servers, f"dashboard-{uuid.uuid4().hex[:8]}.", directory)
-    asyncio.run(ensure_topics(stream.settings))
+    with ThreadPoolExecutor(1) as aside:  # in this thread Playwright's loop may run
+        aside.submit(asyncio.run, ensure_topics(stream.settings)).result()
     return stream
 
 

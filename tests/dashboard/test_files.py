@@ -11,7 +11,9 @@ _COLOURS = re.compile(r"--([a-z-]+): (#[0-9a-f]{6,8});")
 
 
 def test_vendored_files_are_those_that_are_named():
-    named = re.findall(r"^\| `(\S+)` \|.*`([0-9a-f]{64})` \|$", (FILES / "vendored.md").read_text(), re.M)
+    named = re.findall(
+        r"^\| `(\S+)` \|.*`([0-9a-f]{64})` \|$", (FILES / "vendored.md").read_text(), re.MULTILINE
+    )
     assert named
     for name, digest in named:
         assert hashlib.sha256((FILES / name).read_bytes()).hexdigest() == digest
