@@ -78,8 +78,7 @@ def test_a_user_is_looked_up(live, signed_in):
     for part in ("The hour that the rules see", "Networks", "Log-in failures", "Opt-out", "Why"):
         assert part in text
     page.click("#panel-user summary:has-text('Raw state')")
-    page.click("#panel-user summary:has-text('users-v1')")
-    page.wait_for_selector("#panel-user >> text=changelog offset")
+    page.wait_for_selector("#panel-user >> text=/changelog offset/")
 
 
 def test_an_unknown_user_is_said_to_be_unknown(live, signed_in):
@@ -101,6 +100,25 @@ def test_the_admin_drains_and_pauses_and_steps(live, signed_in):
     page.wait_for_selector("#process-log >> text=/Judged one|No record waited/")
     page.click("#process [data-action=resume]:not(:disabled)")
     page.wait_for_selector("#process-state >> text=Consuming")
+
+
+def test_the_rule_set_in_force_is_shown_and_a_new_one_is_checked_before_it_is_published(live, signed_in):
+    page = signed_in(live, "admin")
+    page.click("#tabs >> text=Rules")
+    page.wait_for_selector("#panel-ruleset tbody >> text=account.multi_ip")
+    assert ask(live, "/rules")["version"] in page.inner_text("#panel-ruleset")
+    assert page.is_disabled("#rules-publish")
+    page.fill("#rules-text", '{"version": "trial", "rules": {"account.multi_ip": {"medium_over": -1}}}')
+    page.click("text=Check without publishing")
+    page.wait_for_selector("#rules-result .message[data-kind=error]")
+    assert page.is_disabled("#rules-publish")
+    page.fill("#rules-text", '{"version": "trial", "rules": {"account.multi_ip": {"mode": "shadow"}}}')
+    page.click("text=Check without publishing")
+    page.wait_for_selector("#rules-result .message[data-kind=good]")
+    page.click("#rules-publish")
+    page.click("#question-yes")
+    page.wait_for_selector("#rules-result >> text=Published trial")
+    page.wait_for_selector("#panel-ruleset code:text-is('trial')")
 
 
 def test_an_analyst_is_offered_no_controls(live, signed_in):

@@ -105,8 +105,8 @@ export class Overview {
       ["Waiting", whole(data.total_lag), waitingIn(data)],
       ["Records read", whole(data.events), `${whole(data.failed)} failed`],
       ["Flagged", whole(data.flagged), `${share(data.judged ? data.flagged / data.judged : NaN)} of the judged`],
-      ["Playback errors", share(data.error_rate ?? NaN), "of playback events"],
-      ["Watched", duration(data.play_time_seconds ?? NaN), "by all viewers"],
+      ["Playback errors", share(data.error_rate ?? NaN), data.error_rate === null ? "not known" : "of playback events"],
+      ["Watched", duration(data.play_time_seconds ?? NaN), data.play_time_seconds === null ? "not known" : "by all viewers"],
       ["Coverage", `${data.coverage.answered} / ${data.coverage.partitions}`, `partitions · ${whole(data.workers)} worker${data.workers === 1 ? "" : "s"}`],
     ];
     const list = byId("figures");
@@ -246,7 +246,7 @@ function alerts(body, data) {
   const state = (alert) => (alert.status === "closed" ? ["closed ", alert.closed_at ? time(alert.closed_at) : ""] : ["since ", time(alert.opened_at)]);
   body.replaceChildren(
     h("ul.alerts", data.alerts.map((alert) =>
-      h("li", level(alert.severity), h("span", { title: alert.summary }, ruleName(alert.rule_id), " ", subjectLink(alert.subject)), h("span.soft.small", `${whole(alert.count)} times, `, state(alert))),
+      h("li", level(alert.severity), h("span", { title: alert.summary }, ruleName(alert.rule_id), " ", subjectLink(alert.subject)), h("span.soft.small", alert.count === 1 ? "once, " : `${whole(alert.count)} times, `, state(alert))),
     )),
   );
 }

@@ -86,8 +86,9 @@ export class Panel {
 }
 
 /** What an answer lacks, or what it is limited to, in words; nothing where it has all. */
-export function coverageNote({ coverage, index }) {
+export function coverageNote({ coverage, index, alerts, open }) {
   const notes = [];
+  if (alerts && open > alerts.length) notes.push(`${whole(open)} open`);
   if (coverage?.missing?.length) notes.push(`Without partition${coverage.missing.length > 1 ? "s" : ""} ${coverage.missing.join(", ")}`);
   if (index && index.verdicts >= index.limit) notes.push(`The newest ${whole(index.verdicts)} verdicts`);
   if (index?.behind > 0) notes.push(`${whole(index.behind)} more are being indexed`);

@@ -107,15 +107,37 @@ export class Users {
     return element;
   }
 
+  /** A table's raw state; its key can be changed, as only the users' table has the user as its key. */
   #lazyTables(id) {
-    return this.#lazy("Raw state in the tables", "/tables", (data) =>
-      data.tables.map((one) => this.#lazy(one.name, `/tables/${encodeURIComponent(one.name)}/${encodeURIComponent(id)}`, (record) => [
-        h("p.small.soft", `Partition ${record.partition}, on ${record.owner}, changelog offset ${record.changelog_offset === null ? "not known" : whole(record.changelog_offset)}${record.uncommitted ? ", changed since the last commit" : ""}.`),
-        h("pre", { tabindex: "0", "aria-label": `Raw state in ${one.name}` }, JSON.stringify(record.value, null, 2)),
-      ])),
-    );
+    return this.#lazy("Raw state in the tables", "/tables", (data) => data.tables.map((one) => this.#browser(one.name, KEYS[one.name]?.(id) ?? "")));
+  }
+
+  #browser(table, key) {
+    const found = h("div", { role: "status" });
+    const field = h("input", { name: "key", value: key, required: true, maxlength: "255", autocapitalize: "none", spellcheck: "false" });
+    const form = h("form.filters", h("label.grow", `Key in ${table}`, field), h("div.buttons", h("button", { type: "submit" }, "Show")));
+    const show = async () => {
+      try {
+        const record = await get(`/tables/${encodeURIComponent(table)}/${encodeURIComponent(field.value)}`);
+        found.replaceChildren(
+          h("p.small.soft", `Partition ${record.partition}, on ${record.owner}, changelog offset ${record.changelog_offset === null ? "not known" : whole(record.changelog_offset)}${record.uncommitted ? ", changed since the last commit" : ""}.`),
+          h("pre", { tabindex: "0", "aria-label": `Raw state in ${table}` }, JSON.stringify(record.value, null, 2)),
+        );
+      } catch (error) {
+        found.replaceChildren(h("p.soft", error.errors?.length ? `A key ${error.errors[0].message}.` : sayError(error)));
+      }
+    };
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void show();
+    });
+    if (key) void show();
+    return h("div", form, found);
   }
 }
+
+/** A user's key in a table. */
+const KEYS = { "users-v1": (id) => `u${id}` };
 
 const fact = (name, value) => h("div", h("dt", name), h("dd", value));
 
