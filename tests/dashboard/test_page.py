@@ -54,6 +54,18 @@ def test_a_verdict_tells_its_reasons(live, signed_in):
     assert focused == verdict["verdict_id"]
 
 
+def test_the_latest_verdicts_go_on_after_one_was_read(live, signed_in):
+    page = signed_in(live, "analyst")
+    page.click("#panel-latest ol button >> nth=0")
+    page.keyboard.press("Escape")
+    page.mouse.move(1, 1)
+    focused = "document.activeElement.closest('li')?.dataset.key"
+    read = page.evaluate(focused)
+    first = page.locator("#panel-latest li").first
+    until(page, lambda: first.get_attribute("data-key") != read)
+    assert page.evaluate(focused) == read
+
+
 def test_verdicts_are_filtered_by_level(live, signed_in):
     page = signed_in(live, "analyst")
     page.click("#tabs >> text=Verdicts")

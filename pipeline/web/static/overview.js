@@ -70,6 +70,8 @@ export class Overview {
       }),
     ];
     this.panels = [...this.shared, ...this.own];
+    const verdicts = byId("panel-latest");
+    verdicts.addEventListener("pointerleave", () => this.panels.find((panel) => panel.element === verdicts).show());
   }
 
   /** Ask for what only this view shows, side by side. */
@@ -149,7 +151,7 @@ export class Overview {
       .slice(-24)
       .reverse();
     byId("flow-table").replaceChildren(...table(["Time", number("Events a second"), number("Flagged a second")], rows, "Events and flags over time"));
-    if (events.length < 2) setText(byId("panel-flow").querySelector(".note"), "Drawn from now on, every 5 s");
+    return events.length < 2 ? "Drawn from now on, every 5 s" : "";
   }
 
   #levels(data) {
@@ -229,11 +231,11 @@ function titles(body, data) {
   body.replaceChildren(h("ul.bars", data.contents.map(line)));
 }
 
-/** The newest verdicts; they wait while somebody points at one or has the focus on it. */
+/** The newest verdicts. They hold still under the pointer, and the one with the focus stays. */
 function latest(body, data) {
-  const list = body.querySelector("ol.verdicts");
-  if (list?.matches(":hover") || list?.contains(document.activeElement)) return;
+  if (body.querySelector("ol.verdicts")?.matches(":hover")) return "Held while you point at it";
   verdictList(body, data.verdicts);
+  return "";
 }
 
 /** Where an alert leads: to its user, its title or its device. */
