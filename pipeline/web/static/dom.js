@@ -38,6 +38,7 @@ export function setText(element, text) {
 
 /**
  * Make the children of `parent` those of `items`, keeping the elements of keys that stay: focus and selection stay too.
+ * One that has the focus stays, at the end, also where its item is gone.
  *
  * @param {(item: unknown) => string} key
  * @param {(item: unknown) => Element} make
@@ -56,7 +57,7 @@ export function keep(parent, items, key, make) {
     if (element === place) place = place.nextElementSibling;
     else parent.insertBefore(element, place);
   }
-  for (const element of old.values()) element.remove();
+  for (const element of old.values()) if (!element.contains(document.activeElement)) element.remove();
 }
 
 /** A bar of a length between 0 and 1 (set by script: the page's policy allows no style attributes). */

@@ -110,13 +110,26 @@ function outcome(action, answer) {
   return answer.drained ? `Drained: ${worked}.` : `Not drained in time: ${worked}, ${whole(answer.remaining)} remain.`;
 }
 
+/** The lag of `topic-3` as a row for partition 3 with a column for each topic. */
 function lag(body, data) {
-  const entries = Object.entries(data.lag).sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
-  const most = Math.max(1, ...entries.map(([, waiting]) => waiting));
-  const rows = entries.map(([name, waiting]) => [h("code", name), number(whole(waiting)), bar(waiting / most)]);
+  const topics = new Set();
+  const partitions = new Map();
+  for (const [name, waiting] of Object.entries(data.lag)) {
+    const cut = name.lastIndexOf("-");
+    const [topic, partition] = [name.slice(0, cut), Number(name.slice(cut + 1))];
+    topics.add(topic);
+    if (!partitions.has(partition)) partitions.set(partition, {});
+    partitions.get(partition)[topic] = waiting;
+  }
+  const columns = [...topics].sort();
+  const sum = (row) => Object.values(row).reduce((total, waiting) => total + waiting, 0);
+  const most = Math.max(1, ...[...partitions.values()].map(sum));
+  const rows = [...partitions]
+    .sort(([a], [b]) => a - b)
+    .map(([partition, row]) => [number(partition), ...columns.map((topic) => number(topic in row ? whole(row[topic]) : NOTHING)), bar(sum(row) / most)]);
   body.replaceChildren(
-    h("p.small", `${data.coverage.answered} of ${data.coverage.partitions} partitions answer, on ${whole(data.workers)} worker${data.workers === 1 ? "" : "s"}.`),
-    h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Waiting by partition" }, h("table.plain", table(["Topic and partition", number("Waiting"), ""], rows, "Records waiting by partition"))),
+    h("p.small.soft", `${data.coverage.answered} of ${data.coverage.partitions} partitions answer, on ${whole(data.workers)} worker${data.workers === 1 ? "" : "s"}.`),
+    h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Waiting by partition" }, h("table.plain", table([number("Partition"), ...columns.map(number), ""], rows, "Records waiting by partition and topic"))),
   );
 }
 

@@ -1,10 +1,10 @@
 // The first view: is it keeping up, what is wrong, what came last.
 import { Donut, TimeLine } from "./charts.js";
 import { bar, byId, h, number, setText, table } from "./dom.js";
-import { NOTHING, clock, countryOf, duration, rate, share, whole } from "./format.js";
+import { NOTHING, clock, countryOf, duration, rate, share, time, whole } from "./format.js";
 import { Panel, sayError } from "./panel.js";
 import { Source } from "./source.js";
-import { openRegion, openTitle } from "./subject.js";
+import { openDevice, openRegion, openTitle } from "./subject.js";
 import { verdictList } from "./verdict.js";
 import { LEVELS, level, ruleName } from "./words.js";
 
@@ -66,10 +66,12 @@ export class Overview {
       }),
       own("panel-alerts", `/alerts?limit=${SHOWN}`, {
         draw: alerts,
-        empty: (data) => (data.alerts.length ? null : "No open alerts."),
+        empty: (data) => (data.alerts.length ? null : "No alerts."),
       }),
     ];
     this.panels = [...this.shared, ...this.own];
+    const verdicts = byId("panel-latest");
+    verdicts.addEventListener("pointerleave", () => this.panels.find((panel) => panel.element === verdicts).show());
   }
 
   /** Ask for what only this view shows, side by side. */
@@ -105,8 +107,8 @@ export class Overview {
       ["Waiting", whole(data.total_lag), waitingIn(data)],
       ["Records read", whole(data.events), `${whole(data.failed)} failed`],
       ["Flagged", whole(data.flagged), `${share(data.judged ? data.flagged / data.judged : NaN)} of the judged`],
-      ["Playback errors", share(data.error_rate ?? NaN), "of playback events"],
-      ["Watched", duration(data.play_time_seconds ?? NaN), "by all viewers"],
+      ["Playback errors", share(data.error_rate ?? NaN), data.error_rate === null ? "not known" : "of playback events"],
+      ["Watched", duration(data.play_time_seconds ?? NaN), data.play_time_seconds === null ? "not known" : "by all viewers"],
       ["Coverage", `${data.coverage.answered} / ${data.coverage.partitions}`, `partitions · ${whole(data.workers)} worker${data.workers === 1 ? "" : "s"}`],
     ];
     const list = byId("figures");
@@ -149,7 +151,7 @@ export class Overview {
       .slice(-24)
       .reverse();
     byId("flow-table").replaceChildren(...table(["Time", number("Events a second"), number("Flagged a second")], rows, "Events and flags over time"));
-    if (events.length < 2) setText(byId("panel-flow").querySelector(".note"), "Drawn from now on, every 5 s");
+    return events.length < 2 ? "Drawn from now on, every 5 s" : "";
   }
 
   #levels(data) {
@@ -183,9 +185,9 @@ function topRules(body, rules) {
 /** The flagged of one region by level, as one bar. */
 function split(byLevel, most) {
   const track = h("span.bar.split", { "aria-hidden": "true" });
-  for (const name of FLAGGED) {
+  for (const name of FLAGGED.filter((one) => byLevel[one])) {
     const part = h("span.fill", { data: { level: name } });
-    part.style.inlineSize = `${(100 * (byLevel[name] ?? 0)) / most}%`;
+    part.style.inlineSize = `${(100 * byLevel[name]) / most}%`;
     track.append(part);
   }
   return track;
@@ -229,22 +231,24 @@ function titles(body, data) {
   body.replaceChildren(h("ul.bars", data.contents.map(line)));
 }
 
-/** The newest verdicts; they wait while somebody points at one or has the focus on it. */
+/** The newest verdicts. They hold still under the pointer, and the one with the focus stays. */
 function latest(body, data) {
-  const list = body.querySelector("ol.verdicts");
-  if (list?.matches(":hover") || list?.contains(document.activeElement)) return;
+  if (body.querySelector("ol.verdicts")?.matches(":hover")) return "Held while you point at it";
   verdictList(body, data.verdicts);
+  return "";
+}
+
+/** Where an alert leads: to its user, its title or its device. */
+function subjectLink({ type, id }) {
+  if (type === "user") return h("a", { href: `#/users/${encodeURIComponent(id)}` }, id);
+  return h("button.link", { type: "button", onclick: () => (type === "content" ? openTitle(id) : openDevice(id)) }, id);
 }
 
 function alerts(body, data) {
+  const state = (alert) => (alert.status === "closed" ? ["closed ", alert.closed_at ? time(alert.closed_at) : ""] : ["since ", time(alert.opened_at)]);
   body.replaceChildren(
-    h("ul.alerts", data.alerts.map((alert) => {
-      const subject = alert.subject ?? {};
-      const highest = alert.highest_severity ?? alert.severity ?? alert.risk_level;
-      const facts = [alert.state ?? alert.status, alert.count === undefined ? null : `${whole(alert.count)} ×`].filter(Boolean);
-      return h("li", highest ? level(highest) : null, h("span", h("b", ruleName(alert.rule_id)), " ", subject.type === "user"
-        ? h("a", { href: `#/users/${encodeURIComponent(subject.id)}` }, subject.id)
-        : h("span", subject.id ?? "")), h("span.soft.small", facts.join(" · ")));
-    })),
+    h("ul.alerts", data.alerts.map((alert) =>
+      h("li", level(alert.severity), h("span", { title: alert.summary }, ruleName(alert.rule_id), " ", subjectLink(alert.subject)), h("span.soft.small", alert.count === 1 ? "once, " : `${whole(alert.count)} times, `, state(alert))),
+    )),
   );
 }

@@ -18,8 +18,9 @@ export class Panel {
   /**
    * @param {Element} element with a `.body` and a `.note`
    * @param {import("./source.js").Source} source
-   * @param {{draw: (body: Element, data: object) => void, empty?: (data: object) => string | null}} how
-   *   `draw` gets the body and the answer; `empty` what to say where there is nothing to draw.
+   * @param {{draw: (body: Element, data: object) => string | void, empty?: (data: object) => string | null}} how
+   *   `draw` gets the body and the answer, and returns a remark while it is not all drawn; `empty` what to say where there is
+   *   nothing to draw.
    */
   constructor(element, source, { draw, empty = () => null }) {
     this.element = element;
@@ -31,6 +32,7 @@ export class Panel {
     this.messageElement = h("p.state", { hidden: true });
     this.body.before(this.messageElement);
     this.drawnAt = -1;
+    this.remark = "";
     this.show();
   }
 
@@ -52,8 +54,8 @@ export class Panel {
       this.#state("empty", nothing);
       this.drawnAt = -1;
     } else {
-      if (receivedAt !== this.drawnAt) this.draw(this.body, data);
-      this.drawnAt = receivedAt;
+      if (receivedAt !== this.drawnAt) this.remark = this.draw(this.body, data) || "";
+      this.drawnAt = this.remark ? -1 : receivedAt;
       this.#state("ready", "");
     }
     this.age();
@@ -66,7 +68,7 @@ export class Panel {
     const old = source.isStale || (source.error && source.error.kind !== "unauthorized");
     this.element.classList.toggle("stale", Boolean(source.isStale));
     if (!old) {
-      setText(this.noteElement, coverageNote(source.data));
+      setText(this.noteElement, [this.remark, coverageNote(source.data)].filter(Boolean).join("; "));
       return;
     }
     const age = `of ${clock(source.receivedAt)}, ${duration(Math.floor(source.age / 1000))} old`;
@@ -86,8 +88,9 @@ export class Panel {
 }
 
 /** What an answer lacks, or what it is limited to, in words; nothing where it has all. */
-export function coverageNote({ coverage, index }) {
+export function coverageNote({ coverage, index, alerts, open }) {
   const notes = [];
+  if (alerts && open > alerts.length) notes.push(`${whole(open)} open`);
   if (coverage?.missing?.length) notes.push(`Without partition${coverage.missing.length > 1 ? "s" : ""} ${coverage.missing.join(", ")}`);
   if (index && index.verdicts >= index.limit) notes.push(`The newest ${whole(index.verdicts)} verdicts`);
   if (index?.behind > 0) notes.push(`${whole(index.behind)} more are being indexed`);

@@ -1,7 +1,8 @@
 // The rule set in force; the admin checks and publishes another one.
 import { ask } from "./api.js";
 import { confirmed } from "./details.js";
-import { byId, h, table } from "./dom.js";
+import { byId, h, number, table } from "./dom.js";
+import { time, whole } from "./format.js";
 import { Panel } from "./panel.js";
 import { session } from "./session.js";
 import { Source } from "./source.js";
@@ -53,12 +54,18 @@ export class Rules {
     const rows = Object.entries(data.rules).map(([id, { mode, ...parameters }]) => [
       [h("b", ruleName(id)), " ", h("code.soft", id)],
       h("span.chip", { title: MODES[mode] ?? "" }, mode ?? "active"),
+      number(whole(data.findings[id] ?? 0)),
+      number(data.shadow[id] ? whole(data.shadow[id]) : ""),
       h("span.chips", Object.entries(parameters).map(([name, value]) => h("span.chip", `${name.replaceAll("_", " ")} `, h("b", typeof value === "object" ? JSON.stringify(value) : String(value))))),
     ]);
+    const scrolled = body.querySelector(".scroll")?.scrollTop ?? 0;
     body.replaceChildren(
-      h("p", "Version ", h("code", data.version), ". Every verdict names the version that judged it."),
-      h("div.card", h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Rules and parameters" }, h("table.plain.rules", table(["Rule", "Mode", "Parameters"], rows, "The rules in force")))),
+      h("p", "Version ", h("code", data.version), data.published_at ? [", published ", time(data.published_at, { full: true })] : ", from the worker's settings", ". Every verdict names the version that judged it."),
+      inForce(data),
+      data.refused ? h("p.message", { role: "alert" }, "The rule set published ", time(data.refused.published_at, { full: true }), ` was refused, so this one stays: ${data.refused.reason}`) : "",
+      h("div.card", h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Rules and parameters" }, h("table.plain.rules", table(["Rule", "Mode", number("Findings"), number("In shadow"), "Parameters"], rows, "The rules in force")))),
     );
+    body.querySelector(".scroll").scrollTop = scrolled;
   }
 
   /** Only the text that was checked can be published. */
@@ -95,4 +102,11 @@ export class Rules {
   #say(kind, message, ...more) {
     this.result.replaceChildren(h("p.message", { data: { kind } }, message), ...more.filter(Boolean));
   }
+}
+
+/** Where an older version still judges: a partition takes the newest one with its next record. */
+function inForce({ version, in_force: versions }) {
+  const older = Object.entries(versions).filter(([name, partitions]) => name !== version && partitions.length);
+  if (!older.length) return "";
+  return h("p.soft", older.map(([name, partitions]) => `Partition${partitions.length > 1 ? "s" : ""} ${partitions.join(", ")} still by ${name}. `), "A partition takes the newest with its next record.");
 }

@@ -1,6 +1,5 @@
 // One user, as the rules see it.
 import { get } from "./api.js";
-import { rawJson } from "./details.js";
 import { bar, byId, h, number, setText, table } from "./dom.js";
 import { NOTHING, countryOf, period, time, whole } from "./format.js";
 import { Panel, sayError } from "./panel.js";
@@ -46,6 +45,7 @@ export class Users {
 
   clear() {
     this.drawn = null;
+    this.moreOf = null;
     this.panel.source.clear();
     this.#show();
   }
@@ -67,28 +67,35 @@ export class Users {
     const text = JSON.stringify(data);
     if (text === this.drawn) return;
     this.drawn = text;
-    const opened = new Set([...body.querySelectorAll("details[open]")].map((one) => one.dataset.name));
     body.replaceChildren(
       h("div.grid",
         h("section.card.full", h("header", h("h2", data.user_id), level(data.risk_level), h("span.soft", `score ${whole(data.score)} now`), data.window?.saturated ? h("p.note.small", "The window is full: its oldest events left early") : null), h("div.body", hour(data))),
         h("section.card.wide", h("header", h("h2", "Why")), h("div.body", why(data))),
         h("section.card", h("header", h("h2", "Privacy record")), h("div.body", privacy(data.privacy))),
         ...(data.window ? windowCards(data.window) : []),
-        h("section.card.full", h("header", h("h2", "More")), h("div.body",
-          this.#lazy("segment", "Segment and trend", `/users/${encodeURIComponent(data.user_id)}/segment`, segment),
-          this.#lazy("requests", "Privacy requests", `/privacy/requests/${encodeURIComponent(data.user_id)}`, requests),
-          this.#lazyTables(data.user_id),
-          rawJson(data, "This view as JSON"),
-        )),
+        this.#more(data.user_id),
       ),
     );
-    for (const one of body.querySelectorAll("details")) if (opened.has(one.dataset.name)) one.open = true;
+  }
+
+  /** What is asked for when it is opened. The same element for a user's every drawing: what is open stays open. */
+  #more(id) {
+    if (this.moreOf !== id) {
+      this.moreOf = id;
+      this.moreElement = h("section.card.full", h("header", h("h2", "More")), h("div.body",
+        this.#lazy("Segment and trend", `/users/${encodeURIComponent(id)}/segment`, segment),
+        this.#lazy("Privacy requests", `/privacy/requests/${encodeURIComponent(id)}`, requests),
+        this.#lazyTables(id),
+        this.#lazy("This view as JSON", `/users/${encodeURIComponent(id)}`, (view) => h("pre", { tabindex: "0", "aria-label": "This view as JSON" }, JSON.stringify(view, null, 2))),
+      ));
+    }
+    return this.moreElement;
   }
 
   /** A part that is asked for when it is opened. */
-  #lazy(name, title, path, draw) {
+  #lazy(title, path, draw) {
     const inner = h("div", h("p.soft", "Loading"));
-    const element = h("details", { data: { name } }, h("summary", title), inner);
+    const element = h("details", h("summary", title), inner);
     element.addEventListener("toggle", async () => {
       if (!element.open) return;
       try {
@@ -100,15 +107,37 @@ export class Users {
     return element;
   }
 
+  /** A table's raw state; its key can be changed, as only the users' table has the user as its key. */
   #lazyTables(id) {
-    return this.#lazy("tables", "Raw state in the tables", "/tables", (data) =>
-      data.tables.map((one) => this.#lazy(`table-${one.name}`, one.name, `/tables/${encodeURIComponent(one.name)}/${encodeURIComponent(id)}`, (record) => [
-        h("p.small.soft", `Partition ${record.partition}, on ${record.owner}, changelog offset ${record.changelog_offset === null ? "not known" : whole(record.changelog_offset)}${record.uncommitted ? ", changed since the last commit" : ""}.`),
-        h("pre", { tabindex: "0", "aria-label": `Raw state in ${one.name}` }, JSON.stringify(record.value, null, 2)),
-      ])),
-    );
+    return this.#lazy("Raw state in the tables", "/tables", (data) => data.tables.map((one) => this.#browser(one.name, KEYS[one.name]?.(id) ?? "")));
+  }
+
+  #browser(table, key) {
+    const found = h("div", { role: "status" });
+    const field = h("input", { name: "key", value: key, required: true, maxlength: "255", autocapitalize: "none", spellcheck: "false" });
+    const form = h("form.filters", h("label.grow", `Key in ${table}`, field), h("div.buttons", h("button", { type: "submit" }, "Show")));
+    const show = async () => {
+      try {
+        const record = await get(`/tables/${encodeURIComponent(table)}/${encodeURIComponent(field.value)}`);
+        found.replaceChildren(
+          h("p.small.soft", `Partition ${record.partition}, on ${record.owner}, changelog offset ${record.changelog_offset === null ? "not known" : whole(record.changelog_offset)}${record.uncommitted ? ", changed since the last commit" : ""}.`),
+          h("pre", { tabindex: "0", "aria-label": `Raw state in ${table}` }, JSON.stringify(record.value, null, 2)),
+        );
+      } catch (error) {
+        found.replaceChildren(h("p.soft", error.errors?.length ? `A key ${error.errors[0].message}.` : sayError(error)));
+      }
+    };
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void show();
+    });
+    if (key) void show();
+    return h("div", form, found);
   }
 }
+
+/** A user's key in a table. */
+const KEYS = { "users-v1": (id) => `u${id}` };
 
 const fact = (name, value) => h("div", h("dt", name), h("dd", value));
 

@@ -2,7 +2,7 @@
 import { openDetails, rawJson } from "./details.js";
 import { h, keep } from "./dom.js";
 import { NOTHING, countryOf, time, whole } from "./format.js";
-import { findings, gist, level, ruleName } from "./words.js";
+import { findings, gist, level } from "./words.js";
 
 /** Fill `body` with a list of verdicts; lines of verdicts that stay keep the focus. */
 export function verdictList(body, verdicts) {
@@ -80,6 +80,3 @@ function facts(verdict, about) {
   fact("Verdict id", h("code", verdict.verdict_id));
   return list;
 }
-
-/** The rules of a verdict, as names. */
-export const rulesOf = (verdict) => verdict.findings.map((finding) => ruleName(finding.rule_id)).join(", ");

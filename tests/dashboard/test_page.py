@@ -1,0 +1,240 @@
+"""What an operator does with the dashboard."""
+
+import json
+import re
+
+import pytest
+
+from tests.dashboard.conftest import ask, figure, sign_in
+
+pytestmark = pytest.mark.slow
+
+_VIEWS = ("", "verdicts", "users", "rules", "operation")
+
+
+def until(page, condition, timeout_s=30):
+    """Wait for a condition of Python's side."""
+    for _ in range(timeout_s * 4):
+        if condition():
+            return
+        page.wait_for_timeout(250)
+    assert condition()
+
+
+def test_figures_move_while_events_come(live, signed_in):
+    page = signed_in(live, "analyst")
+    before = figure(page, "Records read")
+    until(page, lambda: figure(page, "Records read") > before)
+    assert page.inner_text("#overview-title") in {"Keeping up", "Behind", "Idle", "Not moving"}
+    assert page.inner_text("#panel-levels h2") == "Risk levels"
+    until(page, lambda: "now" in page.get_attribute("#chart-events", "aria-label"))
+    assert figure(page, "Records read") <= ask(live, "/stats/summary")["events"]
+
+
+def test_a_verdict_tells_its_reasons(live, signed_in):
+    page = signed_in(live, "analyst")
+    page.click("#panel-latest ol button >> nth=0")
+    dialog = page.locator("#details")
+    dialog.locator("summary", has_text="Raw JSON").click()
+    verdict = json.loads(dialog.locator("pre").inner_text())
+    text = dialog.inner_text()
+    assert verdict["findings"]
+    for finding in verdict["findings"]:
+        assert finding["summary"] in text
+        assert finding["rule_id"] in text
+        for regulation in finding["regulations"]:
+            assert regulation in text
+    assert verdict["verdict_id"] in text
+    assert verdict["ruleset_version"] in text
+    if verdict["source"] is not None:
+        assert f"offset {verdict['source']['offset']:,}" in text
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    focused = page.evaluate("document.activeElement.closest('li')?.dataset.key")
+    assert focused == verdict["verdict_id"]
+
+
+def test_the_latest_verdicts_go_on_after_one_was_read(live, signed_in):
+    page = signed_in(live, "analyst")
+    page.click("#panel-latest ol button >> nth=0")
+    page.keyboard.press("Escape")
+    page.mouse.move(1, 1)
+    focused = "document.activeElement.closest('li')?.dataset.key"
+    read = page.evaluate(focused)
+    first = page.locator("#panel-latest li").first
+    until(page, lambda: first.get_attribute("data-key") != read)
+    assert page.evaluate(focused) == read
+
+
+def test_verdicts_are_filtered_by_level(live, signed_in):
+    page = signed_in(live, "analyst")
+    page.click("#tabs >> text=Verdicts")
+    page.select_option("#verdict-filters [name=level]", "HIGH")
+    page.click("#verdict-filters >> text=Show")
+    page.wait_for_selector("#panel-verdicts li")
+    levels = page.locator("#panel-verdicts li .level").evaluate_all(
+        "all => all.map(one => one.dataset.level)"
+    )
+    assert set(levels) == {"HIGH"}
+
+
+def test_a_user_is_looked_up(live, signed_in):
+    page = signed_in(live, "analyst")
+    until(page, lambda: _user_verdicts(live))
+    user = _user_verdicts(live)[0]["user_id"]
+    page.click("#tabs >> text=Users")
+    page.fill("#user-search input", user)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"#panel-user h2:has-text('{user}')")
+    text = page.inner_text("#panel-user")
+    for part in ("The hour that the rules see", "Networks", "Log-in failures", "Opt-out", "Why"):
+        assert part in text
+    page.click("#panel-user summary:has-text('Raw state')")
+    page.wait_for_selector("#panel-user >> text=/changelog offset/")
+
+
+def test_an_unknown_user_is_said_to_be_unknown(live, signed_in):
+    page = signed_in(live, "analyst")
+    page.goto(f"{live}/#/users/nobody%2Fat%20all")
+    page.wait_for_selector("#panel-user >> text=Nothing is known of a user nobody/at all")
+
+
+def test_the_admin_drains_and_pauses_and_steps(live, signed_in):
+    page = signed_in(live, "admin")
+    page.click("#tabs >> text=Operation")
+    page.click("#process [data-action=drain]")
+    page.wait_for_selector("#process-log >> text=/(D|Not d)rained/", timeout=90_000)
+    assert re.search(r"Drained: [\d,]+ records worked off", page.inner_text("#process-log"))
+    page.click("#process [data-action=pause]")
+    page.click("#question-yes")
+    page.wait_for_selector("#process-state >> text=Paused")
+    page.click("#process [data-action=one]:not(:disabled)")
+    page.wait_for_selector("#process-log >> text=/Judged one|No record waited/")
+    page.click("#process [data-action=resume]:not(:disabled)")
+    page.wait_for_selector("#process-state >> text=Consuming")
+
+
+def test_the_rule_set_in_force_is_shown_and_a_new_one_is_checked_before_it_is_published(live, signed_in):
+    page = signed_in(live, "admin")
+    page.click("#tabs >> text=Rules")
+    page.wait_for_selector("#panel-ruleset tbody >> text=account.multi_ip")
+    assert ask(live, "/rules")["version"] in page.inner_text("#panel-ruleset")
+    assert page.is_disabled("#rules-publish")
+    page.fill("#rules-text", '{"version": "trial", "rules": {"account.multi_ip": {"medium_over": -1}}}')
+    page.click("text=Check without publishing")
+    page.wait_for_selector("#rules-result .message[data-kind=error]")
+    assert page.is_disabled("#rules-publish")
+    page.fill("#rules-text", '{"version": "trial", "rules": {"account.multi_ip": {"mode": "shadow"}}}')
+    page.click("text=Check without publishing")
+    page.wait_for_selector("#rules-result .message[data-kind=good]")
+    page.click("#rules-publish")
+    page.click("#question-yes")
+    page.wait_for_selector("#rules-result >> text=Published trial")
+    page.wait_for_selector("#panel-ruleset code:text-is('trial')")
+
+
+def test_an_analyst_is_offered_no_controls(live, signed_in):
+    page = signed_in(live, "analyst")
+    page.click("#tabs >> text=Operation")
+    page.wait_for_selector("#process-hint >> text=admin")
+    assert not page.is_visible("#process-buttons")
+    assert not page.is_visible("#panel-audit")
+
+
+def test_a_wrong_password_is_said(live, new_page):
+    page = new_page(live)
+    sign_in(page, "analyst", "wrong")
+    page.wait_for_selector("#login-message:has-text('password is wrong')")
+    assert page.evaluate("document.activeElement.name") == "password"
+
+
+def test_a_token_that_is_not_good_leads_to_the_login(live, signed_in):
+    page = signed_in(live, "analyst")
+    page.evaluate(
+        "sessionStorage['ott-session'] = JSON.stringify({name: 'analyst', token: 'x', role: 'analyst'})"
+    )
+    page.reload()
+    page.wait_for_selector("#login-message:has-text('signed out')")
+    assert page.is_visible("#view-login")
+    assert page.evaluate("sessionStorage.getItem('ott-session')") is None
+
+
+def test_the_token_is_never_kept_longer_than_the_tab(live, signed_in):
+    page = signed_in(live, "analyst")
+    token = json.loads(page.evaluate("sessionStorage['ott-session']"))["token"]
+    assert token not in page.evaluate("JSON.stringify(localStorage)")
+    assert token not in page.url
+    page.click("#logout")
+    page.wait_for_selector("#view-login:visible")
+    assert token not in page.evaluate("JSON.stringify(sessionStorage)")
+
+
+def test_everything_is_reached_by_keyboard(live, new_page):
+    page = new_page(live)
+    page.wait_for_function("document.activeElement.name === 'username'")
+    page.keyboard.type("analyst")
+    page.keyboard.press("Tab")
+    page.keyboard.type("analyst123")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#panel-latest li")
+    page.reload()
+    page.wait_for_selector("#panel-latest li")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("Boolean(document.activeElement.closest('#panel-latest li'))"):
+            break
+    first = page.evaluate("document.activeElement.closest('li').dataset.key")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.closest('li').dataset.key") != first
+    page.keyboard.press("Enter")
+    assert page.is_visible("#details")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#details")
+
+
+def test_dark_follows_the_system_and_a_choice_is_remembered(live, new_page):
+    page = new_page(live, color_scheme="dark")
+    theme = "document.documentElement.dataset.theme"
+    assert page.evaluate(theme) == "dark"
+    page.click("#theme")
+    assert page.evaluate(theme) == "light"
+    page.reload()
+    assert page.evaluate(theme) == "light"
+
+
+def test_no_view_scrolls_sideways_on_a_phone(live, signed_in):
+    page = signed_in(live, "admin", width=360, height=740)
+    for view in _VIEWS:
+        page.goto(f"{live}/#/{view}")
+        page.wait_for_timeout(1500)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, view
+    page.goto(f"{live}/#/")
+    page.click("#panel-latest ol button >> nth=0")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_nothing_is_asked_while_the_tab_is_hidden(live, signed_in):
+    page = signed_in(live, "analyst")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    asked.clear()
+    page.wait_for_timeout(7000)
+    assert asked == []
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', {value: false, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    until(page, lambda: asked)
+
+
+def _user_verdicts(address):
+    found = ask(address, "/compliance/events?limit=50")["verdicts"]
+    return [verdict for verdict in found if verdict["subject"]["type"] == "user"]
