@@ -40,6 +40,10 @@ _FETCH_WAIT_MS = 250
 _FETCH_SECONDS = 1.0
 # While some partitions are busy a fetch for the others must not keep them waiting when they are done.
 _FETCH_SECONDS_IF_BUSY = 0.05
+# A batch costs about as much as thirty records in it. Where a fetch brings few, the next one waits for more to come:
+# measured at 3,000 records/s hundreds of tiny batches a second took most of the time.
+_FEW = 200
+_GATHERING_SECONDS = 0.05
 # One batch is processed, the next is ready.
 _BATCHES_IN_FLIGHT = 2
 
@@ -366,7 +370,10 @@ class DeliveryConsumer(driver.Consumer):
                         await self._thread.stay()
                     continue
                 timeout = _FETCH_SECONDS_IF_BUSY if busy else _FETCH_SECONDS
-                await self._deliver(await self._fetch(wanted, timeout))
+                chunks = await self._fetch(wanted, timeout)
+                await self._deliver(chunks)
+                if 0 < sum(len(chunk.records) for chunk in chunks.values()) < _FEW:
+                    await self.sleep(_GATHERING_SECONDS)
         except ConsumerStoppedError:
             if not self.app.should_stop:
                 raise
