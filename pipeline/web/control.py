@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _STEP_S: Final = 0.5
 """A record that is there is fetched by then, also while consuming is paused."""
-_FETCH_S: Final = 0.3
-"""An idle partition's end is as of the last fetch, which takes at most 250 ms."""
+_FETCH_S: Final = 0.4
+"""An idle partition's end is as of the last fetch: at most 250 ms, and a pause of 50 before it."""
 _LOOK_S: Final = 0.05
 _ANSWER_S: Final = 5.0
 
