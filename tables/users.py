@@ -1,8 +1,9 @@
 """The wire form of a user's state: compact, versioned, the same bytes for the same state.
 
-Version 1 is the two bytes `U`, 1, and a MessagePack array. The window's entries are columns: times as
+Version 2 is the two bytes `U`, 2, and a MessagePack array. The window's entries are columns: times as
 milliseconds before the stream time, and regions, networks and devices as numbers into lists of names in order
-of first use, so that an event in the hour costs 24 bytes and its names once.
+of first use, so that an event in the hour costs 24 bytes and its names once. Version 1 had the same form and fewer
+roles of entries.
 """
 
 import struct
@@ -16,8 +17,9 @@ from pipeline.windows.user import LastPlace, UserState
 from pipeline.windows.window import Entry, Window
 from tables.wire import USER, WireError
 
-VERSION: Final = 1
+VERSION: Final = 2
 _HEAD: Final = bytes((USER, VERSION))
+_READABLE: Final = (_HEAD, bytes((USER, 1)))
 _BYTE: Final = 256
 """So many names a byte can number; a window has at most 4,096."""
 
@@ -81,8 +83,7 @@ def decode_user(value: bytes) -> UserState:
     Raises:
         WireError: they are of a newer version, or not a user's.
     """
-    # An older version's reader goes here, and gives the state that this version would have written.
-    if not value.startswith(_HEAD):
+    if not value.startswith(_READABLE):
         raise WireError("user", value)
     try:
         user = _decode(value[2:])

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pipeline.evaluation.evaluator import Evaluator, Outcome, Users
 from pipeline.evaluation.recent import RECENT
+from pipeline.evaluation.roll_ups import DeviceTypes, Notes
 from pipeline.evaluation.source import Record
 from pipeline.events.event import Request
 
@@ -17,19 +18,23 @@ class PartitionState:
     """What is kept of one partition beside its users.
 
     `counts` since the topics' beginning: each record once (see `count`). `times` holds the partition time P
-    of each source topic: the largest min(event time, record timestamp) over its judged events.
+    of each source topic: the largest min(event time, record timestamp) over its judged events. `sequence` is the
+    number of the last chunk of roll-ups that was published.
     """
 
-    __slots__ = ("counts", "times")
+    __slots__ = ("counts", "sequence", "times")
 
-    def __init__(self, counts: dict[str, int] | None = None, times: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, counts: dict[str, int] | None = None, times: dict[str, int] | None = None, sequence: int = 0
+    ) -> None:
         self.counts: dict[str, int] = {} if counts is None else counts
         self.times: dict[str, int] = {} if times is None else times
+        self.sequence = sequence
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PartitionState):
             return NotImplemented
-        return self.counts == other.counts and self.times == other.times
+        return (self.counts, self.times, self.sequence) == (other.counts, other.times, other.sequence)
 
     __hash__ = None  # type: ignore[assignment]  # a partition's state changes
 
@@ -38,7 +43,8 @@ class BatchOutputs(NamedTuple):
     """What a batch gives.
 
     Keys and values for `flagged-events` and `failed-events`; of misplaced records the number in the batch and
-    the user whose partition they belong to; the last judged records with their outcomes, and the applied requests.
+    the user whose partition they belong to; the last judged records with their outcomes, the applied requests, and
+    what is noted for the roll-ups (nothing of requests).
     """
 
     flagged: list[tuple[bytes, bytes]]
@@ -46,6 +52,7 @@ class BatchOutputs(NamedTuple):
     misplaced: list[tuple[int, str]]
     judged: deque[tuple[Record, Outcome]]
     applied: list[tuple[Record, Request]]
+    notes: Notes
 
 
 def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would cost more than it explains
@@ -54,6 +61,7 @@ def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would 
     users: Users,
     partition: PartitionState,
     topic: str,
+    device_types: DeviceTypes,
     *,
     requests: bool = False,
 ) -> BatchOutputs:
@@ -61,10 +69,11 @@ def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would 
 
     Args:
         topic: the topic whose partition time they move (a re-keyed record's own one, not that of its origin).
+        device_types: remembered from batch to batch.
         requests: whether they are privacy requests.
     """
-    outputs = BatchOutputs([], [], [], deque(maxlen=RECENT), [])
-    remember = outputs.judged.append
+    outputs = BatchOutputs([], [], [], deque(maxlen=RECENT), [], Notes(topic))
+    remember, note = outputs.judged.append, outputs.notes.observe
     judge = evaluator.apply if requests else evaluator.judge
     counts, partition_time = partition.counts, partition.times.get(topic)
     plain = 0
@@ -81,6 +90,8 @@ def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would 
                 outputs.applied.append((record, outcome.request))
             continue
         remember((record, outcome))
+        if not outcome.late:
+            note(event, outcome, partition_time, device_types)
         time = event.time
         if 0 <= record.timestamp < time:
             time = record.timestamp
@@ -96,6 +107,7 @@ def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would 
             plain += 1
     if plain:
         counts["judged"] = counts.get("judged", 0) + plain
+    outputs.notes.add_to(counts)
     if partition_time is not None:
         partition.times[topic] = partition_time
     return outputs

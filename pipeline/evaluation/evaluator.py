@@ -25,7 +25,16 @@ from pipeline.rules.finding import Finding
 from pipeline.rules.ruleset import RuleSet
 from pipeline.windows.privacy import NO_RECORD
 from pipeline.windows.user import UserState
-from pipeline.windows.window import NEUTRAL, ROLES, WINDOW_MS, Entry, Window
+from pipeline.windows.window import (
+    FAILS_LOGIN,
+    NEUTRAL,
+    ROLES,
+    START_FAILS,
+    STARTS,
+    WINDOW_MS,
+    Entry,
+    Window,
+)
 
 Ending = Literal["judged", "duplicate", "failed", "request", "misplaced"]
 
@@ -59,7 +68,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     `event` is None for a failed one and a request; `verdict`, its bytes `published`, and `shadow` (ids of
     rules that fired but are not published) are there for judged events only; `failed` is the value for
     `failed-events`, and `reason` says why the record failed; `user_id` names the user of a misplaced record;
-    `request` is the privacy request that was applied.
+    `request` is the privacy request that was applied. `watched` is for how long (milliseconds) the event's device has
+    played up to it, `start_failed` whether it tells that a start failed (see `Window.watched`, `Window.only_started`).
     """
 
     ending: Ending
@@ -72,6 +82,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
     user_id: str | None = None
     request: Request | None = None
+    watched: int = 0
+    start_failed: bool = False
 
 
 class Evaluator:
@@ -168,17 +180,17 @@ class Evaluator:
         privacy = state.privacy
         if event.signals_opt_out:
             privacy = privacy.observe(event)
+        device, role = event.device_id, ROLES.get(event.type, NEUTRAL)
+        watched, start_failed = 0, False
+        if role == STARTS:
+            if event.error_code:
+                role, start_failed = START_FAILS, True
+        elif role != NEUTRAL and role != FAILS_LOGIN:  # noqa: PLR1714 - on every event, and faster than a set
+            watched = window.watched(device, time)
+            if event.failed and event.is_playback:
+                start_failed = window.only_started(device, time)
         entry: Entry = _new_entry(
-            Entry,
-            (
-                time,
-                identity,
-                content,
-                event.region,
-                event.network,
-                event.device_id,
-                ROLES.get(event.type, NEUTRAL),
-            ),
+            Entry, (time, identity, content, event.region, event.network, device, role)
         )
         left_early = window.left_early
         left = window.observe(entry, stream_time)
@@ -193,7 +205,7 @@ class Evaluator:
                     if window.saturated(stream_time):
                         finding = msgspec.structs.replace(finding, saturated=True)
                     findings.append(finding)
-            outcome = self._judged(record, event, findings, late=False)
+            outcome = self._judged(record, event, findings, late=False, watched=watched, start_failed=start_failed)
             if in_order:
                 last_place = place_after(last_place, event.region, time)
         except BaseException:
@@ -237,19 +249,40 @@ class Evaluator:
                     findings.append(finding)
         return findings
 
-    def _judged(self, record: Record, event: Event, findings: list[Finding], *, late: bool) -> Outcome:
-        if not findings:
-            return Outcome("judged", event, late)
-        ruleset = self.ruleset
+    def _judged(
+        self,
+        record: Record,
+        event: Event,
+        findings: list[Finding],
+        *,
+        late: bool,
+        watched: int = 0,
+        start_failed: bool = False,
+    ) -> Outcome:
+        verdict: Verdict | None = None
+        published: bytes | None = None
         shadow: tuple[str, ...] = ()
-        if ruleset.shadow:
-            shadow = tuple(finding.rule_id for finding in findings if finding.rule_id in ruleset.shadow)
-            findings = [finding for finding in findings if finding.rule_id not in ruleset.shadow]
-            if not findings:
-                return Outcome("judged", event, late, shadow=shadow)
-        source = source_of(record)
-        verdict = user_verdict(event, findings, late, source, ruleset.version, self.model_version, self.show)
-        return Outcome("judged", event, late, verdict, encode_verdict(verdict), shadow)
+        if findings:
+            ruleset = self.ruleset
+            if ruleset.shadow:
+                shadow = tuple(finding.rule_id for finding in findings if finding.rule_id in ruleset.shadow)
+                findings = [finding for finding in findings if finding.rule_id not in ruleset.shadow]
+            if findings:
+                source = source_of(record)
+                verdict = user_verdict(
+                    event, findings, late, source, ruleset.version, self.model_version, self.show
+                )
+                published = encode_verdict(verdict)
+        return Outcome(
+            "judged",
+            event,
+            late,
+            verdict,
+            published,
+            shadow,
+            watched=watched,
+            start_failed=start_failed,
+        )
 
     def _failed(
         self,

@@ -5,22 +5,19 @@ file now, the health agent live) decides which partitions take part.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+from pipeline.evaluation.minutes import MINUTE_MS, WINDOW_MINUTES, last_closed
 from pipeline.evaluation.verdict import Change, Subject, SubjectVerdict, subject_verdict
 from pipeline.events.event import Event
 from pipeline.events.instants import format_instant
 from pipeline.rules.case import shown_as_it_is
+from pipeline.rules.error_rate import ErrorRate
 from pipeline.rules.finding import POINTS, Severity
 from pipeline.rules.ruleset import RuleSet
-
-MINUTE_MS: Final = 60_000
-WINDOW_MINUTES: Final = 60
-GRACE_MS: Final = 60_000
-"""A minute is judged when the watermark is this far past its end; stragglers count in a later minute."""
 
 SubjectType = Literal["content", "device"]
 
@@ -50,24 +47,79 @@ class MinuteCounts:
             self.error_codes[event.error_code or "ERROR"] += 1
 
 
-def counted_minute(time: int, partition_time: int | None) -> int | None:
-    """The minute (whole minutes since 1970) in which an event counts.
-
-    The later of its own and that of P - 60 s, with P as it stood before the event; None for one that is more
-    than 60 minutes behind P.
-    """
-    if partition_time is None:
-        return time // MINUTE_MS
-    if time < partition_time - WINDOW_MINUTES * MINUTE_MS:
-        return None
-    return max(time, partition_time - GRACE_MS) // MINUTE_MS
-
-
 def subjects_of(event: Event) -> Iterator[SubjectKey]:
     """The subjects of a playback event: its title and its device."""
     if event.content_id is not None:
         yield SubjectKey("content", event.content_id)
     yield SubjectKey("device", event.device_id)
+
+
+class SubjectRules:
+    """The subject rules of a rule set: from the sums of an hour to a level, and to a verdict where it changed.
+
+    Args:
+        ruleset: whose subject rules judge.
+        show: the form of device ids in outputs.
+    """
+
+    def __init__(
+        self,
+        ruleset: RuleSet,
+        model_version: str | None = None,
+        show: Callable[[str], str] = shown_as_it_is,
+    ) -> None:
+        self.by_type: Mapping[str, ErrorRate] = {rule.subject_type: rule for rule in ruleset.subjects}
+        self._ruleset = ruleset
+        self._model_version = model_version
+        self._show = show
+
+    def judge(
+        self,
+        subject: SubjectKey,
+        minute: int,
+        failed: int,
+        total: int,
+        before: Severity | None,
+        names: Callable[[int, int], tuple[Mapping[str, int], Mapping[str, int]]],
+        left_out: Sequence[str] = (),
+    ) -> tuple[Severity | None, SubjectVerdict | None]:
+        """The level at the end of a minute, and the verdict if it is another one that is published.
+
+        Args:
+            subject: whose type has a rule.
+            minute: the last of the hour.
+            failed: of the hour.
+            total: of the hour.
+            before: the level until now.
+            names: from the first and the last minute to the error codes and the regions between; asked for a change only.
+            left_out: source partitions that the minute was not waiting for.
+        """
+        rule = self.by_type[subject.type]
+        level = rule.level(failed, total) if total else None
+        change = level_change(before, level)
+        if change is None or rule.rule_id in self._ruleset.shadow:
+            return level, None
+        first, end = minute - WINDOW_MINUTES + 1, (minute + 1) * MINUTE_MS
+        finding = None
+        if level is not None:
+            bounds: dict[str, object] = {
+                "window_start": format_instant(first * MINUTE_MS),
+                "window_end": format_instant(end),
+            }
+            if left_out:
+                bounds["left_out"] = list(left_out)
+            # The names are summed for a change only: most minutes change no level.
+            finding = rule.finding(level, failed, total, *names(first, minute), bounds)
+        shown = self._show(subject.id) if subject.type == "device" else subject.id
+        return level, subject_verdict(
+            Subject(subject.type, subject.id),
+            shown,
+            end,
+            change,
+            finding,
+            self._ruleset.version,
+            self._model_version,
+        )
 
 
 class SubjectJudge:
@@ -84,10 +136,7 @@ class SubjectJudge:
         model_version: str | None = None,
         show: Callable[[str], str] = shown_as_it_is,
     ) -> None:
-        self._ruleset = ruleset
-        self._rules = {rule.subject_type: rule for rule in ruleset.subjects}
-        self._model_version = model_version
-        self._show = show
+        self._rules = SubjectRules(ruleset, model_version, show)
         self._minutes: dict[SubjectKey, dict[int, MinuteCounts]] = {}
         self._levels: dict[SubjectKey, Severity] = {}
         # Minutes in which a subject's sum changes: its counted minutes, and when they leave the window.
@@ -103,7 +152,7 @@ class SubjectJudge:
             self.too_late += 1
             return
         for subject in subjects_of(event):
-            if subject.type in self._rules:
+            if subject.type in self._rules.by_type:
                 minutes = self._minutes.setdefault(subject, {})
                 counts = minutes.get(minute)
                 if counts is None:
@@ -117,7 +166,7 @@ class SubjectJudge:
 
         In order of minute, then subject type, then id.
         """
-        last = (watermark - GRACE_MS) // MINUTE_MS - 1
+        last = last_closed(watermark)
         if self._judged_through is not None and last <= self._judged_through:
             return
         while self._pending and self._pending[0] <= last:
@@ -136,45 +185,30 @@ class SubjectJudge:
         waiting.add(subject)
 
     def _judge(self, minute: int, subject: SubjectKey) -> SubjectVerdict | None:
-        rule = self._rules[subject.type]
         minutes = self._minutes[subject]
-        first = minute - WINDOW_MINUTES + 1
-        for old in [known for known in minutes if known < first]:
+        horizon = minute - WINDOW_MINUTES
+        for old in [known for known in minutes if known <= horizon]:
             del minutes[old]
         if not minutes:
             del self._minutes[subject]
         window = [counts for known, counts in minutes.items() if known <= minute]
-        failed, total = sum(counts.failed for counts in window), sum(counts.total for counts in window)
-        level = rule.level(failed, total) if total else None
-        change = level_change(self._levels.get(subject), level)
-        if change is None:
-            return None
-        if level is None:
-            del self._levels[subject]
-        else:
-            self._levels[subject] = level
-        if rule.rule_id in self._ruleset.shadow:
-            return None
-        end = (minute + 1) * MINUTE_MS
-        finding = None
-        if level is not None:
-            bounds = {"window_start": format_instant(first * MINUTE_MS), "window_end": format_instant(end)}
-            # The names are summed for a change only: most minutes change no level.
+
+        def names(_first: int, _last: int) -> tuple[Counter[str], Counter[str]]:
             error_codes, regions = Counter[str](), Counter[str]()
             for counts in window:
                 error_codes.update(counts.error_codes)
                 regions.update(counts.regions)
-            finding = rule.finding(level, failed, total, error_codes, regions, bounds)
-        shown = self._show(subject.id) if subject.type == "device" else subject.id
-        return subject_verdict(
-            Subject(subject.type, subject.id),
-            shown,
-            end,
-            change,
-            finding,
-            self._ruleset.version,
-            self._model_version,
+            return error_codes, regions
+
+        failed, total = sum(counts.failed for counts in window), sum(counts.total for counts in window)
+        level, verdict = self._rules.judge(
+            subject, minute, failed, total, self._levels.get(subject), names
         )
+        if level is None:
+            self._levels.pop(subject, None)
+        else:
+            self._levels[subject] = level
+        return verdict
 
 
 def level_change(before: Severity | None, now: Severity | None) -> Change | None:

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import BinaryIO, Literal, NamedTuple
 
 from pipeline.evaluation.evaluator import Evaluator, Outcome
-from pipeline.evaluation.subjects import Partition, SubjectJudge, Watermark, counted_minute
+from pipeline.evaluation.minutes import counted_minute
+from pipeline.evaluation.subjects import Partition, SubjectJudge, Watermark
 from pipeline.evaluation.verdict import encode_verdict
 from pipeline.events.event import Event
 from pipeline.judging.lines import Line, read_line

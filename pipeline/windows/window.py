@@ -23,9 +23,15 @@ NEUTRAL: Final = 0
 PLAYS: Final = 1
 RELEASES: Final = 2
 FAILS_LOGIN: Final = 3
+STARTS: Final = 4
+"""Plays, and began to: a PLAY."""
+START_FAILS: Final = 5
+"""Plays by its type, and says itself that it failed to: a PLAY with an error code."""
+FAILS: Final = 6
+"""An ERROR: neither plays nor releases."""
 
 ROLES: Final = {
-    "PLAY": PLAYS,
+    "PLAY": STARTS,
     "RESUME": PLAYS,
     "HEARTBEAT": PLAYS,
     "SEEK": PLAYS,
@@ -33,9 +39,14 @@ ROLES: Final = {
     "PAUSE": RELEASES,
     "STOP": RELEASES,
     "LOGOUT": RELEASES,
+    "ERROR": FAILS,
     "LOGIN_FAILED": FAILS_LOGIN,
     "TOKEN_REFRESH_FAILED": FAILS_LOGIN,
 }
+
+_PLAYING: Final = frozenset({PLAYS, STARTS, START_FAILS})
+_SIGNS: Final = frozenset({PLAYS, RELEASES, STARTS, START_FAILS, FAILS})
+"""What tells of a device's playing."""
 
 
 class Entry(NamedTuple):
@@ -92,7 +103,7 @@ class Window:
         self.login_failures = sum(entry.role == FAILS_LOGIN for entry in entries)
         self._by_identity = {entry.identity: entry for entry in entries}
         # In order of time, so that a device's last entry of a role is its newest.
-        self._played = {entry.device: entry.time for entry in entries if entry.role == PLAYS}
+        self._played = {entry.device: entry.time for entry in entries if entry.role in _PLAYING}
         self._released = {entry.device: entry.time for entry in entries if entry.role == RELEASES}
 
     def __len__(self) -> int:
@@ -129,8 +140,8 @@ class Window:
         networks[network] = networks.get(network, 0) + 1
         if role == FAILS_LOGIN:
             self.login_failures += 1
-        elif role != NEUTRAL:
-            newest = self._played if role == PLAYS else self._released
+        elif role != NEUTRAL and role != FAILS:  # noqa: PLR1714 - on every event, and faster than a set
+            newest = self._released if role == RELEASES else self._played
             if newest.get(device, time) <= time:
                 newest[device] = time
         if len(entries) > MAX_ENTRIES:
@@ -160,6 +171,29 @@ class Window:
             for device, played in self._played.items()
             if played > limit and played > released.get(device, limit)
         ]
+
+    def watched(self, device: str, time: int) -> int:
+        """Milliseconds for which a device has played up to a time, since its last sign of it.
+
+        0 where it released the stream since, where the time is not newer than that sign, and where the gap is longer
+        than `PLAYING_MS`: nobody knows what happened meanwhile.
+        """
+        played = self._played.get(device)
+        if (
+            played is None
+            or played >= time
+            or time - played > PLAYING_MS
+            or self._released.get(device, -1) >= played
+        ):
+            return 0
+        return time - played
+
+    def only_started(self, device: str, time: int) -> bool:
+        """Whether a device's last sign before or at a time is a PLAY: neither played on, released nor failed since."""
+        for entry in reversed(self.entries):
+            if entry.time <= time and entry.device == device and entry.role in _SIGNS:
+                return entry.role == STARTS
+        return False
 
     def _expire(self, horizon: int) -> list[Entry]:
         """Let the entries up to this time leave, at least one; oldest first."""
@@ -191,9 +225,9 @@ class Window:
             del networks[network]
         if role == FAILS_LOGIN:
             self.login_failures -= 1
-        elif role != NEUTRAL:
+        elif role != NEUTRAL and role != FAILS:  # noqa: PLR1714 - as in observe
             # Entries leave in order of time: when the newest of a device leaves, the others have left.
-            newest = self._played if role == PLAYS else self._released
+            newest = self._released if role == RELEASES else self._played
             if newest.get(device) == time:
                 del newest[device]
 
@@ -201,11 +235,12 @@ class Window:
         """Make room: the oldest entry leaves early."""
         oldest = self.entries.pop(0)
         self._discount(oldest)
-        if oldest.role in (PLAYS, RELEASES):
+        playing = oldest.role in _PLAYING
+        if playing or oldest.role == RELEASES:
             # An entry of the same time may have stayed, and still tells what the device did.
-            newest = self._played if oldest.role == PLAYS else self._released
+            newest = self._played if playing else self._released
             for tie in takewhile(lambda entry: entry.time == oldest.time, self.entries):
-                if tie.device == oldest.device and tie.role == oldest.role:
+                if tie.device == oldest.device and (tie.role in _PLAYING if playing else tie.role == RELEASES):
                     newest.setdefault(tie.device, tie.time)
         if self.left_early is None or self.left_early < oldest.time:
             self.left_early = oldest.time
