@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pipeline.evaluation.evaluator import Evaluator, Outcome, Users
 from pipeline.evaluation.recent import RECENT
-from pipeline.evaluation.roll_ups import DeviceTypes, Notes
+from pipeline.evaluation.roll_ups import Notes
 from pipeline.evaluation.source import Record
 from pipeline.events.event import Request
 
@@ -61,7 +61,6 @@ def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would 
     users: Users,
     partition: PartitionState,
     topic: str,
-    device_types: DeviceTypes,
     *,
     requests: bool = False,
 ) -> BatchOutputs:
@@ -69,11 +68,10 @@ def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would 
 
     Args:
         topic: the topic whose partition time they move (a re-keyed record's own one, not that of its origin).
-        device_types: remembered from batch to batch.
         requests: whether they are privacy requests.
     """
     outputs = BatchOutputs([], [], [], deque(maxlen=RECENT), [], Notes(topic))
-    remember, note = outputs.judged.append, outputs.notes.observe
+    remember, note, device_type = outputs.judged.append, outputs.notes.observe, evaluator.device_types.of
     judge = evaluator.apply if requests else evaluator.judge
     counts, partition_time = partition.counts, partition.times.get(topic)
     plain = 0
@@ -91,7 +89,7 @@ def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would 
             continue
         remember((record, outcome))
         if not outcome.late:
-            note(event, outcome, partition_time, device_types)
+            note(event, outcome, partition_time, device_type(event.metadata))
         time = event.time
         if 0 <= record.timestamp < time:
             time = record.timestamp

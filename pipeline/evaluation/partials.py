@@ -33,13 +33,13 @@ class PartialError(ValueError):
 class Rows(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Rows as columns; see `Row`."""
 
-    ids: tuple[str, ...]
-    minutes: tuple[int, ...]
-    regions: tuple[str | None, ...]
-    errors: tuple[str | None, ...]
-    kinds: tuple[int, ...]
-    extras: tuple[str | None, ...]
-    counts: tuple[int, ...]
+    ids: list[str]
+    minutes: list[int]
+    regions: list[str | None]
+    errors: list[str | None]
+    kinds: list[int]
+    extras: list[str | None]
+    counts: list[int]
 
 
 class SourceTime(msgspec.Struct, array_like=True, frozen=True):
@@ -66,21 +66,16 @@ class Partial(msgspec.Struct, array_like=True, frozen=True):
     sequence: int
     part: int
     final: bool
-    rows: dict[str, Rows]
-    sources: tuple[SourceTime, ...] | None
+    rows: dict[Dimension, Rows]
+    sources: list[SourceTime] | None
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Partial).decode
 
 
-def encode_partial(partial: Partial) -> bytes:
-    """The bytes of a part."""
-    return _HEAD + _encode(partial)
-
-
 def decode_partial(value: bytes | None) -> Partial:
-    """The part of bytes that `encode_partial` made.
+    """The part of bytes that `packed` made.
 
     Raises:
         PartialError: they are something else.
@@ -102,47 +97,54 @@ def packed(
     unit: int,
     sequence: int,
     final: bool,
-    sources: tuple[SourceTime, ...],
-    rows: Mapping[str, Mapping[Row, int]],
-    partition_of: Callable[[bytes], int],
+    sources: list[SourceTime],
+    rows: Mapping[Dimension, Mapping[Row, int]],
+    places: Mapping[Dimension, Mapping[str, int]],
     partitions: int,
 ) -> Iterator[tuple[int, bytes]]:
-    """The messages of a chunk, each with the partition that it is for; every partition gets one."""
-    shares: list[list[tuple[str, Row, int]]] = [[] for _ in range(partitions)]
+    """The messages of a chunk, each with the partition that it is for; every partition gets one.
+
+    Args:
+        unit: see `Partial`.
+        sequence: see `Partial`.
+        final: see `Partial`.
+        sources: see `Partial`.
+        rows: with their counts.
+        places: by dimension and id the partition of `subject_key`.
+        partitions: of `health-partials`.
+    """
+    shares: list[list[tuple[Dimension, list[tuple[Row, int]]]]] = [[] for _ in range(partitions)]
     for dimension, counts in rows.items():
-        prefix = f"{dimension}:"
-        for row, count in counts.items():
-            shares[partition_of((prefix + row[0]).encode())].append((dimension, row, count))
+        place = places[dimension]
+        by_target: list[list[tuple[Row, int]]] = [[] for _ in range(partitions)]
+        for item in counts.items():
+            by_target[place[item[0][0]]].append(item)
+        for share, items in zip(shares, by_target, strict=True):
+            for first in range(0, len(items), MAX_ROWS):
+                share.append((dimension, items[first : first + MAX_ROWS]))
     for target, share in enumerate(shares):
         parts = list(_parts(share))
         for number, part in enumerate(parts):
             last = number == len(parts) - 1
-            yield (
-                target,
-                encode_partial(Partial(unit, sequence, number, final, part, sources if last else None)),
-            )
+            yield target, _HEAD + _encode((unit, sequence, number, final, part, sources if last else None))
 
 
-def _parts(share: list[tuple[str, Row, int]]) -> Iterator[dict[str, Rows]]:
-    """The rows in portions that fit into messages; one that is empty where there are none."""
-    pending = [share[first : first + MAX_ROWS] for first in range(0, len(share), MAX_ROWS)] or [[]]
+def _parts(share: list[tuple[Dimension, list[tuple[Row, int]]]]) -> Iterator[dict[Dimension, msgspec.Raw]]:
+    """Encoded rows in portions that fit into messages; one that is empty where there are none."""
+    part: dict[Dimension, msgspec.Raw] = {}
+    size = 0
+    pending = share[::-1]
     while pending:
-        portion = pending.pop(0)
-        rows = _columns(portion)
-        if len(portion) > 1 and len(_encode(rows)) > MAX_BYTES:
-            half = len(portion) // 2
-            pending[:0] = [portion[:half], portion[half:]]
-        else:
-            yield rows
-
-
-def _columns(portion: list[tuple[str, Row, int]]) -> dict[str, Rows]:
-    by_dimension: dict[str, tuple[list[Row], list[int]]] = {}
-    for dimension, row, count in portion:
-        rows, counts = by_dimension.setdefault(dimension, ([], []))
-        rows.append(row)
-        counts.append(count)
-    return {
-        dimension: Rows(*zip(*rows, strict=True), tuple(counts))
-        for dimension, (rows, counts) in by_dimension.items()
-    }
+        dimension, items = pending.pop()
+        columns = msgspec.Raw(_encode([*zip(*[row for row, _ in items], strict=True), [n for _, n in items]]))
+        length = len(memoryview(columns))
+        if length > MAX_BYTES and len(items) > 1:
+            half = len(items) // 2
+            pending += [(dimension, items[half:]), (dimension, items[:half])]
+            continue
+        if dimension in part or (part and size + length > MAX_BYTES):
+            yield part
+            part, size = {}, 0
+        part[dimension] = columns
+        size += length
+    yield part

@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-import msgspec
-
+from pipeline.evaluation.device_types import UNKNOWN
 from pipeline.evaluation.evaluator import Outcome
 from pipeline.evaluation.minutes import GRACE_MS, MINUTE_MS, counted_minute
 from pipeline.events.event import Event
@@ -29,9 +28,6 @@ START_FAILED: Final = 4
 FLAGGED: Final = 5
 """Findings in published verdicts."""
 
-UNKNOWN: Final = "unknown"
-_METADATA_KNOWN: Final = 4_096
-_NAME_LENGTH: Final = 50
 
 Row = tuple[str, int, str | None, str | None, int, str | None]
 """Of what (id), minute since 1970, region, error code, kind, and one thing more.
@@ -83,9 +79,7 @@ class Notes:
         self.findings: list[Finding] = []
         self.too_old = 0
 
-    def observe(
-        self, event: Event, outcome: Outcome, partition_time: int | None, device_types: "DeviceTypes"
-    ) -> None:
+    def observe(self, event: Event, outcome: Outcome, partition_time: int | None, device_type: str) -> None:
         """Note a judged event that was not late, with P of its partition as it stood before it."""
         time = event.time
         if partition_time is None or time >= partition_time - GRACE_MS:
@@ -112,7 +106,7 @@ class Notes:
                     event.plan,
                     error,
                     kind,
-                    device_types.of(event.metadata),
+                    device_type,
                     outcome.watched,
                     outcome.start_failed,
                 ),
@@ -140,35 +134,6 @@ class Notes:
 
 
 _new_line: Final = tuple.__new__  # a named tuple's own constructor is a Python call
-
-
-class DeviceTypes:
-    """Kinds of devices, from the metadata of events; what was read lately is remembered."""
-
-    __slots__ = ("_known",)
-
-    def __init__(self) -> None:
-        self._known: dict[str | None, str] = {None: UNKNOWN}
-
-    def of(self, metadata: str | None) -> str:
-        """The kind of device that metadata (an object as JSON) names."""
-        known = self._known.get(metadata)
-        return self._read(metadata) if known is None else known
-
-    def _read(self, metadata: str | None) -> str:
-        found = None if metadata is None else _metadata(metadata).device_type
-        name = found[:_NAME_LENGTH] if isinstance(found, str) and found else UNKNOWN
-        if len(self._known) >= _METADATA_KNOWN:
-            self._known = {None: UNKNOWN}
-        self._known[metadata] = name
-        return name
-
-
-class _Metadata(msgspec.Struct):
-    device_type: Any = None
-
-
-_metadata: Final = msgspec.json.Decoder(_Metadata).decode
 
 
 def roll_up(notes: Iterable[Notes]) -> dict[Dimension, dict[Row, int]]:
