@@ -80,6 +80,8 @@ class RiskAgent:
             self._evaluator, judged, UnitUsers(unit), partition, topic, requests=topic == topics.requests
         )
         unit[PARTITION_KEY] = partition
+        if topic != topics.requests:
+            unit.notes.append(outputs.notes)
         if outputs.judged:
             unit[RECENT_KEY] = recent_results(unit).followed_by(outputs.judged)
         for record, request in outputs.applied:

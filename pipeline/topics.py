@@ -79,6 +79,9 @@ BY_USER = "by user"
 # Partition p of verdicts and of what is kept of their alerts share one commit.
 BY_SUBJECT = "by subject"
 
+# Partition p of health partials and of what is kept of their subjects share one commit.
+BY_DIMENSION = "by dimension"
+
 RAW_EVENTS = Topic(
     name="raw-events",
     key="user_id",
@@ -139,9 +142,10 @@ RISK_ALERTS = Topic(
 )
 HEALTH_PARTIALS = Topic(
     name="health-partials",
-    key="dimension key",
+    key="number of the partition of the risk agent",
     cleanup="delete",
     retention_ms=_DAY_MS,
+    copartitioned=BY_DIMENSION,
     written_by="risk agent",
     read_by="health agent",
 )

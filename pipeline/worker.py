@@ -11,7 +11,9 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from agents.alerts import AlertAgent
+from agents.health import HealthAgent
 from agents.risk import RiskAgent, RiskTopics
+from agents.roll_ups import RollUpPublisher
 from pipeline.app import ask_cluster, new_app
 from pipeline.assembly import build_evaluator
 from pipeline.delivery.errors import DeliveryError
@@ -25,10 +27,12 @@ from pipeline.logs import logging_config
 from pipeline.rule_config import RuleConfig, tell_refused, tell_unusable
 from pipeline.settings import load_settings
 from pipeline.topics import (
+    BY_DIMENSION,
     BY_SUBJECT,
     CONTROL_JOURNAL,
     FAILED_EVENTS,
     FLAGGED_EVENTS,
+    HEALTH_PARTIALS,
     PRIVACY_REQUESTS,
     RAW_EVENTS,
     RAW_EVENTS_REKEYED,
@@ -39,7 +43,9 @@ from pipeline.topics import (
 from pipeline.verdicts.index import Followed, VerdictIndex
 from pipeline.web.assembly import install_web
 from tables import alerts as alert_table
+from tables import health as health_table
 from tables.alerts import AlertCodec, AlertValue
+from tables.health import HealthCodec
 from tables.risk import TABLE_NAME, RiskCodec, RiskValue
 
 if TYPE_CHECKING:
@@ -50,6 +56,7 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.batches import Batch
     from pipeline.delivery.kill_points import Hook
+    from pipeline.evaluation.health_state import HealthValue
     from pipeline.settings import Settings
 
 # The cache holds hundreds of thousands of long-lived objects; looking through all of them every 700 allocations, as
@@ -95,6 +102,7 @@ async def _prepare(settings: Settings, reached: Hook) -> DeliveryApp:
     changelogs = [
         changelog(settings.app_id, TABLE_NAME),
         changelog(settings.app_id, alert_table.TABLE_NAME, BY_SUBJECT),
+        changelog(settings.app_id, health_table.TABLE_NAME, BY_DIMENSION),
     ]
     cluster = await ask_cluster(settings, changelogs)
     return build(settings, cluster, web_port=port, reached=reached)
@@ -112,12 +120,17 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
         journal=settings.topic(CONTROL_JOURNAL.name),
     )
     partitions = cluster.partitions[topics.raw]
+    partials = settings.topic(HEALTH_PARTIALS.name)
+    roll_ups = RollUpPublisher(
+        partials, cluster.partitions[partials], (topics.raw, topics.rekeyed), final=cluster.transactional
+    )
     users: WriteBehindTable[RiskValue] = WriteBehindTable(
         app,
         name=TABLE_NAME,
         codec=RiskCodec(),
         topics=(topics.raw, topics.rekeyed, topics.requests),
         partitions=partitions,
+        at_commit=roll_ups.at_commit,
     )
     evaluator = build_evaluator(settings)
     book = RuleBook(evaluator.ruleset, tell_refused, tell_unusable)
@@ -132,6 +145,8 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
             await rule_config.read_once()
             await users.process(batch, risk.handle, risk.poison)
 
+    health = HealthAgent(evaluator, book, topics.flagged, (topics.raw, topics.rekeyed), partitions)
+    _add_health(app, settings, cluster, health, rule_config)
     alerts = _add_alerts(app, settings, cluster)
     index = _verdict_index(settings, app, cluster)
     _add_service(app, index)
@@ -141,6 +156,27 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
 
 def _add_service(app: DeliveryApp, service: ServiceT) -> None:
     app.service(service)  # type: ignore[arg-type]  # an instance is as good
+
+
+def _add_health(
+    app: DeliveryApp, settings: Settings, cluster: Cluster, health: HealthAgent, rule_config: RuleConfig
+) -> WriteBehindTable[HealthValue]:
+    partials = settings.topic(HEALTH_PARTIALS.name)
+    table: WriteBehindTable[HealthValue] = WriteBehindTable(
+        app,
+        name=health_table.TABLE_NAME,
+        codec=HealthCodec(),
+        topics=(partials,),
+        partitions=cluster.partitions[partials],
+    )
+
+    @app.agent(table.source, name="health")
+    async def judge_health(batches: StreamT[Batch]) -> None:
+        async for batch in batches:
+            await rule_config.read_once()
+            await table.process(batch, health.handle, health.poison)
+
+    return table
 
 
 def _add_alerts(app: DeliveryApp, settings: Settings, cluster: Cluster) -> WriteBehindTable[AlertValue]:

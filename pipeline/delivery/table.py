@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.batches import Batch
     from pipeline.delivery.processing import Handler, Poison
-    from pipeline.delivery.unit import Codec
+    from pipeline.delivery.unit import AtCommit, Codec
 
 V = TypeVar("V")
 
@@ -38,6 +38,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
         codec: of the values; keys are bytes.
         topics: the co-partitioned topics that are folded into it.
         partitions: of each of them, and of the changelog.
+        at_commit: makes outputs of what handlers noted in `State.notes`; an error of it ends the worker.
         changelog_configs: Kafka's own names, e.g. min.insync.replicas.
         options: of `faust.Table`.
     """
@@ -53,12 +54,14 @@ class WriteBehindTable(faust.Table[bytes, V]):
         codec: Codec[V],
         topics: Sequence[str],
         partitions: int,
+        at_commit: AtCommit[V] | None = None,
         changelog_configs: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
         if not topics:
             raise ValueError(f"table {name} needs a topic to be fed from")
         self.codec = codec
+        self.at_commit = at_commit
         self.source_topics = tuple(topics)
         self.partition_of = Partitioner(partitions)
         super().__init__(
@@ -85,6 +88,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
         return {
             **super().info(),
             "codec": self.codec,
+            "at_commit": self.at_commit,
             "topics": self.source_topics,
             "changelog_configs": self.extra_topic_configs,
         }
@@ -157,6 +161,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
             cache_keys,
             app.max_message_bytes(),
             app.metrics,
+            self.at_commit,
         )
 
     def source_partitions(self, partition: int) -> list[TP]:

@@ -6,14 +6,14 @@ commit, and a watermark per topic. Nothing here waits for anything: between two 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from pipeline.delivery.changelog import RESERVED, WATERMARKS, Entry, encode_watermarks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from pipeline.delivery.metrics import Metrics
     from pipeline.delivery.outputs import Output
@@ -43,7 +43,7 @@ class State(MutableMapping[bytes, V]):
     Take `cache` and `dirty` from the state of each call: they are not the same objects every time.
     """
 
-    __slots__ = ("_partition_of", "cache", "dirty", "next_offsets", "partition")
+    __slots__ = ("_partition_of", "cache", "dirty", "next_offsets", "notes", "partition")
 
     def __init__(self, partition: int, partition_of: Callable[[bytes], int]) -> None:
         self.partition = partition
@@ -51,6 +51,8 @@ class State(MutableMapping[bytes, V]):
         self.dirty: set[bytes] = set()
         self.next_offsets: dict[str, int] = {}
         """Per source topic the offset after the last record in this state; to be read only."""
+        self.notes: list[Any] = []
+        """What a handler adds here the table's `at_commit` makes outputs of, once per commit."""
         self._partition_of = partition_of
 
     @property
@@ -124,6 +126,10 @@ class Snapshot:
     moved: dict[str, int]
 
 
+AtCommit = Callable[[State[V], list[Any]], list["Output"]]
+"""(state, notes since the last commit) to outputs, which are part of the commit; may change the state."""
+
+
 class EncodingError(Exception):
     """A value of the table cannot be encoded, or is too large."""
 
@@ -143,9 +149,11 @@ class Unit(State[V], Generic[V]):
         cache_keys: decoded values that are kept beside the changed ones.
         max_value_bytes: what the changelog takes.
         metrics: of the worker.
+        at_commit: makes outputs of the notes of handlers.
     """
 
     __slots__ = (
+        "_at_commit",
         "_cache_keys",
         "_committed",
         "_max_value_bytes",
@@ -172,6 +180,7 @@ class Unit(State[V], Generic[V]):
         cache_keys: int,
         max_value_bytes: int,
         metrics: Metrics,
+        at_commit: AtCommit[V] | None = None,
     ) -> None:
         super().__init__(partition, partition_of)
         self.table = table
@@ -180,6 +189,7 @@ class Unit(State[V], Generic[V]):
         self.metrics = metrics
         self._cache_keys = max(2, cache_keys)
         self._max_value_bytes = max_value_bytes
+        self._at_commit = at_commit
         self._older: dict[bytes, V] = {}
         self._committed = store.watermarks()
         self.next_offsets = dict(self._committed)
@@ -316,6 +326,9 @@ class Unit(State[V], Generic[V]):
         """
         if self.in_flight is not None:
             raise RuntimeError(f"{self}: a commit is under way")
+        if self.notes and self._at_commit is not None:
+            notes, self.notes = self.notes, []
+            self.outputs += self._at_commit(self, notes)
         cache, older, encode = self.cache, self._older, self.encode
         entries: list[Entry] = []
         for key in self.dirty:
@@ -354,6 +367,7 @@ class Unit(State[V], Generic[V]):
             self.careful_until[topic] = max(offset, self.careful_until.get(topic, 0))
         self.cache, self._older = {}, {}
         self.dirty, self.outputs, self.output_bytes = set(), [], 0
+        self.notes = []
         self.next_offsets = dict(self._committed)
         self.broken = False
 
@@ -403,3 +417,4 @@ class Trial(State[V]):
             else:
                 unit._older.pop(key, None)  # noqa: SLF001 - the same module
                 unit[key] = value
+        unit.notes += self.notes

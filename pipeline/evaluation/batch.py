@@ -55,7 +55,7 @@ class BatchOutputs(NamedTuple):
     notes: Notes
 
 
-def evaluate_batch(  # noqa: C901 - the hot loop; a call for every record would cost more than it explains
+def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every record would cost more than it explains
     evaluator: Evaluator,
     records: Iterable[Record],
     users: Users,

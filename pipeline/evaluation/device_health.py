@@ -1,7 +1,7 @@
 """What the health agent keeps of a device: lifetime sums, and its playback events of the last hour.
 
-There are about as many devices as users, and an event changes one: its rows are kept as they are encoded, one behind the
-other, and are read only for the few devices that fail.
+There are about as many devices as users, and an event changes one: its rows are kept as they are encoded, one behind
+the other, and are read only for the few devices that fail.
 """
 
 from typing import Final

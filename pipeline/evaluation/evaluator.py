@@ -151,7 +151,7 @@ class Evaluator:
         schema = REQUEST_SCHEMA if request else EVENT_SCHEMA
         return self._failed(_processing_error(error), record, None, schema)
 
-    def _judge_event(  # noqa: C901, PLR0912 - one path, read from top to bottom, on every event
+    def _judge_event(  # noqa: C901, PLR0912, PLR0915 - one path, read from top to bottom, on every event
         self, record: Record, event: Event, users: Users
     ) -> Outcome:
         time, record_time = event.time, record.timestamp
@@ -191,9 +191,7 @@ class Evaluator:
             watched = window.watched(device, time)
             if event.failed and event.is_playback:
                 start_failed = window.only_started(device, time)
-        entry: Entry = _new_entry(
-            Entry, (time, identity, content, event.region, event.network, device, role)
-        )
+        entry: Entry = _new_entry(Entry, (time, identity, content, event.region, event.network, device, role))
         left_early = window.left_early
         left = window.observe(entry, stream_time)
         # From here to the end nothing of the state may change before all that can fail is done.
@@ -207,7 +205,9 @@ class Evaluator:
                     if window.saturated(stream_time):
                         finding = msgspec.structs.replace(finding, saturated=True)
                     findings.append(finding)
-            outcome = self._judged(record, event, findings, late=False, watched=watched, start_failed=start_failed)
+            outcome = self._judged(
+                record, event, findings, late=False, watched=watched, start_failed=start_failed
+            )
             if in_order:
                 last_place = place_after(last_place, event.region, time)
         except BaseException:

@@ -1,8 +1,8 @@
 """The health agent's judgement: partials in, figures and level changes out.
 
-Rows are summed where they belong; every source partition's time moves the watermark; each minute that the watermark closes
-is judged once, in order. Nothing here reads a clock: the *flow clock* is made of the timestamps of the partials' own
-records (see `HealthJudge.fold`), so that a replay of them decides alike.
+Rows are summed where they belong; every source partition's time moves the watermark; each minute that the watermark
+closes is judged once, in order. Nothing here reads a clock: the *flow clock* is made of the timestamps of the partials'
+own records (see `HealthJudge.fold`), so that a replay of them decides alike.
 """
 
 from collections.abc import Iterable

@@ -15,7 +15,7 @@ from pipeline.evaluation.health_state import (
 )
 from pipeline.evaluation.minutes import WINDOW_MINUTES
 from pipeline.evaluation.partials import Partial, Rows, decode_partial
-from pipeline.evaluation.roll_ups import ACCOUNT, FLAGGED, PLAY, START_FAILED
+from pipeline.evaluation.roll_ups import ACCOUNT, FLAGGED, PLAY, START_FAILED, Dimension
 from pipeline.evaluation.roll_ups import WATCHED as WATCHED_MS
 from pipeline.evaluation.subject_health import (
     FAILED,
@@ -87,19 +87,26 @@ class Folding:
             self._records.discard(key)
         unit.parts = 0
 
-    def _add(self, rows: Mapping[str, Rows], sign: int) -> None:
+    def _add(self, rows: Mapping[Dimension, Rows], sign: int) -> None:
         for dimension, columns in rows.items():
             if dimension == "device":
                 self._add_devices(columns, sign)
             else:
                 self._add_others(dimension, columns, sign)
 
-    def _add_devices(self, rows: Rows, sign: int) -> None:
+    def _add_devices(self, rows: Rows, sign: int) -> None:  # noqa: C901 - one row, from top to bottom
         records, judged = self._records, self._state.judged_through
         cache, dirty, load = records.cache, records.dirty, records.load
         past = -1 if judged is None else judged
         for device, minute, region, error, kind, user, number in zip(
-            rows.ids, rows.minutes, rows.regions, rows.errors, rows.kinds, rows.extras, rows.counts, strict=True
+            rows.ids,
+            rows.minutes,
+            rows.regions,
+            rows.errors,
+            rows.kinds,
+            rows.extras,
+            rows.counts,
+            strict=True,
         ):
             if minute <= past:
                 if sign > 0:
@@ -128,13 +135,20 @@ class Folding:
                 if error is not None:
                     self._suspect("device", device, record)
 
-    def _add_others(self, dimension: str, rows: Rows, sign: int) -> None:  # noqa: C901 - one row, from top to bottom
+    def _add_others(self, dimension: str, rows: Rows, sign: int) -> None:  # noqa: C901, PLR0912 - as above
         records, judged = self._records, self._state.judged_through
         cache, dirty, load = records.cache, records.dirty, records.load
         past = -1 if judged is None else judged
         prefix = f"s{dimension}:".encode()
         for identifier, minute, region, error, kind, extra, number in zip(
-            rows.ids, rows.minutes, rows.regions, rows.errors, rows.kinds, rows.extras, rows.counts, strict=True
+            rows.ids,
+            rows.minutes,
+            rows.regions,
+            rows.errors,
+            rows.kinds,
+            rows.extras,
+            rows.counts,
+            strict=True,
         ):
             if minute <= past:
                 # A title's event is a device's too, and counted there.

@@ -1,12 +1,12 @@
 """Health partials: what the risk agent tells the health agent with each commit, packed.
 
 One *chunk* is what one partition of the risk agent counted between two commits. It goes to every partition of
-`health-partials`, each with its share of the rows, in one or more parts, the last of which brings the partition times. The
-identity is (unit, sequence): a chunk that comes again takes the place of the one that was there. Version 1 is the two bytes
-`H`, 1, and a MessagePack array.
+`health-partials`, each with its share of the rows, in one or more parts, the last of which brings the partition times.
+The identity is (unit, sequence): a chunk that comes again takes the place of the one that was there. Version 1 is the
+two bytes `H`, 1, and a MessagePack array.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -91,6 +91,11 @@ def decode_partial(value: bytes | None) -> Partial:
 def subject_key(dimension: str, identifier: str) -> bytes:
     """The key of a dimension's figures, whose murmur2 says where they are kept."""
     return f"{dimension}:{identifier}".encode()
+
+
+def source_name(topic: str, partition: int) -> str:
+    """How partials and verdicts name a source partition; `topic` is the full name."""
+    return f"{topic}/{partition}"
 
 
 def packed(

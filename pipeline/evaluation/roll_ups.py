@@ -32,8 +32,8 @@ FLAGGED: Final = 5
 Row = tuple[str, int, str | None, str | None, int, str | None]
 """Of what (id), minute since 1970, region, error code, kind, and one thing more.
 
-`content`, `region` and `plan` rows have the kind of device as their last member, `device` rows the user, `region` rows of
-kind `FLAGGED` the rule.
+`content`, `region` and `plan` rows have the kind of device as their last member, `device` rows the user,
+`region` rows of kind `FLAGGED` the rule.
 """
 
 

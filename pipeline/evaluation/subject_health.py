@@ -1,4 +1,4 @@
-"""What the health agent keeps of a title, a region, a plan or a rule: lifetime sums, and the minutes of the last hour."""
+"""What is kept of a title, a region, a plan or a rule: lifetime sums, and the minutes of the last hour."""
 
 from typing import Final
 

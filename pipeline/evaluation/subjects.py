@@ -15,7 +15,6 @@ from pipeline.evaluation.verdict import Change, Subject, SubjectVerdict, subject
 from pipeline.events.event import Event
 from pipeline.events.instants import format_instant
 from pipeline.rules.case import shown_as_it_is
-from pipeline.rules.error_rate import ErrorRate
 from pipeline.rules.finding import POINTS, Severity
 from pipeline.rules.ruleset import RuleSet
 
@@ -68,7 +67,7 @@ class SubjectRules:
         model_version: str | None = None,
         show: Callable[[str], str] = shown_as_it_is,
     ) -> None:
-        self.by_type: Mapping[str, ErrorRate] = {rule.subject_type: rule for rule in ruleset.subjects}
+        self.by_type = {rule.subject_type: rule for rule in ruleset.subjects}
         self._ruleset = ruleset
         self._model_version = model_version
         self._show = show
@@ -91,7 +90,7 @@ class SubjectRules:
             failed: of the hour.
             total: of the hour.
             before: the level until now.
-            names: from the first and the last minute to the error codes and the regions between; asked for a change only.
+            names: from the first and the last minute to the error codes and the regions between; asked on a change.
             left_out: source partitions that the minute was not waiting for.
         """
         rule = self.by_type[subject.type]
@@ -201,9 +200,7 @@ class SubjectJudge:
             return error_codes, regions
 
         failed, total = sum(counts.failed for counts in window), sum(counts.total for counts in window)
-        level, verdict = self._rules.judge(
-            subject, minute, failed, total, self._levels.get(subject), names
-        )
+        level, verdict = self._rules.judge(subject, minute, failed, total, self._levels.get(subject), names)
         if level is None:
             self._levels.pop(subject, None)
         else:

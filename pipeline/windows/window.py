@@ -240,7 +240,9 @@ class Window:
             # An entry of the same time may have stayed, and still tells what the device did.
             newest = self._played if playing else self._released
             for tie in takewhile(lambda entry: entry.time == oldest.time, self.entries):
-                if tie.device == oldest.device and (tie.role in _PLAYING if playing else tie.role == RELEASES):
+                if tie.device == oldest.device and (
+                    tie.role in _PLAYING if playing else tie.role == RELEASES
+                ):
                     newest.setdefault(tie.device, tie.time)
         if self.left_early is None or self.left_early < oldest.time:
             self.left_early = oldest.time

@@ -1,0 +1,64 @@
+"""The risk agent's roll-ups: what its partitions noted, to the partitions of `health-partials`, with each commit."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from pipeline.delivery.outputs import Output
+from pipeline.delivery.partitioner import Partitioner
+from pipeline.delivery.unit import State
+from pipeline.evaluation.partials import SourceTime, packed, source_name, subject_key
+from pipeline.evaluation.roll_ups import Dimension, Notes, Row, roll_up
+from tables.risk import PARTITION_KEY, RiskValue, partition_state
+
+_REMEMBERED: Final = 200_000
+
+
+class RollUpPublisher:
+    """Makes health partials; `at_commit` is what the delivery calls.
+
+    Args:
+        topic: the full name of `health-partials`.
+        partitions: of it.
+        sources: the full names of the topics of events.
+        final: whether what was published with a commit that failed is never seen (the broker has transactions).
+    """
+
+    def __init__(self, topic: str, partitions: int, sources: tuple[str, ...], *, final: bool) -> None:
+        self._topic = topic
+        self._partitions = partitions
+        self._sources = sources
+        self._final = final
+        self._partition_of = Partitioner(partitions)
+        self._places: dict[Dimension, dict[str, int]] = {}
+
+    def at_commit(self, unit: State[RiskValue], notes: list[Notes]) -> list[Output]:
+        """The partials of a partition's next commit."""
+        partition = partition_state(unit)
+        partition.sequence += 1
+        unit[PARTITION_KEY] = partition
+        rows = roll_up(notes)
+        heard = {some.topic for some in notes}
+        sources = [
+            SourceTime(source_name(topic, unit.partition), partition.times.get(topic), topic in heard)
+            for topic in self._sources
+        ]
+        places = {dimension: self._place(dimension, counts) for dimension, counts in rows.items()}
+        key = b"%d" % unit.partition
+        return [
+            Output(self._topic, key, value, None, target)
+            for target, value in packed(
+                unit.partition, partition.sequence, self._final, sources, rows, places, self._partitions
+            )
+        ]
+
+    def _place(self, dimension: Dimension, rows: Iterable[Row]) -> Mapping[str, int]:
+        """Where each id of a dimension belongs; most were asked for with the commit before."""
+        known = self._places.get(dimension)
+        if known is None or len(known) > _REMEMBERED:
+            known = self._places[dimension] = {}
+        unknown = [identifier for identifier in {row[0] for row in rows} if identifier not in known]
+        if unknown:
+            keys = [subject_key(dimension, identifier) for identifier in unknown]
+            self._partition_of.learn(keys)
+            known.update(zip(unknown, map(self._partition_of, keys), strict=True))
+        return known

@@ -1,0 +1,62 @@
+"""The table of the health agent: figures of titles, devices, regions, plans and rules; minutes of titles; and the rest.
+
+Its name and the form of its keys are persisted identity. A key is `s`, a dimension, a colon and an id, for a subject's
+figures; `m`, a minute as four bytes and a title's id, for that minute of it; `p` alone for what is kept of the partition;
+`r` alone for the rule set in force; `c`, a unit, a point and a number, for a part of the unit's last chunk; `x`, an hour,
+a point and a number, for subjects that were seen in it.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from pipeline.evaluation.device_health import DeviceHealth
+from pipeline.evaluation.health_state import HealthPartition, HealthValue, Part, Seen
+from pipeline.evaluation.rule_book import InForce
+from pipeline.evaluation.subject_health import SubjectHealth, TitleMinute
+from tables.rules import decode_rules, encode_rules
+from tables.wire import RULES, WireError
+
+TABLE_NAME: Final = "health-v1"
+VERSION: Final = 1
+_HEADS: Final[dict[type, bytes]] = {
+    SubjectHealth: bytes((0x54, VERSION)),
+    DeviceHealth: bytes((0x44, VERSION)),
+    TitleMinute: bytes((0x4D, VERSION)),
+    HealthPartition: bytes((0x48, VERSION)),
+    Seen: bytes((0x58, VERSION)),
+    Part: bytes((0x43, VERSION)),
+}
+"""T, D, M, H, X, C: what kind of record it is; then the version of its form."""
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_DECODERS: Final[dict[bytes, Callable[[bytes], HealthValue]]] = {
+    head: msgspec.msgpack.Decoder(kind).decode for kind, head in _HEADS.items()
+}
+
+
+class HealthCodec:
+    """The wire forms of the table's values: a kind, a version, MessagePack."""
+
+    def encode(self, value: HealthValue) -> bytes:
+        """The bytes of a value; the same for the same state."""
+        if isinstance(value, InForce):
+            return encode_rules(value)
+        return _HEADS[type(value)] + _encode(value)
+
+    def decode(self, value: bytes) -> HealthValue:
+        """The value of bytes.
+
+        Raises:
+            WireError: they are not of a version that this program reads.
+        """
+        if value[:1] == bytes((RULES,)):
+            return decode_rules(value)
+        decode = _DECODERS.get(value[:2])
+        if decode is None:
+            raise WireError("health", value)
+        try:
+            return decode(value[2:])
+        except msgspec.DecodeError as error:
+            raise WireError("health", value) from error
