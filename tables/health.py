@@ -1,9 +1,9 @@
 """The table of the health agent: figures of titles, devices, regions, plans and rules; minutes of titles; and the rest.
 
 Its name and the form of its keys are persisted identity. A key is `s`, a dimension, a colon and an id, for a subject's
-figures; `m`, a minute as four bytes and a title's id, for that minute of it; `p` alone for what is kept of the partition;
-`r` alone for the rule set in force; `c`, a unit, a point and a number, for a part of the unit's last chunk; `x`, an hour,
-a point and a number, for subjects that were seen in it.
+figures; `m`, a minute as four bytes and a title's id, for that minute of it; `p` alone for what is kept of the
+partition; `r` alone for the rule set in force; `c`, a unit, a point and a number, for a part of the unit's last chunk;
+`x`, an hour, a point and a number, for subjects that were seen in it.
 """
 
 from collections.abc import Callable

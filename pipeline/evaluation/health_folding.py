@@ -109,8 +109,7 @@ class Folding:
             strict=True,
         ):
             if minute <= past:
-                if sign > 0:
-                    self._state.count("too_late", number)
+                self._state.count("too_late", sign * number)
                 continue
             key = b"sdevice:" + device.encode()
             record = cache.get(key)
