@@ -22,10 +22,16 @@ from pipeline.assembly import build_evaluator
 from pipeline.delivery.changelog import RESERVED
 from pipeline.delivery.rekeying import OFFSET, PARTITION, TIMESTAMP, TOPIC
 from pipeline.delivery.store import PartitionStore, StoreCache, StoreOptions
+from pipeline.evaluation.health_state import PARTITION_KEY as HEALTH_KEY
+from pipeline.evaluation.health_state import HealthPartition
+from pipeline.evaluation.minutes import GRACE_MS
+from pipeline.events.instants import parse_formatted
 from pipeline.judging.file import Accounts, FileJudge
 from pipeline.local.leash import Leashed
 from pipeline.local.ports import free_ports
 from pipeline.settings import Settings, load_settings
+from tables.health import TABLE_NAME as HEALTH_TABLE
+from tables.health import HealthCodec
 from tables.partitions import decode_partition
 from tables.risk import PARTITION_KEY, TABLE_NAME
 from tables.users import encode_user
@@ -56,6 +62,7 @@ class Expected:
     failures: Counter[bytes] = field(default_factory=Counter)
     users: dict[bytes, bytes] = field(default_factory=dict)
     accounts: Accounts = field(default_factory=Accounts)
+    subjects: list[bytes] = field(default_factory=list)
 
 
 class Stream:
@@ -198,7 +205,46 @@ class Stream:
             expected.failures = Counter(set(expected.failures))
         expected.accounts = judge.accounts
         expected.users = {b"u" + user.encode(): encode_user(state) for user, state in judge.users.items()}
+        events = [r for r in (*raw, *rekeyed) if (r.topic, r.partition, r.offset) not in origins]
+        expected.subjects = self._expected_subjects(requests, events)
         return expected
+
+    def _expected_subjects(self, requests: Sequence[Stored], events: Sequence[Stored]) -> list[bytes]:
+        """The verdicts on titles and devices up to the minute that the least partition time closes.
+
+        A re-keyed record counts in the partition that it was forwarded to.
+        """
+        lines = [_envelope(record) for record in requests if TOPIC not in record.headers]
+        lines += [_envelope(record, where_it_is=True) for record in events]
+        judge = FileJudge(build_evaluator(self.settings), self.prefix)
+        outputs = judge.judge(io.BytesIO(b"\n".join(lines)))
+        closed = min(self.partition_times().values(), default=0) - GRACE_MS
+        return in_order(
+            value
+            for kind, value in outputs
+            if kind == "verdict" and is_subject(value) and _minute_end(value) <= closed
+        )
+
+    def partition_times(self) -> dict[str, int]:
+        """P of each source partition that has one, by the changelog."""
+        last = {(r.partition, r.key): r.value for r in self.read(self.changelog)}
+        return {
+            f"{topic}/{partition}": time
+            for (partition, key), value in last.items()
+            if key == PARTITION_KEY
+            for topic, time in decode_partition(value or b"").times.items()
+        }
+
+    def health(self) -> dict[int, HealthPartition]:
+        """What the health agent keeps of its partitions, by the changelog."""
+        changelog = f"{self.settings.app_id}-{HEALTH_TABLE}-changelog"
+        last = {(r.partition, r.key): r.value for r in self.read(changelog)}
+        found = {
+            partition: HealthCodec().decode(value or b"")
+            for (partition, key), value in last.items()
+            if key == HEALTH_KEY
+        }
+        return {number: value for number, value in found.items() if isinstance(value, HealthPartition)}
 
     # -- what comes out
 
@@ -209,10 +255,18 @@ class Stream:
         for record in self.read(self.topic("flagged-events")):
             assert record.key is not None
             assert record.value is not None
+            if is_subject(record.value):
+                continue
             if not each_once or record.value not in seen:
                 found[record.key].append(record.value)
             seen.add(record.value)
         return found
+
+    def subject_verdicts(self, *, each_once: bool) -> list[bytes]:
+        """Published verdicts on titles and devices."""
+        found = [record.value or b"" for record in self.read(self.topic("flagged-events"))]
+        found = [value for value in found if is_subject(value)]
+        return in_order(dict.fromkeys(found) if each_once else found)
 
     def failures(self, *, each_once: bool) -> Counter[bytes]:
         counts = Counter(record.value or b"" for record in self.read(self.topic("failed-events")))
@@ -243,6 +297,21 @@ class Stream:
         _same_keys("users", expected.users, table)
         different = [key for key, value in expected.users.items() if table[key] != value]
         assert not different, f"{len(different)} users' states differ, {different[:3]}"
+        self.check_health(expected, exactly_once=exactly_once)
+
+    def check_health(self, expected: Expected, *, exactly_once: bool) -> None:
+        """Titles and devices were judged as in a file; no partition was left out, no event came too late."""
+        counts = [state.counts for state in self.health().values()]
+        assert not any(count.get(name) for count in counts for name in ("too_late", "left_out", "unreadable"))
+        found = self.subject_verdicts(each_once=not exactly_once)
+        surplus, missing = (
+            Counter(found) - Counter(expected.subjects),
+            Counter(expected.subjects) - Counter(found),
+        )
+        assert not missing, (
+            f"{len(missing)} of {len(expected.subjects)} are missing, such as {next(iter(missing))!r}"
+        )
+        assert not surplus, f"{len(surplus)} are not expected, such as {next(iter(surplus))!r}"
 
     def check_accounts(self, expected: Expected) -> None:
         """Every record of each partition ended in exactly one way, and the sums are those of `ott judge`."""
@@ -297,7 +366,10 @@ class Stream:
         """How far the group's committed offsets are behind the ends of the topics, seen from outside."""
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": self.settings.app_id})
         try:
-            names = ("raw-events", "raw-events-rekeyed", "privacy-requests", "flagged-events")
+            names = (
+                *("raw-events", "raw-events-rekeyed", "privacy-requests"),
+                *("health-partials", "flagged-events"),
+            )
             tps = [TopicPartition(self.topic(name), p) for name in names for p in range(self.partitions)]
             lag = 0
             for committed in consumer.committed(tps, timeout=15):
@@ -430,12 +502,33 @@ def _text(record: Stored, header: str) -> str:
     return record.headers[header].decode()
 
 
-def _envelope(record: Stored) -> bytes:
-    """The line of a file for a record, at the place where it was first written."""
+def is_subject(verdict: bytes) -> bool:
+    """Whether it is one on a title or a device."""
+    return b'"minute_end":' in verdict
+
+
+def in_order(verdicts: Iterable[bytes]) -> list[bytes]:
+    """Subject verdicts by minute, type and id."""
+
+    def place(value: bytes) -> tuple[str, str, str]:
+        verdict = json.loads(value)
+        return verdict["minute_end"], verdict["subject"]["type"], verdict["subject"]["id"]
+
+    return sorted(verdicts, key=place)
+
+
+def _minute_end(verdict: bytes) -> int:
+    return parse_formatted(json.loads(verdict)["minute_end"])
+
+
+def _envelope(record: Stored, *, where_it_is: bool = False) -> bytes:
+    """The line of a file for a record, at the place where it was first written, or where it is."""
     topic, partition, offset, timestamp = record.topic, record.partition, record.offset, record.timestamp
     if TOPIC in record.headers:
-        topic = _text(record, TOPIC)
-        partition, offset, timestamp = (int(record.headers[name]) for name in (PARTITION, OFFSET, TIMESTAMP))
+        timestamp = int(record.headers[TIMESTAMP])
+        if not where_it_is:
+            topic = _text(record, TOPIC)
+            partition, offset = (int(record.headers[name]) for name in (PARTITION, OFFSET))
     source = {"topic": topic, "partition": partition, "offset": offset, "timestamp": timestamp}
     if record.key is not None:
         source["key"] = record.key.decode()

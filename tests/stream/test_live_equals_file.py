@@ -20,4 +20,5 @@ def test_100_000_events_with_broken_late_and_repeated_ones(stream: Stream) -> No
     assert accounts["judged"] + accounts["duplicate"] + accounts["failed"] == accounts["read"]
     for name in ("read", "judged", "duplicate", "failed", "flagged"):
         assert accounts[name] == getattr(expected.accounts, name), name
+    assert expected.subjects
     stream.check(expected, exactly_once=True)

@@ -13,7 +13,9 @@ from tables.health import HealthCodec
 
 TOPIC = "raw-events"
 _SMALL = {"high_min_events": 3, "medium_min_events": 6, "high_over": 0.5, "medium_over": 0.2}
-RULES = read_ruleset({"version": "1", "rules": {f"{kind}.error_rate": _SMALL for kind in ("content", "device")}})
+RULES = read_ruleset(
+    {"version": "1", "rules": {f"{kind}.error_rate": _SMALL for kind in ("content", "device")}}
+)
 """Levels that a handful of events reach."""
 
 

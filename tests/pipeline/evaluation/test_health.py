@@ -110,7 +110,9 @@ def from_partials(records, data, *, targets, final):
 
 
 def in_order(verdicts):
-    key = [(one["minute_end"], one["subject"]["type"], one["subject"]["id"]) for one in map(json.loads, verdicts)]
+    key = [
+        (one["minute_end"], one["subject"]["type"], one["subject"]["id"]) for one in map(json.loads, verdicts)
+    ]
     return [value for _, value in sorted(zip(key, verdicts, strict=True))]
 
 

@@ -10,15 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.evaluation.minutes import MINUTE_MS, counted_minute
 from pipeline.evaluation.pseudonyms import pseudonymiser
-from pipeline.evaluation.subjects import (
-    MINUTE_MS,
-    SubjectJudge,
-    Watermark,
-    counted_minute,
-    level_change,
-    subjects_of,
-)
+from pipeline.evaluation.subjects import SubjectJudge, Watermark, level_change, subjects_of
 from pipeline.evaluation.verdict import encode_verdict
 from pipeline.events.decode import EventDecoder
 from pipeline.rules.ruleset import built_in, read_ruleset
