@@ -302,7 +302,9 @@ class Stream:
     def check_health(self, expected: Expected, *, exactly_once: bool) -> None:
         """Titles and devices were judged as in a file; no partition was left out, no event came too late."""
         counts = [state.counts for state in self.health().values()]
-        assert not any(count.get(name) for count in counts for name in ("too_late", "left_out", "unreadable"))
+        assert not any(
+            count.get(name) for count in counts for name in ("too_late", "left_out", "unreadable")
+        ), counts
         found = self.subject_verdicts(each_once=not exactly_once)
         surplus, missing = (
             Counter(found) - Counter(expected.subjects),

@@ -15,7 +15,7 @@ from tests.stream.harness import Stream
 EVENTS = 30_000
 
 
-def _is_exact(stream: Stream) -> bool:
+def is_exact(stream: Stream) -> bool:
     """Whether the broker has transactions."""
     return "exactly once" in "".join(path.read_text() for path in stream.directory.glob("*.log"))
 
@@ -41,7 +41,7 @@ def test_a_killed_worker_goes_on(stream: Stream, disk: str) -> None:
     recovered = [int(found) for found in re.findall(r"recovered (\d+) changelog records", log)]
     assert recovered
     assert recovered[-1] > 0 or disk == "kept"
-    stream.check(stream.expected(), exactly_once=_is_exact(stream))
+    stream.check(stream.expected(), exactly_once=is_exact(stream))
 
 
 def test_sigterm_commits_what_is_done_and_leaves_in_ten_seconds(stream: Stream) -> None:

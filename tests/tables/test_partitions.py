@@ -14,9 +14,9 @@ COUNTS = st.dictionaries(
 TIMES = st.dictionaries(st.sampled_from(["raw-events", "raw-events-rekeyed"]), st.integers(-(2**50), 2**50))
 
 
-@given(COUNTS, TIMES)
-def test_a_state_comes_back_as_it_went(counts, times):
-    state = PartitionState(counts, times)
+@given(COUNTS, TIMES, st.integers(0, 2**63 - 1))
+def test_a_state_comes_back_as_it_went(counts, times, sequence):
+    state = PartitionState(counts, times, sequence)
     assert decode_partition(encode_partition(state)) == state
 
 
@@ -26,6 +26,11 @@ def test_the_same_state_has_the_same_bytes(counts, times, shuffler):
     shuffler.shuffle(members)
     other = PartitionState(dict(members), dict(reversed(times.items())))
     assert encode_partition(other) == encode_partition(PartitionState(counts, times))
+
+
+def test_version_1_is_read_for_ever():
+    """Bytes that version 1 wrote: a state before its first chunk of roll-ups."""
+    assert decode_partition(b"P\x01\x92\x81\xa1a\x01\x81\xa1t\x02") == PartitionState({"a": 1}, {"t": 2}, 0)
 
 
 @pytest.mark.parametrize(

@@ -8,18 +8,23 @@ from hypothesis import strategies as st
 
 from pipeline.windows import window as module
 from pipeline.windows.window import (
+    FAILS,
     FAILS_LOGIN,
     MAX_ENTRIES,
     NEUTRAL,
     PLAYING_MS,
     PLAYS,
     RELEASES,
+    START_FAILS,
+    STARTS,
     WINDOW_MS,
     Entry,
     Window,
 )
 
 NOW = 10 * WINDOW_MS
+
+PLAYING = (PLAYS, STARTS, START_FAILS)
 
 TIMES = st.one_of(
     st.integers(NOW - 5, NOW + 5),
@@ -41,7 +46,7 @@ def entries(identities=HASHES):
         region=st.sampled_from(["NL", "US", "US-CA"]),
         network=st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::/64"]),
         device=st.sampled_from(["d1", "d2"]),
-        role=st.sampled_from([NEUTRAL, PLAYS, RELEASES, FAILS_LOGIN]),
+        role=st.sampled_from([NEUTRAL, PLAYS, RELEASES, FAILS_LOGIN, STARTS, START_FAILS, FAILS]),
     )
 
 
@@ -125,7 +130,7 @@ def test_brute_force_agrees(given_entries):
 
 
 def plays(device, inside, now):
-    signs = [each.time for each in inside if each.device == device and each.role == PLAYS]
+    signs = [each.time for each in inside if each.device == device and each.role in PLAYING]
     releases = [each.time for each in inside if each.device == device and each.role == RELEASES]
     if not signs or now - max(signs) >= PLAYING_MS:
         return False
@@ -225,11 +230,55 @@ def test_the_window_is_open_at_its_start(older, kept):
         pytest.param([(1, PLAYS), (0, RELEASES)], 1, True, id="a release that arrives late"),
         pytest.param([(0, RELEASES)], 0, False, id="only released"),
         pytest.param([(0, NEUTRAL), (0, FAILS_LOGIN)], 0, False, id="nothing of playing"),
+        pytest.param([(0, STARTS)], 0, True, id="started"),
+        pytest.param([(0, START_FAILS)], 0, True, id="a PLAY that failed plays all the same"),
+        pytest.param([(0, FAILS)], 0, False, id="an error does not play"),
+        pytest.param([(0, PLAYS), (1, FAILS)], 1, True, id="an error does not release"),
     ],
 )
 def test_when_a_device_plays(signs, now, playing):
     folded = Folded(entry_at(NOW + at, number, role) for number, (at, role) in enumerate(signs))
     assert folded.window.playing(NOW + now) == (["d1"] if playing else [])
+
+
+@pytest.mark.parametrize(
+    ("signs", "now", "watched"),
+    [
+        pytest.param([], 5, 0, id="nothing is known"),
+        pytest.param([(0, STARTS)], 5, 5, id="since the start"),
+        pytest.param([(0, STARTS), (3, PLAYS)], 5, 2, id="since the last sign, so that no time counts twice"),
+        pytest.param([(0, PLAYS)], PLAYING_MS, PLAYING_MS, id="a gap of fifteen minutes"),
+        pytest.param([(0, PLAYS)], PLAYING_MS + 1, 0, id="a longer gap"),
+        pytest.param([(0, PLAYS), (2, RELEASES)], 5, 0, id="released"),
+        pytest.param([(0, PLAYS), (0, RELEASES)], 5, 0, id="a tie releases"),
+        pytest.param([(0, PLAYS), (2, FAILS)], 5, 5, id="an error does not release"),
+        pytest.param([(7, PLAYS)], 5, 0, id="older than the last sign: counted with that"),
+    ],
+)
+def test_for_how_long_a_device_has_played(signs, now, watched):
+    folded = Folded(entry_at(NOW + at, number, role) for number, (at, role) in enumerate(signs))
+    assert folded.window.watched("d1", NOW + now) == watched
+    assert folded.window.watched("d2", NOW + now) == 0
+
+
+@pytest.mark.parametrize(
+    ("signs", "only_started"),
+    [
+        pytest.param([], False, id="nothing is known"),
+        pytest.param([STARTS], True, id="started"),
+        pytest.param([STARTS, NEUTRAL, FAILS_LOGIN], True, id="what tells nothing of playing"),
+        pytest.param([STARTS, PLAYS], False, id="played on"),
+        pytest.param([STARTS, RELEASES], False, id="released"),
+        pytest.param([STARTS, FAILS], False, id="has failed already"),
+        pytest.param([START_FAILS], False, id="said itself that it failed"),
+        pytest.param([PLAYS, STARTS], True, id="started again"),
+    ],
+)
+def test_whether_a_device_has_started_and_nothing_more(signs, only_started):
+    window = Folded(entry_at(NOW + number, number, role) for number, role in enumerate(signs)).window
+    assert window.only_started("d1", NOW + 100) == only_started
+    assert window.only_started("d2", NOW + 100) is False
+    assert window.only_started("d1", NOW - 1) is False
 
 
 def test_more_playing_devices_than_asked_for_are_all_told():
@@ -241,7 +290,7 @@ def test_more_playing_devices_than_asked_for_are_all_told():
 def test_a_window_of_many_costs_the_same_counts():
     shuffler = random.Random(7)
     given_entries = [
-        entry_at(NOW + shuffler.randrange(WINDOW_MS), number, shuffler.randrange(4)) for number in range(3000)
+        entry_at(NOW + shuffler.randrange(WINDOW_MS), number, shuffler.randrange(7)) for number in range(3000)
     ]
     window = Folded(given_entries).window
     assert everything(window) == everything(Window(window.entries))

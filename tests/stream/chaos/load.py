@@ -28,9 +28,14 @@ Record = tuple[int | None, bytes | None, bytes | None]
 
 
 class Load(NamedTuple):
-    """Records by (partition, key, value); `first` are requests, `rest` are (topic, record) in their order."""
+    """Records by (partition, key, value).
+
+    `first` are requests; `opening` are events, one for every source partition, as the judgement of titles and devices
+    does not wait for those that never had one; `rest` are (topic, record) in their order.
+    """
 
     first: list[Record]
+    opening: list[Record]
     rest: list[tuple[str, Record]]
 
 
@@ -44,10 +49,27 @@ def load(events: int, seed: int) -> Load:
         _placed(record, _user(decoder.request, record)) for record in map(_of_a_quiet_user, given.requests)
     ]
     rest = [("raw-events", _placed(record, _user(decoder.event, record))) for record in given.events]
+    opening = _opening(decoder, given.events)
     step = max(1, len(rest) // max(1, len(among)))
     for number, record in enumerate(among):
         rest.insert(min(len(rest), number * (step + 1)), ("privacy-requests", record))
-    return Load(first, rest)
+    return Load(first, opening, rest)
+
+
+def _opening(decoder: EventDecoder, events: Sequence[Record]) -> list[Record]:
+    """As old as the first event: one of another user for every partition, and one that was written to the next one."""
+    record = next(one for one in events if _user(decoder.event, one) is not None)
+    content = json.loads(record[2] or b"")
+    found: list[Record] = []
+    for wrong in (False, True):
+        users = {
+            partition_of(name.encode(), PARTITIONS): name
+            for name in map(f"opens-{wrong}-{{}}".format, range(99))
+        }
+        for partition, user in sorted(users.items()):
+            value = json.dumps({**content, "user_id": user, "event_id": f"opens-{user}"}).encode()
+            found.append(((partition + wrong) % PARTITIONS, user.encode(), value))
+    return found
 
 
 def _user(decode, record: Record) -> str | None:

@@ -119,6 +119,8 @@ class Scenario:
         self.start("a")
         self.last_fault = time.monotonic()
         self.settle(len(self.load.first), _STARTS_S)
+        self.stream.write("raw-events", self.load.opening)
+        self.settle(len(self.load.first) + len(self.load.opening), _STARTS_S)
 
     def writing(self, seconds: float) -> Writer:
         """A context in which everything else is written, in about so many seconds."""
@@ -145,7 +147,7 @@ class Scenario:
         self.say("at rest")
         # What was written at the end is work, not a fault.
         self.last_fault = time.monotonic()
-        self.settle(len(self.load.first) + len(self.load.rest), LAG_S)
+        self.settle(sum(map(len, self.load)), LAG_S)
 
     def end(self) -> None:
         """Stop the workers, in good order or not: all is committed by now."""
