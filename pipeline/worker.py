@@ -146,11 +146,11 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
             await users.process(batch, risk.handle, risk.poison)
 
     health = HealthAgent(evaluator, book, topics.flagged, (topics.raw, topics.rekeyed), partitions)
-    _add_health(app, settings, cluster, health, rule_config)
+    health_of = _add_health(app, settings, cluster, health, rule_config)
     alerts = _add_alerts(app, settings, cluster)
     index = _verdict_index(settings, app, cluster)
     _add_service(app, index)
-    install_web(app, settings, cluster, users, alerts, evaluator, book, index)
+    install_web(app, settings, cluster, users, alerts, health_of, evaluator, book, index)
     return app
 
 

@@ -94,7 +94,7 @@ class Folding:
             else:
                 self._add_others(dimension, columns, sign)
 
-    def _add_devices(self, rows: Rows, sign: int) -> None:  # noqa: C901 - one row, from top to bottom
+    def _add_devices(self, rows: Rows, sign: int) -> None:
         records, judged = self._records, self._state.judged_through
         cache, dirty, load = records.cache, records.dirty, records.load
         past = -1 if judged is None else judged

@@ -113,8 +113,8 @@ class Summary(Answer):
     lag: dict[str, int] = Field(description="records not judged yet, by topic-partition")
     total_lag: int
     events_per_second: float = Field(description="over the last seconds, all workers together")
-    play_time_seconds: float | None
-    error_rate: Share | None = Field(description="failed among playback events")
+    play_time_seconds: float = Field(description="time that devices played")
+    error_rate: Share | None = Field(description="failed among playback events; null without any")
     paused: bool = Field(description="whether consuming is paused on any worker")
     workers: int
     at: Instant
@@ -122,7 +122,7 @@ class Summary(Answer):
 
 
 class ErrorRate(Answer):
-    """A rate with its 95 % Wilson interval."""
+    """A rate with its 95 % Wilson interval; without events 0, between 0 and 1."""
 
     events: int
     errors: int
@@ -135,23 +135,23 @@ class Minute(Answer):
     """One minute of event time."""
 
     start: Instant
-    events: int
+    events: int = Field(description="playback events")
     errors: int
     plays: int
     watch_seconds: float
 
 
 class ContentStats(Answer):
-    """One title over the minutes that are kept."""
+    """One title: sums since it is known, and its last minutes."""
 
     content_id: str
     plays: int
     failed_starts: int
     watch_seconds: float
-    error_rate: ErrorRate
-    top_regions: list[Count]
+    error_rate: ErrorRate = Field(description="over the last 60 judged minutes")
+    top_regions: list[Count] = Field(description="playback events by region")
     top_error_codes: list[Count]
-    devices: int | None
+    device_mix: list[Count] = Field(description="playback events by kind of device")
     risk_level: RiskLevel
     minutes: list[Minute]
 
@@ -174,16 +174,16 @@ class ContentRanking(Answer):
 
 
 class RegionStats(Answer):
-    """One region."""
+    """One region: sums since it is known, and its last minutes."""
 
     region: str
     plays: int
     events: int
     watch_seconds: float
-    error_rate: ErrorRate
+    error_rate: ErrorRate = Field(description="over the last 60 judged minutes")
     errors: list[Count] = Field(description="error codes by count")
-    device_mix: list[Count]
-    flagged_by_rule: list[Count]
+    device_mix: list[Count] = Field(description="playback events by kind of device")
+    flagged_by_rule: list[Count] = Field(description="findings by rule")
     minutes: list[Minute]
 
 
@@ -192,8 +192,8 @@ class DeviceStats(Answer):
 
     device_id: str
     events: int
-    error_rate: ErrorRate
-    users: int | None
+    error_rate: ErrorRate = Field(description="over the last 60 judged minutes")
+    users: int = Field(description="different users; 32 at most are kept")
     risk_level: RiskLevel
 
 

@@ -15,16 +15,16 @@ from pipeline.topics import (
     RULE_CONFIG,
 )
 from pipeline.web.alerts import alert_views
-from pipeline.web.browse import alert_shelf, risk_shelf, table_views
+from pipeline.web.browse import alert_shelf, health_shelf, risk_shelf, table_views
 from pipeline.web.compliance import compliance_views
 from pipeline.web.control import control_views
+from pipeline.web.health import health_views
 from pipeline.web.ingest import ingest_views
 from pipeline.web.login import login_views
 from pipeline.web.metrics import Metrics
 from pipeline.web.outbox import Outbox
 from pipeline.web.page import page_views
 from pipeline.web.peers import Peers
-from pipeline.web.pending import pending_views
 from pipeline.web.people import people_views, request_views
 from pipeline.web.process import process_views
 from pipeline.web.rules import rule_views
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.evaluator import Evaluator
+    from pipeline.evaluation.health_state import HealthValue
     from pipeline.evaluation.rule_book import RuleBook
     from pipeline.settings import Settings
     from pipeline.verdicts.index import VerdictIndex
@@ -58,6 +59,7 @@ def install_web(
     cluster: Cluster,
     users: WriteBehindTable[RiskValue],
     alerts: WriteBehindTable[AlertValue],
+    health: WriteBehindTable[HealthValue],
     evaluator: Evaluator,
     book: RuleBook,
     index: VerdictIndex,
@@ -70,6 +72,7 @@ def install_web(
         cluster: the topics' partitions.
         users: the risk agent's table.
         alerts: the alert agent's table.
+        health: the health agent's table.
         evaluator: the one evaluation.
         book: the rule sets.
         index: of verdicts.
@@ -96,16 +99,17 @@ def install_web(
         login_views(accounts, tokens),
         ingest_views(outbox, raw, failed),
         stats_views(app, users, peers, show),
+        health_views(app, health, peers),
         people_views(users, peers, book, index, show),
         request_views(outbox, requests),
-        table_views([risk_shelf(users, show), alert_shelf(alerts)], peers),
+        table_views([risk_shelf(users, show), health_shelf(health, show), alert_shelf(alerts)], peers),
         control_views(app, users, (raw, rekeyed), peers),
         compliance_views(index, show),
         alert_views(index),
         rule_views(app, users, peers, book, outbox, settings.topic(RULE_CONFIG.name)),
         trail_views(trail),
     ]
-    install(app, [*views, pending_views(views)], tokens, trail, demo=demo, observe=metrics.observe)
+    install(app, views, tokens, trail, demo=demo, observe=metrics.observe)
     server = cast("FaustWeb", app.web).web_app
     server.on_cleanup.extend([trail.close, outbox.close])
 

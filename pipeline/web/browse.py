@@ -4,31 +4,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
 
 from pipeline.evaluation.batch import PartitionState
+from pipeline.evaluation.device_health import DeviceHealth
+from pipeline.evaluation.health_state import PARTITION_KEY as HEALTH_KEY
 from pipeline.evaluation.recent import Recent
+from pipeline.evaluation.roll_ups import Dimension
 from pipeline.evaluation.rule_book import InForce
 from pipeline.events.addresses import mask_network
 from pipeline.web.answers import TableInfo, TableRecord, Tables
 from pipeline.web.problems import FieldError, Problem
 from pipeline.windows.user import UserState
-from pipeline.windows.window import FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES
+from pipeline.windows.window import FAILS, FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES, START_FAILS, STARTS
 from tables.alerts import CLOCK_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pipeline.delivery.table import WriteBehindTable
+    from pipeline.evaluation.health_state import HealthValue
     from pipeline.web.peers import Peers
     from pipeline.web.serving import Call, Handlers
     from pipeline.windows.window import Entry
     from tables.alerts import AlertValue
     from tables.risk import RiskValue
 
-_ROLES: Final = {NEUTRAL: "neutral", PLAYS: "plays", RELEASES: "releases", FAILS_LOGIN: "fails_login"}
+_ROLES: Final = {
+    NEUTRAL: "neutral",
+    PLAYS: "plays",
+    STARTS: "starts",
+    START_FAILS: "fails_to_start",
+    FAILS: "fails",
+    RELEASES: "releases",
+    FAILS_LOGIN: "fails_login",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +143,37 @@ def risk_shelf(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -
                 return [msgspec.structs.asdict(request) for request in value.requests]
 
     return Shelf(users, locate, render)
+
+
+# -- the health agent's table
+
+
+def health_shelf(health: WriteBehindTable[HealthValue], show: Callable[[str], str]) -> Shelf:
+    """Keys are as in the table: `scontent:ID`, `sdevice:ID`, ...; that of a partition carries its number: `p@3`."""
+
+    def locate(text: str) -> tuple[bytes, int]:
+        kind, rest = text[:1], text[1:]
+        dimension, colon, identifier = rest.partition(":")
+        if kind == "s" and dimension in get_args(Dimension) and colon and identifier:
+            return text.encode(), health.partition_of(rest.encode())
+        if kind == "p" and rest[:1] == "@" and rest[1:].isascii() and rest[1:].isdigit():
+            partition = int(rest[1:6])
+            if partition < health.partition_of.partitions:
+                return HEALTH_KEY, partition
+        raise ValueError(
+            "must be s, content, device, region, plan or rule, a colon and an id, or p@ and the number of a partition"
+        )
+
+    def render(value: HealthValue) -> Any:  # noqa: ANN401 - JSON
+        if isinstance(value, DeviceHealth):
+            shown = {
+                name: getattr(value, name) for name in ("level", "events", "playback", "failed", "newest")
+            }
+            users = {show(user): minute for user, minute in value.users.items()}
+            return {**shown, "users": users, "rows": value.rows()}
+        return msgspec.to_builtins(msgspec.structs.asdict(value), str_keys=True)
+
+    return Shelf(health, locate, render)
 
 
 # -- the alert agent's table

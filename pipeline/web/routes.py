@@ -93,7 +93,7 @@ class Route:
     @property
     def statuses(self) -> tuple[int, ...]:
         """Every status of an error that it may answer with."""
-        found = {500, 501, *self.problems}
+        found = {500, *self.problems}
         if self.parameters or self.query is not None:
             found.add(400)
         if self.body is not None:

@@ -82,8 +82,8 @@ class _Stats:
             lag=dict(sorted(lag.items())),
             total_lag=sum(lag.values()),
             events_per_second=round(sum(worker["events_per_second"] for worker in gathered.workers), 1),
-            play_time_seconds=None,
-            error_rate=None,
+            play_time_seconds=counts["watched_ms"] / 1000,
+            error_rate=_share(counts["playback.failed"], counts["playback"]),
             paused=any(worker["paused"] for worker in gathered.workers),
             workers=len(gathered.workers),
             at=format_instant(time.time_ns() // 1_000_000),
@@ -136,6 +136,10 @@ class _Stats:
             if table == self._users.name:
                 found[partition] = owned.unit.peek(key) or empty[key]
         return found
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 4) if whole else None
 
 
 def _below(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:

@@ -4,8 +4,8 @@ import { session } from "./session.js";
 const TIMEOUT_MS = 8000;
 
 /**
- * kind: unreachable (no answer at all), unauthorized, forbidden, absent (404), unsupported (501: this worker does not
- * offer it), unavailable (502, 503: being recovered or moved), slow_down (429), invalid (other 4xx), failed (5xx).
+ * kind: unreachable (no answer at all), unauthorized, forbidden, absent (404), unavailable (502, 503: being recovered or
+ * moved), slow_down (429), invalid (other 4xx), failed (5xx).
  */
 export class ApiError extends Error {
   constructor(kind, message, { status = 0, errors = [], retryAfter = null } = {}) {
@@ -17,7 +17,7 @@ export class ApiError extends Error {
   }
 }
 
-const KINDS = { 401: "unauthorized", 403: "forbidden", 404: "absent", 429: "slow_down", 501: "unsupported", 502: "unavailable", 503: "unavailable" };
+const KINDS = { 401: "unauthorized", 403: "forbidden", 404: "absent", 429: "slow_down", 502: "unavailable", 503: "unavailable" };
 
 function kindOf(status) {
   return KINDS[status] ?? (status >= 500 ? "failed" : "invalid");

@@ -107,8 +107,8 @@ export class Overview {
       ["Waiting", whole(data.total_lag), waitingIn(data)],
       ["Records read", whole(data.events), `${whole(data.failed)} failed`],
       ["Flagged", whole(data.flagged), `${share(data.judged ? data.flagged / data.judged : NaN)} of the judged`],
-      ["Playback errors", share(data.error_rate ?? NaN), data.error_rate === null ? "not known" : "of playback events"],
-      ["Watched", duration(data.play_time_seconds ?? NaN), data.play_time_seconds === null ? "not known" : "by all viewers"],
+      ["Playback errors", share(data.error_rate ?? NaN), data.error_rate === null ? "no playback yet" : "of playback events"],
+      ["Watched", duration(data.play_time_seconds), "by all viewers"],
       ["Coverage", `${data.coverage.answered} / ${data.coverage.partitions}`, `partitions · ${whole(data.workers)} worker${data.workers === 1 ? "" : "s"}`],
     ];
     const list = byId("figures");

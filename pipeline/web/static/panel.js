@@ -3,7 +3,6 @@ import { h, setText } from "./dom.js";
 import { clock, duration, whole } from "./format.js";
 
 const WORDS = {
-  unsupported: "This worker does not offer it.",
   forbidden: "Your account may not see this.",
   unavailable: "Not available now: partitions are being moved or recovered.",
   unreachable: "The worker cannot be reached.",

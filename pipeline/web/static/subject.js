@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { openDetails, rawJson } from "./details.js";
 import { h, number, table } from "./dom.js";
-import { NOTHING, clock, countryOf, duration, share, whole } from "./format.js";
+import { clock, countryOf, duration, share, whole } from "./format.js";
 import { sayError } from "./panel.js";
 import { LEVELS, level, ruleName } from "./words.js";
 
@@ -39,7 +39,7 @@ export function openTitle(id) {
       fact("Plays", whole(data.plays)),
       fact("Starts that failed", whole(data.failed_starts)),
       fact("Watched", duration(data.watch_seconds)),
-      fact("Devices", data.devices === null ? NOTHING : whole(data.devices)),
+      fact("Devices", chips(data.device_mix)),
       fact("Top regions", chips(data.top_regions)),
       fact("Error codes", chips(data.top_error_codes)),
     ),
@@ -75,7 +75,7 @@ export function openDevice(id) {
       fact("Level", level(data.risk_level)),
       fact("Error rate", rateOf(data.error_rate)),
       fact("Events", whole(data.events)),
-      fact("Users", data.users === null ? NOTHING : whole(data.users)),
+      fact("Users", whole(data.users)),
     ),
   );
 }

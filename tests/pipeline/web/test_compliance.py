@@ -16,10 +16,10 @@ from pipeline.verdicts.writer import VerdictWriter
 from pipeline.web.alerts import alert_views
 from pipeline.web.answers import Alerts, ComplianceSummary, RegionRisks
 from pipeline.web.compliance import compliance_views
-from pipeline.web.pending import pending_views
 from pipeline.web.serving import install
 from tests.pipeline.verdicts.verdicts import finding, published, random_verdicts, verdict
 from tests.pipeline.web.test_guards import problem_of
+from tests.pipeline.web.views import other_views
 
 show = pseudonymiser(b"a key of the tests")
 
@@ -62,7 +62,7 @@ async def served(tmp_path, tokens, bearer, records):
         class web:  # noqa: N801
             web_app = aiohttp_web.Application()
 
-    install(App, [*views, pending_views(views)], tokens, NoTrail(), demo=False)
+    install(App, [*views, other_views(views)], tokens, NoTrail(), demo=False)
     async with TestClient(TestServer(App.web.web_app)) as client:
         served = Served(client, bearer("analyst"))
         served.writer = writer

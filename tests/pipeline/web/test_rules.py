@@ -9,10 +9,10 @@ from pipeline.evaluation.rule_book import RuleBook
 from pipeline.rules.ruleset import built_in, read_ruleset
 from pipeline.web.answers import RuleSetView
 from pipeline.web.outbox import Outbox
-from pipeline.web.pending import pending_views
 from pipeline.web.rules import described, differences, rule_views
 from pipeline.web.serving import install
 from tests.pipeline.web.test_guards import problem_of
+from tests.pipeline.web.views import other_views
 
 
 def test_what_is_shown_is_a_document_of_the_same_rule_set():
@@ -60,7 +60,7 @@ async def rules(tokens, bearer):
         class web:  # noqa: N801
             web_app = aiohttp_web.Application()
 
-    install(App, [*views, pending_views(views)], tokens, NoTrail(), demo=False)
+    install(App, [*views, other_views(views)], tokens, NoTrail(), demo=False)
     async with TestClient(TestServer(App.web.web_app)) as client:
 
         async def put(document, query=""):
