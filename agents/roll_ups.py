@@ -7,7 +7,7 @@ from pipeline.delivery.outputs import Output
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.unit import State
 from pipeline.evaluation.partials import SourceTime, packed, source_name, subject_key
-from pipeline.evaluation.roll_ups import Dimension, Notes, Row, roll_up
+from pipeline.evaluation.roll_ups import Dimension, Notes, roll_up
 from tables.risk import PARTITION_KEY, RiskValue, partition_state
 
 _REMEMBERED: Final = 200_000
@@ -42,7 +42,7 @@ class RollUpPublisher:
             SourceTime(source_name(topic, unit.partition), partition.times.get(topic), topic in heard)
             for topic in self._sources
         ]
-        places = {dimension: self._place(dimension, counts) for dimension, counts in rows.items()}
+        places = {dimension: self._place(dimension, rolled_up.logs) for dimension, rolled_up in rows.items()}
         key = b"%d" % unit.partition
         return [
             Output(self._topic, key, value, None, target)
@@ -51,12 +51,12 @@ class RollUpPublisher:
             )
         ]
 
-    def _place(self, dimension: Dimension, rows: Iterable[Row]) -> Mapping[str, int]:
+    def _place(self, dimension: Dimension, ids: Iterable[str]) -> Mapping[str, int]:
         """Where each id of a dimension belongs; most were asked for with the commit before."""
         known = self._places.get(dimension)
         if known is None or len(known) > _REMEMBERED:
             known = self._places[dimension] = {}
-        unknown = [identifier for identifier in {row[0] for row in rows} if identifier not in known]
+        unknown = [identifier for identifier in ids if identifier not in known]
         if unknown:
             keys = [subject_key(dimension, identifier) for identifier in unknown]
             self._partition_of.learn(keys)

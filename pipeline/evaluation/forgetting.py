@@ -55,7 +55,7 @@ def _forget(records: Records, state: HealthPartition, name: str, hour: int) -> N
     if not isinstance(record, SubjectHealth | DeviceHealth) or record.hour != hour:
         return
     if isinstance(record, SubjectHealth) and dimension == "content":
-        for minute in record.series:
+        for minute in record.by_minute:
             records.discard(title_minute_key(identifier, minute))
     records.discard(key)
     state.candidates.pop(name, None)

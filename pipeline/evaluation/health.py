@@ -17,12 +17,12 @@ from pipeline.evaluation.health_state import (
     Records,
     Source,
     record_key,
-    title_minute_key,
 )
 from pipeline.evaluation.minutes import GRACE_MS, MINUTE_MS, WINDOW_MINUTES, last_closed
 from pipeline.evaluation.partials import PartialError, SourceTime, decode_partial
-from pipeline.evaluation.subject_health import SubjectHealth, TitleMinute
+from pipeline.evaluation.subject_health import SubjectHealth
 from pipeline.evaluation.subjects import SubjectKey, SubjectRules
+from pipeline.evaluation.title_names import title_names
 from pipeline.evaluation.verdict import SubjectVerdict
 from pipeline.rules.error_rate import ErrorRate
 
@@ -185,26 +185,13 @@ def _record(records: Records, subject: SubjectKey) -> SubjectHealth | DeviceHeal
 def _names(
     records: Records, subject: SubjectKey, record: SubjectHealth | DeviceHealth, first: int, last: int
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Error codes and regions of a subject's minutes, with their counts."""
-    codes: dict[str, int] = {}
-    regions: dict[str, int] = {}
+    """Error codes and regions of a subject's minutes, with their counts; some may have been taken back."""
     if isinstance(record, DeviceHealth):
-        for minute, region, error, number in record.rows():
-            if first <= minute <= last:
-                regions[region] = regions.get(region, 0) + number
-                if error is not None:
-                    codes[error] = codes.get(error, 0) + number
+        found = record.names(first, last)
     else:
-        for minute in record.series:
-            found = records.get(title_minute_key(subject.id, minute)) if first <= minute <= last else None
-            if isinstance(found, TitleMinute):
-                for sums, counts in ((codes, found.error_codes), (regions, found.regions)):
-                    for name, number in counts.items():
-                        sums[name] = sums.get(name, 0) + number
-    return (
-        {name: number for name, number in codes.items() if number},
-        {name: number for name, number in regions.items() if number},
-    )
+        found = title_names(records, subject.id, record, first, last)
+    codes, regions = ({name: number for name, number in counts.items() if number} for counts in found)
+    return codes, regions
 
 
 def _least_failed(rule: ErrorRate) -> int:

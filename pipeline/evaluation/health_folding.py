@@ -5,28 +5,13 @@ from collections.abc import Mapping
 
 from pipeline.evaluation.device_health import DeviceHealth
 from pipeline.evaluation.forgetting import MINUTES_AN_HOUR
-from pipeline.evaluation.health_state import (
-    HealthPartition,
-    Part,
-    Records,
-    Unit,
-    part_key,
-    title_minute_key,
-)
+from pipeline.evaluation.health_state import HealthPartition, Part, Records, Unit, part_key, record_key
 from pipeline.evaluation.minutes import WINDOW_MINUTES
 from pipeline.evaluation.partials import Partial, Rows, decode_partial
-from pipeline.evaluation.roll_ups import ACCOUNT, FLAGGED, PLAY, START_FAILED, Dimension
-from pipeline.evaluation.roll_ups import WATCHED as WATCHED_MS
-from pipeline.evaluation.subject_health import (
-    FAILED,
-    MINUTE_NAMES,
-    PLAYS,
-    TOTAL,
-    WATCHED,
-    SubjectHealth,
-    TitleMinute,
-    add,
-)
+from pipeline.evaluation.roll_ups import Dimension
+from pipeline.evaluation.row_log import EVENTS, decode_rows, encode_rows, taken_back
+from pipeline.evaluation.subject_health import SubjectHealth
+from pipeline.evaluation.title_names import keep_by_minute
 
 
 class Folding:
@@ -74,7 +59,8 @@ class Folding:
         unit.parts = partial.part + 1
         if not partial.final:
             records[part_key(partial.unit, partial.part)] = Part(message)
-        self._add(partial.rows, 1)
+        for dimension, rows in partial.rows.items():
+            self._add(dimension, rows, anew=True)
         return True
 
     def _take_back(self, number: int, unit: Unit) -> None:
@@ -83,175 +69,76 @@ class Folding:
             key = part_key(number, part_number)
             part = self._records.get(key)
             if isinstance(part, Part):
-                self._add(decode_partial(part.value).rows, -1)
+                for dimension, rows in decode_partial(part.value).rows.items():
+                    self._add(dimension, rows, anew=False)
             self._records.discard(key)
         unit.parts = 0
 
-    def _add(self, rows: Mapping[Dimension, Rows], sign: int) -> None:
-        for dimension, columns in rows.items():
-            if dimension == "device":
-                self._add_devices(columns, sign)
-            else:
-                self._add_others(dimension, columns, sign)
-
-    def _add_devices(self, rows: Rows, sign: int) -> None:
-        records, judged = self._records, self._state.judged_through
+    def _add(self, dimension: Dimension, rows: Rows, *, anew: bool) -> None:
+        """Put the rows of each id behind what is there of it."""
+        judged = self._state.judged_through
+        counts, logs = rows.counts, rows.logs
+        if not anew or (judged is not None and rows.first <= judged):
+            counts, logs = self._looked_at(dimension, rows, anew=anew)
+        records = self._records
         cache, dirty, load = records.cache, records.dirty, records.load
-        past = -1 if judged is None else judged
-        for device, minute, region, error, kind, user, number in zip(
-            rows.ids,
-            rows.minutes,
-            rows.regions,
-            rows.errors,
-            rows.kinds,
-            rows.extras,
-            rows.counts,
-            strict=True,
-        ):
-            if minute <= past:
-                self._state.count("too_late", sign * number)
-                continue
-            key = b"sdevice:" + device.encode()
-            record = cache.get(key)
-            if record is None:
-                record = load(key)
-                if record is None:
-                    record = cache[key] = DeviceHealth()
-            assert isinstance(record, DeviceHealth)
-            dirty.add(key)
-            count = sign * number
-            record.events += count
-            if minute > record.newest:
-                record.newest = minute
-                hour = minute // MINUTES_AN_HOUR
-                if hour > record.hour:
-                    record.hour = hour
-                    self.seen[hour].append("device:" + device)
-            if user is not None:
-                record.seen_with(user, minute)
-            if kind != ACCOUNT and region is not None:
-                record.add(minute, region, error, count, judged)
-                if error is not None:
-                    self._suspect("device", device, record)
-
-    def _add_others(self, dimension: str, rows: Rows, sign: int) -> None:  # noqa: C901, PLR0912 - as above
-        records, judged = self._records, self._state.judged_through
-        cache, dirty, load = records.cache, records.dirty, records.load
-        past = -1 if judged is None else judged
         prefix = f"s{dimension}:".encode()
-        for identifier, minute, region, error, kind, extra, number in zip(
-            rows.ids,
-            rows.minutes,
-            rows.regions,
-            rows.errors,
-            rows.kinds,
-            rows.extras,
-            rows.counts,
-            strict=True,
-        ):
-            if minute <= past:
-                # A title's event is a device's too, and counted there.
-                continue
+        hour, kind = rows.last // MINUTES_AN_HOUR, DeviceHealth if dimension == "device" else SubjectHealth
+        for identifier, count, log in zip(rows.ids, counts, logs, strict=True):
             key = prefix + identifier.encode()
             record = cache.get(key)
             if record is None:
                 record = load(key)
                 if record is None:
-                    record = cache[key] = SubjectHealth()
-            assert isinstance(record, SubjectHealth)
+                    record = cache[key] = kind()
+            assert isinstance(record, DeviceHealth | SubjectHealth)
             dirty.add(key)
-            count = sign * number
-            if minute > record.newest:
-                self._goes_on(dimension, identifier, record, minute)
-            numbers = record.series.get(minute)
-            if numbers is None:
-                numbers = record.series[minute] = [0, 0, 0, 0]
-            if kind == WATCHED_MS:
-                record.watched_ms += count
-                numbers[WATCHED] += count
-                continue
-            if kind == START_FAILED:
-                record.failed_starts += count
-                continue
-            if kind == FLAGGED:
-                self._add_flagged(dimension, record, numbers, region, extra, count)
-                continue
-            record.events += count
-            if kind == ACCOUNT:
-                continue
-            record.playback += count
-            numbers[TOTAL] += count
-            if extra is not None:
-                add(record.device_types, extra, count)
-            if kind == PLAY:
-                record.plays += count
-                numbers[PLAYS] += count
-            if error is not None:
-                record.failed += count
-                numbers[FAILED] += count
-                add(record.error_codes, error, count)
-            if dimension == "content" and region is not None:
-                add(record.regions, region, count)
-                self._add_title_minute(identifier, minute, region, error, count)
-                if error is not None:
-                    self._suspect(dimension, identifier, record)
+            record.fresh += log
+            record.count += count
+            if hour > record.hour:
+                record.hour = hour
+                self.seen[hour].append(f"{dimension}:{identifier}")
+            if record.is_full:
+                self._settle(dimension, identifier, record)
+        for place in rows.failed:
+            self._suspect(dimension, rows.ids[place])
 
-    @staticmethod
-    def _add_flagged(
-        dimension: str,
-        record: SubjectHealth,
-        numbers: list[int],
-        region: str | None,
-        rule_id: str | None,
-        count: int,
-    ) -> None:
-        """Findings: of a rule by region, of a region by rule."""
-        if dimension != "rule":
-            if rule_id is not None:
-                add(record.rules, rule_id, count)
-            return
-        record.events += count
-        numbers[TOTAL] += count
-        if region is not None:
-            add(record.regions, region, count)
-
-    def _add_title_minute(
-        self, identifier: str, minute: int, region: str, error: str | None, count: int
-    ) -> None:
-        records = self._records
-        key = title_minute_key(identifier, minute)
-        found = records.cache.get(key)
-        if found is None:
-            found = records.load(key)
-            if found is None:
-                found = records.cache[key] = TitleMinute()
-        assert isinstance(found, TitleMinute)
-        records.dirty.add(key)
-        add(found.regions, region, count, MINUTE_NAMES)
-        if error is not None:
-            add(found.error_codes, error, count, MINUTE_NAMES)
-
-    def _goes_on(self, dimension: str, identifier: str, record: SubjectHealth, minute: int) -> None:
-        """A subject has its newest event in this minute."""
-        record.newest = minute
-        hour = minute // MINUTES_AN_HOUR
-        if hour > record.hour:
-            record.hour = hour
-            self.seen[hour].append(f"{dimension}:{identifier}")
+    def _looked_at(self, dimension: Dimension, rows: Rows, *, anew: bool) -> tuple[list[int], list[bytes]]:
+        """The rows one by one: without those of judged minutes; to be taken back where they do not come anew."""
         judged = self._state.judged_through
-        if judged is None:
-            return
-        for old in record.prune(judged):
-            if dimension == "content":
-                self._records.discard(title_minute_key(identifier, old))
+        past = -1 if judged is None else judged
+        counts, logs = [], []
+        for count, log in zip(rows.counts, rows.logs, strict=True):
+            found = decode_rows(count, log)
+            kept = [row for row in found if row[0] > past]
+            if dimension == "device":
+                # Each event is a device's, and once.
+                late = sum([row[5] for row in found if row[0] <= past and row[3] in EVENTS])
+                self._state.count("too_late", late if anew else -late)
+            if not anew:
+                kept = taken_back(kept)
+            counts.append(len(kept))
+            logs.append(encode_rows(kept))
+        return counts, logs
 
-    def _suspect(self, dimension: str, identifier: str, record: SubjectHealth | DeviceHealth) -> None:
+    def _settle(self, dimension: Dimension, identifier: str, record: DeviceHealth | SubjectHealth) -> None:
+        """Sum the fresh rows of a subject."""
+        judged = self._state.judged_through
+        if isinstance(record, DeviceHealth):
+            record.settle(judged)
+            return
+        record.settle(judged, named=dimension == "content")
+        if record.has_many_names:
+            keep_by_minute(self._records, identifier, record, judged)
+
+    def _suspect(self, dimension: Dimension, identifier: str) -> None:
         """A subject failed: whether it may have a level from now on."""
         least = self._least_failed.get(dimension)
-        if least is None or record.failed < least:
-            return
         name = f"{dimension}:{identifier}"
-        if name in self._state.candidates:
+        if least is None or name in self._state.candidates:
+            return
+        record = self._records.get(record_key(dimension, identifier))
+        if not isinstance(record, DeviceHealth | SubjectHealth) or record.failed + record.count < least:
             return
         judged = self._state.judged_through
         if record.failed_since(0 if judged is None else judged - WINDOW_MINUTES + 2) >= least:

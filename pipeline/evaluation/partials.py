@@ -6,19 +6,21 @@ The identity is (unit, sequence): a chunk that comes again takes the place of th
 two bytes `H`, 1, and a MessagePack array.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from pipeline.evaluation.roll_ups import Dimension, Row
+from pipeline.evaluation.roll_ups import Dimension, RollUp
+from pipeline.evaluation.row_log import decode_rows, encode_rows
 
 VERSION: Final = 1
 _HEAD: Final = bytes((0x48, VERSION))
 
-MAX_ROWS: Final = 4_000
 MAX_BYTES: Final = 900_000
-"""Of one message: it and what frames it stay below the brokers' default of 1 MiB."""
+"""Of the rows in one message: it and what frames it stay below the brokers' default of 1 MiB."""
+_ROWS_TOGETHER: Final = 300
+"""So many rows of one id fit into a message, however long their names are."""
 
 
 class PartialError(ValueError):
@@ -31,15 +33,23 @@ class PartialError(ValueError):
 
 
 class Rows(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Rows as columns; see `Row`."""
+    """The rows of some ids of a dimension, as columns.
+
+    Attributes:
+        ids: of what.
+        counts: how many rows each id has.
+        logs: the rows, see `pipeline.evaluation.row_log`.
+        failed: places of the ids with failures among their rows.
+        first: no row's minute is before it.
+        last: no row's minute is after it.
+    """
 
     ids: list[str]
-    minutes: list[int]
-    regions: list[str | None]
-    errors: list[str | None]
-    kinds: list[int]
-    extras: list[str | None]
     counts: list[int]
+    logs: list[bytes]
+    failed: list[int]
+    first: int
+    last: int
 
 
 class SourceTime(msgspec.Struct, array_like=True, frozen=True):
@@ -103,7 +113,7 @@ def packed(
     sequence: int,
     final: bool,
     sources: list[SourceTime],
-    rows: Mapping[Dimension, Mapping[Row, int]],
+    rows: Mapping[Dimension, RollUp],
     places: Mapping[Dimension, Mapping[str, int]],
     partitions: int,
 ) -> Iterator[tuple[int, bytes]]:
@@ -114,19 +124,18 @@ def packed(
         sequence: see `Partial`.
         final: see `Partial`.
         sources: see `Partial`.
-        rows: with their counts.
+        rows: by dimension.
         places: by dimension and id the partition of `subject_key`.
         partitions: of `health-partials`.
     """
-    shares: list[list[tuple[Dimension, list[tuple[Row, int]]]]] = [[] for _ in range(partitions)]
-    for dimension, counts in rows.items():
+    shares: list[list[tuple[Dimension, Rows]]] = [[] for _ in range(partitions)]
+    for dimension, rolled_up in rows.items():
         place = places[dimension]
-        by_target: list[list[tuple[Row, int]]] = [[] for _ in range(partitions)]
-        for item in counts.items():
-            by_target[place[item[0][0]]].append(item)
-        for share, items in zip(shares, by_target, strict=True):
-            for first in range(0, len(items), MAX_ROWS):
-                share.append((dimension, items[first : first + MAX_ROWS]))
+        targets: list[list[str]] = [[] for _ in range(partitions)]
+        for identifier in rolled_up.logs:
+            targets[place[identifier]].append(identifier)
+        for share, ids in zip(shares, targets, strict=True):
+            share += [(dimension, portion) for portion in _portions(rolled_up, ids)]
     for target, share in enumerate(shares):
         parts = list(_parts(share))
         for number, part in enumerate(parts):
@@ -134,22 +143,58 @@ def packed(
             yield target, _HEAD + _encode((unit, sequence, number, final, part, sources if last else None))
 
 
-def _parts(share: list[tuple[Dimension, list[tuple[Row, int]]]]) -> Iterator[dict[Dimension, msgspec.Raw]]:
-    """Encoded rows in portions that fit into messages; one that is empty where there are none."""
-    part: dict[Dimension, msgspec.Raw] = {}
+def _portions(rolled_up: RollUp, ids: list[str]) -> Iterator[Rows]:
+    """The rows of some ids in portions that fit into messages."""
+    counts, logs = rolled_up.counts, rolled_up.logs
+    if _size(ids, [logs[identifier] for identifier in ids]) <= MAX_BYTES:
+        if ids:
+            yield _rows(rolled_up, [(identifier, counts[identifier], logs[identifier]) for identifier in ids])
+        return
+    portion: list[tuple[str, int, bytes]] = []
     size = 0
-    pending = share[::-1]
-    while pending:
-        dimension, items = pending.pop()
-        columns = msgspec.Raw(_encode([*zip(*[row for row, _ in items], strict=True), [n for _, n in items]]))
-        length = len(memoryview(columns))
-        if length > MAX_BYTES and len(items) > 1:
-            half = len(items) // 2
-            pending += [(dimension, items[half:]), (dimension, items[:half])]
-            continue
+    for identifier in ids:
+        for count, log in _pieces(counts[identifier], logs[identifier]):
+            more = _size([identifier], [log])
+            if portion and size + more > MAX_BYTES:
+                yield _rows(rolled_up, portion)
+                portion, size = [], 0
+            portion.append((identifier, count, log))
+            size += more
+    yield _rows(rolled_up, portion)
+
+
+def _pieces(count: int, log: bytes) -> Iterator[tuple[int, bytes]]:
+    """The rows of one id, cut where they are too many for a message."""
+    if len(log) <= MAX_BYTES // 2:
+        yield count, log
+        return
+    rows = decode_rows(count, log)
+    for first in range(0, count, _ROWS_TOGETHER):
+        some = rows[first : first + _ROWS_TOGETHER]
+        yield len(some), encode_rows(some)
+
+
+def _size(ids: Sequence[str], logs: Sequence[bytes]) -> int:
+    """What they take at most; a letter takes four bytes at most."""
+    return sum(map(len, logs)) + 4 * sum(map(len, ids)) + 16 * len(ids)
+
+
+def _rows(rolled_up: RollUp, portion: list[tuple[str, int, bytes]]) -> Rows:
+    ids, counts, logs = map(list, zip(*portion, strict=True))
+    failed = rolled_up.failed
+    places = [number for number, identifier in enumerate(ids) if identifier in failed] if failed else []
+    return Rows(ids, counts, logs, places, rolled_up.first, rolled_up.last)
+
+
+def _parts(share: list[tuple[Dimension, Rows]]) -> Iterator[dict[Dimension, Rows]]:
+    """The portions together, as far as they fit into one message; an empty one where there are none."""
+    part: dict[Dimension, Rows] = {}
+    size = 0
+    for dimension, rows in share:
+        length = _size(rows.ids, rows.logs)
         if dimension in part or (part and size + length > MAX_BYTES):
             yield part
             part, size = {}, 0
-        part[dimension] = columns
+        part[dimension] = rows
         size += length
     yield part

@@ -1,44 +1,25 @@
 """Roll-ups of one partition: what happened by title, device, region, plan and rule, minute by minute.
 
-The evaluation notes one line per event; with a commit they are summed into rows, which the health agent sums over all
-partitions. A row is counted under its *kind*, so that one number per row is enough.
+The evaluation notes one line per event; with a commit they become rows, which the health agent sums over all
+partitions.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from pipeline.evaluation.device_types import UNKNOWN
 from pipeline.evaluation.evaluator import Outcome
 from pipeline.evaluation.minutes import GRACE_MS, MINUTE_MS, counted_minute
+from pipeline.evaluation.row_log import ACCOUNT, FLAGGED, PLAY, PLAYBACK, START_FAILED, encode_row
 from pipeline.events.event import Event
 from pipeline.events.kinds import PLAYBACK as PLAYBACK_TYPES
 
 Dimension = Literal["content", "device", "region", "plan", "rule"]
 
-# Persisted in `health-partials`: kinds of rows.
-ACCOUNT: Final = 0
-"""Events that are not of playback."""
-PLAYBACK: Final = 1
-"""Playback events but PLAY."""
-PLAY: Final = 2
-WATCHED: Final = 3
-"""Milliseconds of playing."""
-START_FAILED: Final = 4
-FLAGGED: Final = 5
-"""Findings in published verdicts."""
-
-
-Row = tuple[str, int, str | None, str | None, int, str | None]
-"""Of what (id), minute since 1970, region, error code, kind, and one thing more.
-
-`content`, `region` and `plan` rows have the kind of device as their last member, `device` rows the user,
-`region` rows of kind `FLAGGED` the rule.
-"""
-
 
 class Line(NamedTuple):
-    """What is noted of one judged event that was not late."""
+    """What is noted of one judged event that was not late. `played` is in milliseconds."""
 
     minute: int
     content: str | None
@@ -49,7 +30,7 @@ class Line(NamedTuple):
     error: str | None
     kind: int
     device_type: str
-    watched: int
+    played: int
     start_failed: bool
 
 
@@ -59,6 +40,9 @@ class Finding(NamedTuple):
     rule_id: str
     minute: int
     region: str
+
+
+_new_line: Final = tuple.__new__  # a named tuple's own constructor is a Python call
 
 
 class Notes:
@@ -133,64 +117,116 @@ class Notes:
                 counts[name] = counts.get(name, 0) + number
 
 
-_new_line: Final = tuple.__new__  # a named tuple's own constructor is a Python call
+class RollUp:
+    """The rows of one dimension, by id.
+
+    Attributes:
+        logs: the rows of each id, encoded one behind the other.
+        counts: how many they are.
+        failed: the ids with a failure among them.
+        first: the first minute of any row.
+        last: the last one.
+    """
+
+    __slots__ = ("counts", "failed", "first", "last", "logs")
+
+    def __init__(self) -> None:
+        self.logs: dict[str, bytes] = {}
+        self.counts: dict[str, int] = {}
+        self.failed: set[str] = set()
+        self.first = 0
+        self.last = -1
+
+    def add(self, identifier: str, row: bytes, number: int = 1) -> None:
+        """Add encoded rows of an id; the minutes are the caller's to tell."""
+        known = self.logs.get(identifier)
+        if known is None:
+            self.logs[identifier] = row
+            self.counts[identifier] = number
+        else:
+            self.logs[identifier] = known + row
+            self.counts[identifier] += number
 
 
-def roll_up(notes: Iterable[Notes]) -> dict[Dimension, dict[Row, int]]:
-    """The rows of each dimension, with their counts."""
+def roll_up(notes: Iterable[Notes]) -> dict[Dimension, RollUp]:
+    """The rows of each dimension that has some."""
     lines: list[Line] = []
     findings: list[Finding] = []
     for some in notes:
         lines += some.lines
         findings += some.findings
-    rows: dict[Dimension, dict[Row, int]] = {
-        "content": {},
-        "device": {},
-        "region": {},
-        "plan": {},
-        "rule": {},
+    if not lines:
+        return {}
+    found: dict[Dimension, RollUp] = {
+        "content": _contents(lines),
+        "device": _devices(lines),
+        "region": RollUp(),
+        "plan": RollUp(),
+        "rule": RollUp(),
     }
-    if lines:
-        _count(lines, rows)
-    if findings:
-        flagged = Counter(findings)
-        rows["rule"] = {
-            (rule_id, minute, region, None, FLAGGED, None): number
-            for (rule_id, minute, region), number in flagged.items()
-        }
-        for (rule_id, minute, region), number in flagged.items():
-            _add(rows["region"], (region, minute, None, None, FLAGGED, rule_id), number)
-    return rows
+    _places(lines, found["region"], found["plan"])
+    for (rule_id, minute, region), number in Counter(findings).items():
+        found["rule"].add(rule_id, encode_row((minute, region, None, FLAGGED, None, number, 0)))
+        found["region"].add(region, encode_row((minute, None, None, FLAGGED, rule_id, number, 0)))
+    minutes = [line[0] for line in lines]
+    first, last = min(minutes), max(minutes)
+    for rolled_up in found.values():
+        rolled_up.first, rolled_up.last = first, last
+    return {dimension: rolled_up for dimension, rolled_up in found.items() if rolled_up.logs}
 
 
-def _count(lines: Sequence[Line], rows: dict[Dimension, dict[Row, int]]) -> None:
-    minutes, contents, devices, users, regions, plans, errors, kinds, types, watched, _ = zip(
-        *lines, strict=True
-    )
-    # Counting is C's work, a Python loop over the events would take several times as long.
-    titles: Counter[Any] = Counter(zip(contents, minutes, regions, errors, kinds, types, strict=True))
-    rows["content"] = {
-        row: number for row, number in titles.items() if row[0] is not None and row[4] != ACCOUNT
-    }
-    rows["device"] = Counter(zip(devices, minutes, regions, errors, kinds, users, strict=True))
-    places: Counter[Any] = Counter(zip(regions, minutes, plans, errors, kinds, types, strict=True))
-    region, plan = rows["region"], rows["plan"]
-    for (place, minute, plan_name, error, kind, device_type), number in places.items():
-        _add(region, (place, minute, None, error, kind, device_type), number)
-        _add(plan, (plan_name or UNKNOWN, minute, None, error, kind, device_type), number)
-    content = rows["content"]
-    for title, minute, place, milliseconds in zip(contents, minutes, regions, watched, strict=True):
-        if milliseconds and title is not None:
-            _add(content, (title, minute, None, None, WATCHED, None), milliseconds)
-            _add(region, (place, minute, None, None, WATCHED, None), milliseconds)
-    for line in _failed_starts(lines):
-        if line.content is not None:
-            _add(content, (line.content, line.minute, None, None, START_FAILED, None), 1)
+def _devices(lines: Sequence[Line]) -> RollUp:
+    """Hardly two events of a device are alike: each is a row."""
+    found = RollUp()
+    logs, failed = found.logs, found.failed
+    for minute, _, device, user, region, _, error, kind, _, _, _ in lines:
+        row = encode_row((minute, region, error, kind, user, 1, 0))
+        known = logs.get(device)
+        logs[device] = row if known is None else known + row
+        if error is not None:
+            failed.add(device)
+    found.counts = Counter([line[2] for line in lines])
+    return found
 
 
-def _failed_starts(lines: Sequence[Line]) -> Iterator[Line]:
-    return (line for line in lines if line[10])
+def _contents(lines: Sequence[Line]) -> RollUp:
+    cells: dict[tuple[Any, ...], list[int]] = {}
+    found = RollUp()
+    for minute, content, _, _, region, _, error, kind, device_type, played, start_failed in lines:
+        if content is None or kind == ACCOUNT:
+            continue
+        key = (content, minute, region, error, kind, device_type)
+        cell = cells.get(key)
+        if cell is None:
+            cells[key] = [1, played]
+        else:
+            cell[0] += 1
+            cell[1] += played
+        if error is not None:
+            found.failed.add(content)
+        if start_failed:
+            found.add(content, encode_row((minute, None, None, START_FAILED, None, 1, 0)))
+    for (content, *row), cell in cells.items():
+        found.add(content, encode_row((*row, *cell)))
+    return found
 
 
-def _add(rows: dict[Row, int], row: Row, number: int) -> None:
-    rows[row] = rows.get(row, 0) + number
+def _places(lines: Sequence[Line], region: RollUp, plan: RollUp) -> None:
+    """Regions and plans are few: their rows are summed as far as possible."""
+    minutes, _, _, _, regions, plans, errors, kinds, device_types, played, _ = zip(*lines, strict=True)
+    numbers: Counter[Any] = Counter(zip(regions, minutes, plans, errors, kinds, device_types, strict=True))
+    by_region, by_plan = Counter[Any](), Counter[Any]()
+    for (place, minute, plan_name, error, kind, device_type), number in numbers.items():
+        by_region[place, minute, error, kind, device_type] += number
+        by_plan[plan_name or UNKNOWN, minute, error, kind, device_type] += number
+    for counts, rolled_up in ((by_region, region), (by_plan, plan)):
+        for (identifier, minute, error, kind, device_type), number in counts.items():
+            rolled_up.add(identifier, encode_row((minute, None, error, kind, device_type, number, 0)))
+    playing: dict[Any, int] = {}
+    for of_line, milliseconds in zip(zip(regions, minutes, plans, strict=True), played, strict=True):
+        if milliseconds:
+            playing[of_line] = playing.get(of_line, 0) + milliseconds
+    for (place, minute, plan_name), milliseconds in playing.items():
+        row = encode_row((minute, None, None, PLAYBACK, None, 0, milliseconds))
+        region.add(place, row)
+        plan.add(plan_name or UNKNOWN, row)

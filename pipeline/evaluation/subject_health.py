@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from pipeline.evaluation.minutes import WINDOW_MINUTES
+from pipeline.evaluation.row_log import ACCOUNT, FLAGGED, PLAY, START_FAILED, Row, decode_rows
 from pipeline.rules.finding import Severity
 
 OTHER: Final = "(other)"
@@ -13,7 +14,11 @@ NAMES: Final = 64
 MINUTE_NAMES: Final = 1_000
 """The same for one minute of a title."""
 _PRUNED_FROM: Final = 96
-"""From so many minutes on those that nobody asks for are dropped: not at each event, and the size stays bounded."""
+"""From so many minutes on those that no window will hold again are dropped: not at each event."""
+_FRESH: Final = 64
+"""From so many fresh rows on they are summed."""
+_NAMED: Final = 256
+"""From so many rows with names on a title's names are kept by minute, in records of their own."""
 
 # Places in a minute of the series.
 TOTAL: Final = 0
@@ -27,24 +32,28 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
 
     Attributes:
         level: of the subject rule, at the last judged minute; titles only.
-        newest: the newest minute with an event.
         hour: the newest hour with an event (see `pipeline.evaluation.forgetting`).
-        events: all that were counted.
+        fresh: rows that are not in the sums yet, see `pipeline.evaluation.row_log`.
+        count: of them.
+        events: all that were counted, but for the fresh ones; this holds for the following, too. Findings, of a rule.
         playback: those of playback.
         failed: those of them that failed.
         plays: PLAY events.
         failed_starts: see `Window.only_started`.
         watched_ms: see `Window.watched`.
         error_codes: failures by code.
-        regions: playback events by region; findings by region, of a rule.
+        regions: playback events by region, of a title; findings by region, of a rule.
         device_types: playback events by kind of device.
         rules: findings by rule, of a region.
         series: by minute the numbers that the constants above name.
+        named: of a title its summed rows, whose names are not in records of their own; and how many they are.
+        by_minute: of a title the minutes that have a record of their own, `TitleMinute`.
     """
 
     level: Severity | None = None
-    newest: int = 0
     hour: int = 0
+    fresh: bytes = b""
+    count: int = 0
     events: int = 0
     playback: int = 0
     failed: int = 0
@@ -56,33 +65,103 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
     device_types: dict[str, int] = {}
     rules: dict[str, int] = {}
     series: dict[int, list[int]] = {}
+    named: tuple[int, bytes] = (0, b"")
+    by_minute: list[int] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the fresh rows are many."""
+        return self.count >= _FRESH
+
+    @property
+    def has_many_names(self) -> bool:
+        """Whether the rows with names are many."""
+        return self.named[0] >= _NAMED
+
+    def settle(self, judged_through: int | None, *, named: bool) -> None:
+        """Sum the fresh rows; drop minutes that no window will hold again.
+
+        Args:
+            judged_through: the last minute that was judged.
+            named: whether the names of each minute are asked for, as of titles.
+        """
+        if self.count:
+            rows = decode_rows(self.count, self.fresh)
+            if named:
+                self.named = (self.named[0] + self.count, self.named[1] + self.fresh)
+            self.fresh, self.count = b"", 0
+            for row in rows:
+                self._sum(row)
+        if judged_through is not None and len(self.series) >= _PRUNED_FROM:
+            first = judged_through - WINDOW_MINUTES + 1
+            self.series = {minute: numbers for minute, numbers in self.series.items() if minute >= first}
+
+    def _sum(self, row: Row) -> None:
+        minute, region, error, kind, extra, number, played = row
+        if kind == START_FAILED:
+            self.failed_starts += number
+            return
+        if kind == FLAGGED and extra is not None:
+            add(self.rules, extra, number)
+            return
+        numbers = self.series.get(minute)
+        if numbers is None:
+            numbers = self.series[minute] = [0, 0, 0, 0]
+        self.watched_ms += played
+        numbers[WATCHED] += played
+        self.events += number
+        if kind == ACCOUNT:
+            return
+        numbers[TOTAL] += number
+        if region is not None:
+            add(self.regions, region, number)
+        if kind == FLAGGED:
+            return
+        self.playback += number
+        if extra is not None:
+            add(self.device_types, extra, number)
+        if kind == PLAY:
+            self.plays += number
+            numbers[PLAYS] += number
+        if error is not None:
+            self.failed += number
+            numbers[FAILED] += number
+            add(self.error_codes, error, number)
 
     def minutes(self) -> set[int]:
-        """The minutes with playback events that are still known."""
-        return {minute for minute, numbers in self.series.items() if numbers[TOTAL]}
+        """The minutes that are still known."""
+        return self.series.keys() | {row[0] for row in self.fresh_rows()}
 
     def sums(self, first: int, last: int) -> tuple[int, int]:
         """Failed and all playback events of the minutes from first to last."""
-        window = [numbers for minute, numbers in self.series.items() if first <= minute <= last]
-        return sum([numbers[FAILED] for numbers in window]), sum([numbers[TOTAL] for numbers in window])
+        failed = total = 0
+        for minute, numbers in self.series.items():
+            if first <= minute <= last:
+                failed += numbers[FAILED]
+                total += numbers[TOTAL]
+        for minute, _, error, kind, _, number, _ in self.fresh_rows():
+            if first <= minute <= last and kind != ACCOUNT:
+                total += number
+                if error is not None:
+                    failed += number
+        return failed, total
 
     def failed_since(self, first: int) -> int:
         """Failed playback events of a minute and all later ones."""
-        return sum([numbers[FAILED] for minute, numbers in self.series.items() if minute >= first])
+        series = sum([numbers[FAILED] for minute, numbers in self.series.items() if minute >= first])
+        return series + sum([row[5] for row in self.fresh_rows() if row[2] is not None and row[0] >= first])
 
-    def prune(self, judged_through: int) -> list[int]:
-        """Drop the minutes that no window will hold again, if there are many, and return them."""
-        if len(self.series) < _PRUNED_FROM:
-            return []
-        first = judged_through - WINDOW_MINUTES + 1
-        old = [minute for minute in self.series if minute < first]
-        for minute in old:
-            del self.series[minute]
-        return old
+    def fresh_rows(self) -> list[Row]:
+        """The rows that are not in the sums yet."""
+        return decode_rows(self.count, self.fresh)
+
+    def named_rows(self) -> list[Row]:
+        """The rows whose names are not in records of their own, fresh ones too."""
+        return decode_rows(*self.named) + self.fresh_rows()
 
 
 class TitleMinute(msgspec.Struct, array_like=True, gc=False):
-    """One minute of one title: failures by code, playback events by region. Kept apart, as there are many names."""
+    """One minute of one title: failures by code, playback events by region. Kept apart where there are many names."""
 
     error_codes: dict[str, int] = {}
     regions: dict[str, int] = {}

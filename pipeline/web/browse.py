@@ -13,7 +13,9 @@ from pipeline.evaluation.device_health import DeviceHealth
 from pipeline.evaluation.health_state import PARTITION_KEY as HEALTH_KEY
 from pipeline.evaluation.recent import Recent
 from pipeline.evaluation.roll_ups import Dimension
+from pipeline.evaluation.row_log import decode_rows
 from pipeline.evaluation.rule_book import InForce
+from pipeline.evaluation.subject_health import SubjectHealth
 from pipeline.events.addresses import mask_network
 from pipeline.web.answers import TableInfo, TableRecord, Tables
 from pipeline.web.problems import FieldError, Problem
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.health_state import HealthValue
+    from pipeline.evaluation.row_log import Row
     from pipeline.web.peers import Peers
     from pipeline.web.serving import Call, Handlers
     from pipeline.windows.window import Entry
@@ -165,15 +168,20 @@ def health_shelf(health: WriteBehindTable[HealthValue], show: Callable[[str], st
         )
 
     def render(value: HealthValue) -> Any:  # noqa: ANN401 - JSON
+        shown: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(value), str_keys=True)
         if isinstance(value, DeviceHealth):
-            shown = {
-                name: getattr(value, name) for name in ("level", "events", "playback", "failed", "newest")
-            }
-            users = {show(user): minute for user, minute in value.users.items()}
-            return {**shown, "users": users, "rows": value.rows()}
-        return msgspec.to_builtins(msgspec.structs.asdict(value), str_keys=True)
+            shown["users"] = {show(user): minute for user, minute in value.users.items()}
+            shown |= {"fresh": _rows(value.fresh_rows(), show), "segments": _rows(value.segment_rows(), show)}
+        elif isinstance(value, SubjectHealth):
+            shown |= {"fresh": value.fresh_rows(), "named": decode_rows(*value.named)}
+        return shown
 
     return Shelf(health, locate, render)
+
+
+def _rows(rows: list[Row], show: Callable[[str], str]) -> list[Any]:
+    """The rows of a device, whose one thing more is the user."""
+    return [[*row[:4], None if row[4] is None else show(row[4]), *row[5:]] for row in rows]
 
 
 # -- the alert agent's table

@@ -140,7 +140,23 @@ class _Health:
         """The figures of a subject, where they are."""
         partition = self._health.partition_of(subject_key(dimension, identifier))
         unit: Unit[HealthValue] = (await self._peers.owned(call, self._health, partition)).unit
-        return unit, unit.peek(record_key(dimension, identifier))
+        return unit, _peek(unit, dimension, identifier)
+
+
+def _peek(unit: Unit[HealthValue], dimension: Dimension, identifier: str) -> HealthValue | None:
+    """A subject's figures, all rows summed: in a copy, as what is asked must not change what is kept."""
+    value = unit.peek(record_key(dimension, identifier))
+    if isinstance(value, SubjectHealth):
+        copy = unit.codec.decode(unit.codec.encode(value))
+        assert isinstance(copy, SubjectHealth)
+        copy.settle(None, named=False)
+        return copy
+    if isinstance(value, DeviceHealth):
+        copy = unit.codec.decode(unit.codec.encode(value))
+        assert isinstance(copy, DeviceHealth)
+        copy.settle(None)
+        return copy
+    return value
 
 
 def _unknown(dimension: str, identifier: str) -> Problem:
@@ -154,7 +170,7 @@ def _ranks(unit: Unit[HealthValue], limit: int) -> list[ContentRank]:
     """The worst titles of a partition."""
     found = []
     for content_id in dict.fromkeys(_titles(unit)):
-        record = unit.peek(record_key("content", content_id))
+        record = _peek(unit, "content", content_id)
         if isinstance(record, SubjectHealth):
             found.append(
                 ContentRank(
@@ -189,7 +205,7 @@ def _last_minute(unit: Unit[HealthValue], record: SubjectHealth | DeviceHealth) 
     """The end of the hour that counts: the minute that was judged last; before the first the newest one."""
     state = unit.peek(PARTITION_KEY)
     judged = state.judged_through if isinstance(state, HealthPartition) else None
-    return record.newest if judged is None else judged
+    return max(record.minutes(), default=0) if judged is None else judged
 
 
 def _error_rate(record: SubjectHealth | DeviceHealth, last: int) -> ErrorRate:

@@ -1,6 +1,7 @@
 """The risk agent's partitions and the health agent's, without Kafka: events in, subject verdicts out."""
 
 from pipeline.evaluation.batch import PartitionState, evaluate_batch
+from pipeline.evaluation.device_health import DeviceHealth
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.health import HealthJudge
 from pipeline.evaluation.health_state import PARTITION_KEY, HealthPartition, record_key
@@ -71,8 +72,8 @@ class Unit:
         rows = roll_up(self.notes)
         self.notes = []
         places = {
-            dimension: {row[0]: place(subject_key(dimension, row[0]), self.targets) for row in counts}
-            for dimension, counts in rows.items()
+            dimension: {one: place(subject_key(dimension, one), self.targets) for one in rolled_up.logs}
+            for dimension, rolled_up in rows.items()
         }
         source = SourceTime(source_name(TOPIC, self.number), self.partition.times.get(TOPIC), True)
         return list(
@@ -107,4 +108,9 @@ class Health:
 
     def record(self, dimension, identifier):
         records = self.targets[place(subject_key(dimension, identifier), len(self.targets))]
-        return records.get(record_key(dimension, identifier))
+        record = records.get(record_key(dimension, identifier))
+        if isinstance(record, DeviceHealth):
+            record.settle(None)
+        elif record is not None:
+            record.settle(None, named=dimension == "content")
+        return record

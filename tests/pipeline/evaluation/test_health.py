@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.evaluation.evaluator import Evaluator
-from pipeline.evaluation.partials import MAX_ROWS, PartialError, SourceTime, decode_partial, packed
+from pipeline.evaluation.partials import PartialError, SourceTime, decode_partial, packed
+from pipeline.evaluation.roll_ups import RollUp
+from pipeline.evaluation.row_log import decode_rows, encode_row
 from pipeline.evaluation.source import PlainRecord
+from pipeline.evaluation.title_names import title_names
 from pipeline.evaluation.verdict import encode_verdict
 from pipeline.events.instants import format_instant
 from pipeline.judging.file import FileJudge
@@ -265,16 +268,45 @@ def test_what_is_kept_of_a_device_and_a_title_stays_bounded():
     for minute in range(600):
         unit.judge([event(0, 3 * minute + n, START + minute * MINUTE + n, failed=n == 0) for n in range(3)])
         health.take(unit.commit())
-    device, title = health.record("device", "device-1"), health.record("content", "title-1")
-    assert device.events == title.events == 1_800
-    assert device.count <= 2 * 96
-    assert len(title.series) <= 97
-    assert len([key for key in health.targets[0] if key[:1] == b"m"]) == len(title.series)
+        device, title = (
+            health.targets[0].get(f"s{key}".encode()) for key in ("device:device-1", "content:title-1")
+        )
+        assert len(device.rows()) <= 7 * 64
+        assert len(title.series) <= 97
+        assert len(title.named_rows()) <= 256 + 64
+    assert health.record("device", "device-1").events == health.record("content", "title-1").events == 1_800
+
+
+def test_a_title_with_many_names_keeps_them_by_minute():
+    unit, health = Unit(0, 1), Health(1, 1)
+    for minute in range(200):
+        unit.judge(
+            [
+                event(0, 40 * minute + n, START + minute * MINUTE + n, failed=True, error_code=f"E{n}")
+                for n in range(40)
+            ]
+        )
+        health.take(unit.commit())
+    title = health.record("content", "title-1")
+    keys = {key for key in health.targets[0] if key[:1] == b"m"}
+    assert 50 < len(title.by_minute) == len(keys) < 75
+    last = health.state().judged_through
+    codes, regions = title_names(health.targets[0], "title-1", title, last - 59, last)
+    assert codes == {f"E{n}": 60 for n in range(40)}
+    assert regions == {"DE": 60 * 40}
 
 
 def test_a_large_chunk_comes_in_parts_that_brokers_take():
-    rows = {"device": {(f"{n:0>250}", 1, "DE", "E" * 50, 1, "u" * 250): 1 for n in range(2 * MAX_ROWS)}}
-    places = {"device": {row[0]: place(row[0].encode(), 2) for row in rows["device"]}}
+    many, large = RollUp(), RollUp()
+    for number in range(4_000):
+        many.add(f"{number:0>250}", encode_row((1, "DE", "E" * 50, 1, "u" * 250, 1, 0)))
+    for number in range(4_000):
+        large.add("one", encode_row((number, "DE", "E" * 50, 1, "u" * 250, 1, 0)))
+    large.failed.add("one")
+    rows = {"device": many, "content": large}
+    places = {
+        dimension: {one: place(one.encode(), 2) for one in found.logs} for dimension, found in rows.items()
+    }
     messages = list(packed(3, 1, True, [SourceTime("raw-events/3", 5, True)], rows, places, 2))
     assert max(len(value) for _, value in messages) < 1_000_000
     for target in range(2):
@@ -282,7 +314,17 @@ def test_a_large_chunk_comes_in_parts_that_brokers_take():
         assert [part.part for part in parts] == list(range(len(parts)))
         assert len(parts) > 1
         assert [part.sources is None for part in parts] == [True] * (len(parts) - 1) + [False]
-    assert sum(len(decode_partial(value).rows["device"].ids) for _, value in messages) == 2 * MAX_ROWS
+    found = [decode_partial(value).rows for _, value in messages]
+    assert sum(len(part["device"].ids) for part in found if "device" in part) == 4_000
+    ones = [part["content"] for part in found if "content" in part]
+    minutes = [
+        row[0]
+        for one in ones
+        for count, log in zip(one.counts, one.logs, strict=True)
+        for row in decode_rows(count, log)
+    ]
+    assert sorted(minutes) == list(range(4_000))
+    assert all(one.failed for one in ones)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"H\x02\x90", b"H\x01\xc1"])
