@@ -36,7 +36,10 @@ class RollUpPublisher:
         partition = partition_state(unit)
         partition.sequence += 1
         unit[PARTITION_KEY] = partition
-        rows = roll_up(notes)
+        rows, counts = roll_up(notes)
+        for name, count in counts.items():
+            if count:
+                partition.counts[name] = partition.counts.get(name, 0) + count
         heard = {some.topic for some in notes}
         sources = [
             SourceTime(source_name(topic, unit.partition), partition.times.get(topic), topic in heard)

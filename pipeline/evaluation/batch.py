@@ -105,7 +105,6 @@ def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every reco
             plain += 1
     if plain:
         counts["judged"] = counts.get("judged", 0) + plain
-    outputs.notes.add_to(counts)
     if partition_time is not None:
         partition.times[topic] = partition_time
     return outputs

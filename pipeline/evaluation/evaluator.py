@@ -27,6 +27,7 @@ from pipeline.rules.ruleset import RuleSet
 from pipeline.windows.privacy import NO_RECORD
 from pipeline.windows.user import UserState
 from pipeline.windows.window import (
+    FAILS,
     FAILS_LOGIN,
     NEUTRAL,
     ROLES,
@@ -76,6 +77,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     ending: Ending
     event: Event | None = None
     late: bool = False
+    watched: int = 0
+    start_failed: bool = False
     verdict: Verdict | None = None
     published: bytes | None = None
     shadow: tuple[str, ...] = ()
@@ -83,8 +86,6 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
     user_id: str | None = None
     request: Request | None = None
-    watched: int = 0
-    start_failed: bool = False
 
 
 class Evaluator:
@@ -189,7 +190,7 @@ class Evaluator:
                 role, start_failed = START_FAILS, True
         elif role != NEUTRAL and role != FAILS_LOGIN:  # noqa: PLR1714 - on every event, and faster than a set
             watched = window.watched(device, time)
-            if event.failed and event.is_playback:
+            if (event.error_code or role == FAILS) and event.is_playback:
                 start_failed = window.only_started(device, time)
         entry: Entry = _new_entry(Entry, (time, identity, content, event.region, event.network, device, role))
         left_early = window.left_early
@@ -226,7 +227,7 @@ class Evaluator:
         privacy = state.privacy.observe(event) if event.signals_opt_out else state.privacy
         laws = event_laws(event.region, event.is_eu)
         case = Case(event, laws, state.window, event.time, privacy, in_order=False, show=self.show)
-        outcome = self._judged(record, event, self._legal_findings(case), late=True)
+        outcome = self._judged(record, event, self._legal_findings(case), True)
         state.last_record_time = record.timestamp if record.timestamp >= 0 else NO_TIMESTAMP
         state.privacy = privacy
         users[event.user_id] = state
@@ -256,35 +257,22 @@ class Evaluator:
         record: Record,
         event: Event,
         findings: list[Finding],
-        *,
         late: bool,
         watched: int = 0,
         start_failed: bool = False,
     ) -> Outcome:
-        verdict: Verdict | None = None
-        published: bytes | None = None
+        if not findings:
+            return Outcome("judged", event, late, watched, start_failed)
+        ruleset = self.ruleset
         shadow: tuple[str, ...] = ()
-        if findings:
-            ruleset = self.ruleset
-            if ruleset.shadow:
-                shadow = tuple(finding.rule_id for finding in findings if finding.rule_id in ruleset.shadow)
-                findings = [finding for finding in findings if finding.rule_id not in ruleset.shadow]
-            if findings:
-                source = source_of(record)
-                verdict = user_verdict(
-                    event, findings, late, source, ruleset.version, self.model_version, self.show
-                )
-                published = encode_verdict(verdict)
-        return Outcome(
-            "judged",
-            event,
-            late,
-            verdict,
-            published,
-            shadow,
-            watched=watched,
-            start_failed=start_failed,
-        )
+        if ruleset.shadow:
+            shadow = tuple(finding.rule_id for finding in findings if finding.rule_id in ruleset.shadow)
+            findings = [finding for finding in findings if finding.rule_id not in ruleset.shadow]
+            if not findings:
+                return Outcome("judged", event, late, watched, start_failed, shadow=shadow)
+        source = source_of(record)
+        verdict = user_verdict(event, findings, late, source, ruleset.version, self.model_version, self.show)
+        return Outcome("judged", event, late, watched, start_failed, verdict, encode_verdict(verdict), shadow)
 
     def _failed(
         self,

@@ -101,21 +101,6 @@ class Notes:
                 Finding(finding.rule_id, minute, event.region) for finding in outcome.verdict.findings
             ]
 
-    def add_to(self, counts: dict[str, int]) -> None:
-        """Add sums to the counts of a partition: `playback`, `playback.failed`, `plays`, `watched_ms`, ..."""
-        if not self.lines and not self.too_old:
-            return
-        kinds = [line[7] for line in self.lines]
-        for name, number in (
-            ("playback", len(kinds) - kinds.count(ACCOUNT)),
-            ("playback.failed", len([None for line in self.lines if line[6] is not None])),
-            ("plays", kinds.count(PLAY)),
-            ("watched_ms", sum([line[9] for line in self.lines])),
-            ("roll_ups.too_old", self.too_old),
-        ):
-            if number:
-                counts[name] = counts.get(name, 0) + number
-
 
 class RollUp:
     """The rows of one dimension, by id.
@@ -148,31 +133,46 @@ class RollUp:
             self.counts[identifier] += number
 
 
-def roll_up(notes: Iterable[Notes]) -> dict[Dimension, RollUp]:
-    """The rows of each dimension that has some."""
+class Summed(NamedTuple):
+    """What notes come to.
+
+    Attributes:
+        rows: of each dimension that has some.
+        counts: sums for the counts of the partition: `playback`, `playback.failed`, `plays`, `watched_ms`,
+            `roll_ups.too_old`.
+    """
+
+    rows: dict[Dimension, RollUp]
+    counts: Counter[str]
+
+
+def roll_up(notes: Iterable[Notes]) -> Summed:
+    """The rows of some notes, and their sums."""
     lines: list[Line] = []
     findings: list[Finding] = []
+    counts: Counter[str] = Counter()
     for some in notes:
         lines += some.lines
         findings += some.findings
+        counts["roll_ups.too_old"] += some.too_old
     if not lines:
-        return {}
-    found: dict[Dimension, RollUp] = {
+        return Summed({}, counts)
+    region, plan = _places(lines, counts)
+    rows: dict[Dimension, RollUp] = {
         "content": _contents(lines),
         "device": _devices(lines),
-        "region": RollUp(),
-        "plan": RollUp(),
+        "region": region,
+        "plan": plan,
         "rule": RollUp(),
     }
-    _places(lines, found["region"], found["plan"])
-    for (rule_id, minute, region), number in Counter(findings).items():
-        found["rule"].add(rule_id, encode_row((minute, region, None, FLAGGED, None, number, 0)))
-        found["region"].add(region, encode_row((minute, None, None, FLAGGED, rule_id, number, 0)))
+    for (rule_id, minute, place), number in Counter(findings).items():
+        rows["rule"].add(rule_id, encode_row((minute, place, None, FLAGGED, None, number, 0)))
+        region.add(place, encode_row((minute, None, None, FLAGGED, rule_id, number, 0)))
     minutes = [line[0] for line in lines]
     first, last = min(minutes), max(minutes)
-    for rolled_up in found.values():
+    for rolled_up in rows.values():
         rolled_up.first, rolled_up.last = first, last
-    return {dimension: rolled_up for dimension, rolled_up in found.items() if rolled_up.logs}
+    return Summed({dimension: found for dimension, found in rows.items() if found.logs}, counts)
 
 
 def _devices(lines: Sequence[Line]) -> RollUp:
@@ -190,6 +190,7 @@ def _devices(lines: Sequence[Line]) -> RollUp:
 
 
 def _contents(lines: Sequence[Line]) -> RollUp:
+    """Titles have many events alike."""
     cells: dict[tuple[Any, ...], list[int]] = {}
     found = RollUp()
     for minute, content, _, _, region, _, error, kind, device_type, played, start_failed in lines:
@@ -211,22 +212,31 @@ def _contents(lines: Sequence[Line]) -> RollUp:
     return found
 
 
-def _places(lines: Sequence[Line], region: RollUp, plan: RollUp) -> None:
-    """Regions and plans are few: their rows are summed as far as possible."""
+def _places(lines: Sequence[Line], counts: Counter[str]) -> tuple[RollUp, RollUp]:
+    """Regions and plans are few: their rows are summed as far as possible. The sums of all go to `counts`."""
     minutes, _, _, _, regions, plans, errors, kinds, device_types, played, _ = zip(*lines, strict=True)
     numbers: Counter[Any] = Counter(zip(regions, minutes, plans, errors, kinds, device_types, strict=True))
     by_region, by_plan = Counter[Any](), Counter[Any]()
-    for (place, minute, plan_name, error, kind, device_type), number in numbers.items():
+    for (place, minute, plan, error, kind, device_type), number in numbers.items():
         by_region[place, minute, error, kind, device_type] += number
-        by_plan[plan_name or UNKNOWN, minute, error, kind, device_type] += number
-    for counts, rolled_up in ((by_region, region), (by_plan, plan)):
-        for (identifier, minute, error, kind, device_type), number in counts.items():
-            rolled_up.add(identifier, encode_row((minute, None, error, kind, device_type, number, 0)))
+        by_plan[plan or UNKNOWN, minute, error, kind, device_type] += number
+        if kind != ACCOUNT:
+            counts["playback"] += number
+            if kind == PLAY:
+                counts["plays"] += number
+            if error is not None:
+                counts["playback.failed"] += number
+    found = RollUp(), RollUp()
+    for rolled_up, rows in zip(found, (by_region, by_plan), strict=True):
+        for (name, minute, error, kind, device_type), number in rows.items():
+            rolled_up.add(name, encode_row((minute, None, error, kind, device_type, number, 0)))
     playing: dict[Any, int] = {}
     for of_line, milliseconds in zip(zip(regions, minutes, plans, strict=True), played, strict=True):
         if milliseconds:
             playing[of_line] = playing.get(of_line, 0) + milliseconds
-    for (place, minute, plan_name), milliseconds in playing.items():
+    for (place, minute, plan), milliseconds in playing.items():
         row = encode_row((minute, None, None, PLAYBACK, None, 0, milliseconds))
-        region.add(place, row)
-        plan.add(plan_name or UNKNOWN, row)
+        found[0].add(place, row)
+        found[1].add(plan or UNKNOWN, row)
+        counts["watched_ms"] += milliseconds
+    return found

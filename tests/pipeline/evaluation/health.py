@@ -1,5 +1,7 @@
 """The risk agent's partitions and the health agent's, without Kafka: events in, subject verdicts out."""
 
+from collections import Counter
+
 from pipeline.evaluation.batch import PartitionState, evaluate_batch
 from pipeline.evaluation.device_health import DeviceHealth
 from pipeline.evaluation.evaluator import Evaluator
@@ -61,6 +63,7 @@ class Unit:
         self.partition, self.users = PartitionState(), AllUsers()
         self.evaluator = Evaluator(RULES, "1")
         self.notes = []
+        self.counts = Counter()
 
     def judge(self, records):
         outputs = evaluate_batch(self.evaluator, records, self.users, self.partition, TOPIC)
@@ -69,7 +72,8 @@ class Unit:
     def commit(self, sequence=None):
         """The messages of a commit, as (target, value)."""
         self.partition.sequence += 1
-        rows = roll_up(self.notes)
+        rows, counts = roll_up(self.notes)
+        self.counts.update(counts)
         self.notes = []
         places = {
             dimension: {one: place(subject_key(dimension, one), self.targets) for one in rolled_up.logs}

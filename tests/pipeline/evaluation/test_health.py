@@ -245,8 +245,8 @@ def test_figures_of_a_title_a_region_a_plan_a_rule_and_a_device():
     assert (rule.events, rule.regions) == (1, {"DE": 1})
     device = health.record("device", "device-1")
     assert (device.events, device.playback, device.failed, list(device.users)) == (5, 4, 1, ["user-0-0"])
-    assert unit.partition.counts["watched_ms"] == 2 * MINUTE
-    assert (unit.partition.counts["playback"], unit.partition.counts["playback.failed"]) == (4, 1)
+    assert unit.counts["watched_ms"] == 2 * MINUTE
+    assert (unit.counts["playback"], unit.counts["playback.failed"]) == (4, 1)
 
 
 def test_subjects_without_events_for_a_day_are_forgotten():
