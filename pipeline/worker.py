@@ -59,6 +59,9 @@ if TYPE_CHECKING:
     from pipeline.evaluation.health_state import HealthValue
     from pipeline.settings import Settings
 
+_HEALTH_COMMIT: Final = 5
+"""A minute is judged a minute after its end; a few seconds more do not count, and figures change with every event."""
+
 # The cache holds hundreds of thousands of long-lived objects; looking through all of them every 700 allocations, as
 # by default, takes a fifth of the time.
 _GC_THRESHOLDS: Final = (100_000, 50, 100)
@@ -168,6 +171,7 @@ def _add_health(
         codec=HealthCodec(),
         topics=(partials,),
         partitions=cluster.partitions[partials],
+        commit_every=_HEALTH_COMMIT,
     )
 
     @app.agent(table.source, name="health")

@@ -1,9 +1,13 @@
 """The table of the health agent: figures of titles, devices, regions, plans and rules; minutes of titles; and the rest.
 
-Its name and the form of its keys are persisted identity. A key is `s`, a dimension, a colon and an id, for a subject's
-figures; `m`, a minute as four bytes and a title's id, for that minute of it; `p` alone for what is kept of the
-partition; `r` alone for the rule set in force; `c`, a unit, a point and a number, for a part of the unit's last chunk;
-`x`, an hour, a point and a number, for subjects that were seen in it.
+Its name and the form of its keys are persisted identity. A key is
+
+* `s`, a dimension, a colon and an id: a subject's figures;
+* `l`, a number, a point, a dimension, a colon and an id: a segment of its rows;
+* `m`, a minute, a point, `content:` and an id: that minute of a title;
+* `p` alone: what is kept of the partition; `r` alone: the rule set in force;
+* `c`, a unit, a point and a number: a part of the unit's last chunk;
+* `x`, an hour, a point and a number: subjects that were seen in it.
 """
 
 from collections.abc import Callable
@@ -12,7 +16,7 @@ from typing import Final
 import msgspec
 
 from pipeline.evaluation.device_health import DeviceHealth
-from pipeline.evaluation.health_state import HealthPartition, HealthValue, Part, Seen
+from pipeline.evaluation.health_state import HealthPartition, HealthValue, Part, Seen, Segment
 from pipeline.evaluation.rule_book import InForce
 from pipeline.evaluation.subject_health import SubjectHealth, TitleMinute
 from tables.rules import decode_rules, encode_rules
@@ -27,8 +31,9 @@ _HEADS: Final[dict[type, bytes]] = {
     HealthPartition: bytes((0x48, VERSION)),
     Seen: bytes((0x58, VERSION)),
     Part: bytes((0x43, VERSION)),
+    Segment: bytes((0x4C, VERSION)),
 }
-"""T, D, M, H, X, C: what kind of record it is; then the version of its form."""
+"""T, D, M, H, X, C, L: what kind of record it is; then the version of its form."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _DECODERS: Final[dict[bytes, Callable[[bytes], HealthValue]]] = {

@@ -89,6 +89,7 @@ class OwnedUnit(Generic[V]):
         listeners: told how commits go.
         reached: called at each kill point.
         metrics: of the worker.
+        commit_every: at so many intervals it is committed once.
     """
 
     def __init__(
@@ -100,10 +101,12 @@ class OwnedUnit(Generic[V]):
         listeners: Listeners,
         reached: Hook,
         metrics: Metrics,
+        commit_every: int = 1,
     ) -> None:
         self.unit = unit
         self.writer = writer
         self.topics = topics
+        self.commit_every = commit_every
         self.started_at: float | None = None
         self._limits = limits
         self._listeners = listeners

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -133,6 +134,7 @@ class Ownership(Service):
                 listeners,
                 app.reached,
                 app.metrics,
+                table.commit_every,
             )
 
     def find(self, table: str, partition: int) -> OwnedUnit[Any] | None:
@@ -288,10 +290,13 @@ class Ownership(Service):
     @Service.task
     async def _commit_at_intervals(self) -> None:
         interval = self.app.conf.broker_commit_interval
-        while not self.should_stop:
+        for tick in count():
+            if self.should_stop:
+                return
             await self.sleep(interval)
             for owned in list(self.units.values()):
-                owned.start()
+                if not (tick + owned.unit.partition) % owned.commit_every:
+                    owned.start()
                 await asyncio.sleep(0)
             self._watch_for_stalls()
 

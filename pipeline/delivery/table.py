@@ -39,6 +39,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
         topics: the co-partitioned topics that are folded into it.
         partitions: of each of them, and of the changelog.
         at_commit: makes outputs of what handlers noted in `State.notes`; an error of it ends the worker.
+        commit_every: at so many commit intervals it is committed once; what changes often and is not urgent costs less.
         changelog_configs: Kafka's own names, e.g. min.insync.replicas.
         options: of `faust.Table`.
     """
@@ -55,6 +56,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
         topics: Sequence[str],
         partitions: int,
         at_commit: AtCommit[V] | None = None,
+        commit_every: int = 1,
         changelog_configs: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
@@ -62,6 +64,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
             raise ValueError(f"table {name} needs a topic to be fed from")
         self.codec = codec
         self.at_commit = at_commit
+        self.commit_every = commit_every
         self.source_topics = tuple(topics)
         self.partition_of = Partitioner(partitions)
         super().__init__(
@@ -89,6 +92,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
             **super().info(),
             "codec": self.codec,
             "at_commit": self.at_commit,
+            "commit_every": self.commit_every,
             "topics": self.source_topics,
             "changelog_configs": self.extra_topic_configs,
         }

@@ -9,6 +9,7 @@ from pipeline.evaluation.health_state import (
     Seen,
     record_key,
     seen_key,
+    segment_key,
     title_minute_key,
 )
 from pipeline.evaluation.subject_health import SubjectHealth
@@ -54,8 +55,10 @@ def _forget(records: Records, state: HealthPartition, name: str, hour: int) -> N
     record = records.get(key)
     if not isinstance(record, SubjectHealth | DeviceHealth) or record.hour != hour:
         return
-    if isinstance(record, SubjectHealth) and dimension == "content":
+    for segment, _ in record.segments:
+        records.discard(segment_key(name, segment))
+    if isinstance(record, SubjectHealth):
         for minute in record.by_minute:
-            records.discard(title_minute_key(identifier, minute))
+            records.discard(title_minute_key(name, minute))
     records.discard(key)
     state.candidates.pop(name, None)

@@ -5,7 +5,7 @@ closes is judged once, in order. Nothing here reads a clock: the *flow clock* is
 own records (see `HealthJudge.fold`), so that a replay of them decides alike.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pipeline.evaluation.device_health import DeviceHealth
@@ -20,9 +20,9 @@ from pipeline.evaluation.health_state import (
 )
 from pipeline.evaluation.minutes import GRACE_MS, MINUTE_MS, WINDOW_MINUTES, last_closed
 from pipeline.evaluation.partials import PartialError, SourceTime, decode_partial
+from pipeline.evaluation.segments import names_of, series_of, sums_of
 from pipeline.evaluation.subject_health import SubjectHealth
 from pipeline.evaluation.subjects import SubjectKey, SubjectRules
-from pipeline.evaluation.title_names import title_names
 from pipeline.evaluation.verdict import SubjectVerdict
 from pipeline.rules.error_rate import ErrorRate
 
@@ -100,50 +100,44 @@ class HealthJudge:
             return []
         verdicts = [
             verdict
-            for minute, subject in self._due(records, state, last)
-            if (verdict := self._judge(records, state, subject, minute, silent)) is not None
+            for name in state.candidates
+            for verdict in self._judge(records, state, name, last, silent)
         ]
+        verdicts.sort(key=lambda verdict: (verdict.minute_end, verdict.subject.type, verdict.subject.id))
         state.judged_through = last
         self._let_go(records, state, last)
         return verdicts
 
-    def _due(self, records: Records, state: HealthPartition, last: int) -> list[tuple[int, SubjectKey]]:
-        """In which minutes which subject has to be judged: those in which its sums change."""
-        done, due = state.judged_through, []
-        for name in state.candidates:
-            subject = _subject(name)
-            if subject.type not in self._rules.by_type:
-                continue
-            minutes = _record(records, subject).minutes()
-            points = minutes | {minute + WINDOW_MINUTES for minute in minutes}
-            due += [(point, subject) for point in points if point <= last and (done is None or point > done)]
-        return sorted(due)
-
     def _judge(
-        self,
-        records: Records,
-        state: HealthPartition,
-        subject: SubjectKey,
-        minute: int,
-        silent: list[tuple[str, int]],
-    ) -> SubjectVerdict | None:
+        self, records: Records, state: HealthPartition, name: str, last: int, silent: list[tuple[str, int]]
+    ) -> Iterator[SubjectVerdict]:
+        """Judge a subject in the minutes that close, where its sums change."""
+        subject = _subject(name)
+        if subject.type not in self._rules.by_type:
+            return
         record = _record(records, subject)
-        failed, total = record.sums(minute - WINDOW_MINUTES + 1, minute)
-        bound = (minute + 1) * MINUTE_MS + GRACE_MS
-        left_out = sorted(source for source, time in silent if time < bound)
+        series = series_of(records.get, name, record)
+        level, done = record.level, state.judged_through
+        for minute in sorted(series.keys() | {minute + WINDOW_MINUTES for minute in series}):
+            if minute > last or (done is not None and minute <= done):
+                continue
+            failed, total = sums_of(series, minute - WINDOW_MINUTES + 1, minute)
+            bound = (minute + 1) * MINUTE_MS + GRACE_MS
+            left_out = sorted(source for source, time in silent if time < bound)
 
-        def names(first: int, last: int) -> tuple[dict[str, int], dict[str, int]]:
-            return _names(records, subject, record, first, last)
+            def names(first: int, last: int) -> tuple[dict[str, int], dict[str, int]]:
+                codes, regions = names_of(records.get, name, record, first, last)
+                return _above_zero(codes), _above_zero(regions)
 
-        level, verdict = self._rules.judge(subject, minute, failed, total, record.level, names, left_out)
+            level, verdict = self._rules.judge(subject, minute, failed, total, level, names, left_out)
+            if verdict is not None:
+                state.count("verdicts", 1)
+                if left_out:
+                    state.count("left_out", 1)
+                yield verdict
         if level != record.level:
             record.level = level
             records[record_key(*subject)] = record
-        if verdict is not None:
-            state.count("verdicts", 1)
-            if left_out:
-                state.count("left_out", 1)
-        return verdict
 
     def _let_go(self, records: Records, state: HealthPartition, last: int) -> None:
         """Subjects that have no level, and too few failures for one, are candidates no longer."""
@@ -155,6 +149,9 @@ class HealthJudge:
                 least is None or record.failed_since(last - WINDOW_MINUTES + 2) < least
             ):
                 del state.candidates[name]
+                if isinstance(record, DeviceHealth) and record.series is not None:
+                    record.series = None
+                    records[record_key(*subject)] = record
 
 
 def _hear(state: HealthPartition, sources: Iterable[SourceTime]) -> None:
@@ -182,16 +179,9 @@ def _record(records: Records, subject: SubjectKey) -> SubjectHealth | DeviceHeal
     return SubjectHealth() if subject.type == "content" else DeviceHealth()
 
 
-def _names(
-    records: Records, subject: SubjectKey, record: SubjectHealth | DeviceHealth, first: int, last: int
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Error codes and regions of a subject's minutes, with their counts; some may have been taken back."""
-    if isinstance(record, DeviceHealth):
-        found = record.names(first, last)
-    else:
-        found = title_names(records, subject.id, record, first, last)
-    codes, regions = ({name: number for name, number in counts.items() if number} for counts in found)
-    return codes, regions
+def _above_zero(counts: dict[str, int]) -> dict[str, int]:
+    """Without what was taken back."""
+    return {name: number for name, number in counts.items() if number}
 
 
 def _least_failed(rule: ErrorRate) -> int:

@@ -10,8 +10,11 @@ from pipeline.evaluation.minutes import WINDOW_MINUTES
 from pipeline.evaluation.partials import Partial, Rows, decode_partial
 from pipeline.evaluation.roll_ups import Dimension
 from pipeline.evaluation.row_log import EVENTS, decode_rows, encode_rows, taken_back
+from pipeline.evaluation.segments import seal, series_of
 from pipeline.evaluation.subject_health import SubjectHealth
-from pipeline.evaluation.title_names import keep_by_minute
+
+JUDGED = ("content", "device")
+"""The dimensions with a subject rule: what their minutes hold may be asked for as evidence."""
 
 
 class Folding:
@@ -124,12 +127,10 @@ class Folding:
     def _settle(self, dimension: Dimension, identifier: str, record: DeviceHealth | SubjectHealth) -> None:
         """Sum the fresh rows of a subject."""
         judged = self._state.judged_through
-        if isinstance(record, DeviceHealth):
+        if dimension in JUDGED:
+            seal(self._records, f"{dimension}:{identifier}", record, judged)
+        else:
             record.settle(judged)
-            return
-        record.settle(judged, named=dimension == "content")
-        if record.has_many_names:
-            keep_by_minute(self._records, identifier, record, judged)
 
     def _suspect(self, dimension: Dimension, identifier: str) -> None:
         """A subject failed: whether it may have a level from now on."""
@@ -141,5 +142,10 @@ class Folding:
         if not isinstance(record, DeviceHealth | SubjectHealth) or record.failed + record.count < least:
             return
         judged = self._state.judged_through
-        if record.failed_since(0 if judged is None else judged - WINDOW_MINUTES + 2) >= least:
-            self._state.candidates[name] = None
+        if record.failed_since(0 if judged is None else judged - WINDOW_MINUTES + 2) < least:
+            return
+        self._state.candidates[name] = None
+        if isinstance(record, DeviceHealth):
+            # From now on it is asked for each minute.
+            seal(self._records, name, record, judged)
+            record.series = series_of(self._records.get, name, record)

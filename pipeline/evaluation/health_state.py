@@ -25,6 +25,13 @@ class Part(msgspec.Struct, array_like=True, frozen=True):
     value: bytes
 
 
+class Segment(msgspec.Struct, array_like=True, frozen=True):
+    """Rows of a title or a device that are in its sums, see `pipeline.evaluation.segments`."""
+
+    count: int
+    rows: bytes
+
+
 class Source(msgspec.Struct, array_like=True):
     """A source partition: its P, and when it was last heard, by the flow clock."""
 
@@ -69,7 +76,7 @@ class HealthPartition(msgspec.Struct, array_like=True):
         self.counts[name] = self.counts.get(name, 0) + number
 
 
-HealthValue = SubjectHealth | DeviceHealth | TitleMinute | HealthPartition | Seen | Part | InForce
+HealthValue = SubjectHealth | DeviceHealth | TitleMinute | Segment | HealthPartition | Seen | Part | InForce
 
 
 class Records(Protocol):
@@ -100,9 +107,14 @@ def record_key(dimension: str, identifier: str) -> bytes:
     return b"s" + subject_key(dimension, identifier)
 
 
-def title_minute_key(content_id: str, minute: int) -> bytes:
-    """The table key of one minute of a title."""
-    return b"m" + minute.to_bytes(4, "big") + content_id.encode()
+def title_minute_key(name: str, minute: int) -> bytes:
+    """The table key of one minute of a title, which is named by its dimension, a colon and its id."""
+    return b"m%d." % minute + name.encode()
+
+
+def segment_key(name: str, number: int) -> bytes:
+    """The table key of a segment of a title or a device, named by its dimension, a colon and its id."""
+    return b"l%d." % number + name.encode()
 
 
 def part_key(unit: int, part: int) -> bytes:

@@ -17,8 +17,6 @@ _PRUNED_FROM: Final = 96
 """From so many minutes on those that no window will hold again are dropped: not at each event."""
 _FRESH: Final = 64
 """From so many fresh rows on they are summed."""
-_NAMED: Final = 256
-"""From so many rows with names on a title's names are kept by minute, in records of their own."""
 
 # Places in a minute of the series.
 TOTAL: Final = 0
@@ -35,6 +33,10 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
         hour: the newest hour with an event (see `pipeline.evaluation.forgetting`).
         fresh: rows that are not in the sums yet, see `pipeline.evaluation.row_log`.
         count: of them.
+        segments: of a title numbers and last minutes of the segments with its other rows (see
+            `pipeline.evaluation.segments`).
+        sealed: the number of the next one.
+        by_minute: of a title the minutes whose names have a record of their own, `TitleMinute`.
         events: all that were counted, but for the fresh ones; this holds for the following, too. Findings, of a rule.
         playback: those of playback.
         failed: those of them that failed.
@@ -46,14 +48,15 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
         device_types: playback events by kind of device.
         rules: findings by rule, of a region.
         series: by minute the numbers that the constants above name.
-        named: of a title its summed rows, whose names are not in records of their own; and how many they are.
-        by_minute: of a title the minutes that have a record of their own, `TitleMinute`.
     """
 
     level: Severity | None = None
     hour: int = 0
     fresh: bytes = b""
     count: int = 0
+    segments: list[tuple[int, int]] = []
+    sealed: int = 0
+    by_minute: list[int] = []
     events: int = 0
     playback: int = 0
     failed: int = 0
@@ -65,33 +68,17 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
     device_types: dict[str, int] = {}
     rules: dict[str, int] = {}
     series: dict[int, list[int]] = {}
-    named: tuple[int, bytes] = (0, b"")
-    by_minute: list[int] = []
 
     @property
     def is_full(self) -> bool:
         """Whether the fresh rows are many."""
         return self.count >= _FRESH
 
-    @property
-    def has_many_names(self) -> bool:
-        """Whether the rows with names are many."""
-        return self.named[0] >= _NAMED
-
-    def settle(self, judged_through: int | None, *, named: bool) -> None:
-        """Sum the fresh rows; drop minutes that no window will hold again.
-
-        Args:
-            judged_through: the last minute that was judged.
-            named: whether the names of each minute are asked for, as of titles.
-        """
-        if self.count:
-            rows = decode_rows(self.count, self.fresh)
-            if named:
-                self.named = (self.named[0] + self.count, self.named[1] + self.fresh)
-            self.fresh, self.count = b"", 0
-            for row in rows:
-                self._sum(row)
+    def settle(self, judged_through: int | None) -> None:
+        """Sum the fresh rows; drop minutes that no window will hold again."""
+        for row in self.fresh_rows():
+            self._sum(row)
+        self.fresh, self.count = b"", 0
         if judged_through is not None and len(self.series) >= _PRUNED_FROM:
             first = judged_through - WINDOW_MINUTES + 1
             self.series = {minute: numbers for minute, numbers in self.series.items() if minute >= first}
@@ -128,24 +115,6 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
             numbers[FAILED] += number
             add(self.error_codes, error, number)
 
-    def minutes(self) -> set[int]:
-        """The minutes that are still known."""
-        return self.series.keys() | {row[0] for row in self.fresh_rows()}
-
-    def sums(self, first: int, last: int) -> tuple[int, int]:
-        """Failed and all playback events of the minutes from first to last."""
-        failed = total = 0
-        for minute, numbers in self.series.items():
-            if first <= minute <= last:
-                failed += numbers[FAILED]
-                total += numbers[TOTAL]
-        for minute, _, error, kind, _, number, _ in self.fresh_rows():
-            if first <= minute <= last and kind != ACCOUNT:
-                total += number
-                if error is not None:
-                    failed += number
-        return failed, total
-
     def failed_since(self, first: int) -> int:
         """Failed playback events of a minute and all later ones."""
         series = sum([numbers[FAILED] for minute, numbers in self.series.items() if minute >= first])
@@ -154,10 +123,6 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
     def fresh_rows(self) -> list[Row]:
         """The rows that are not in the sums yet."""
         return decode_rows(self.count, self.fresh)
-
-    def named_rows(self) -> list[Row]:
-        """The rows whose names are not in records of their own, fresh ones too."""
-        return decode_rows(*self.named) + self.fresh_rows()
 
 
 class TitleMinute(msgspec.Struct, array_like=True, gc=False):

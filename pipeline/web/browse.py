@@ -13,7 +13,6 @@ from pipeline.evaluation.device_health import DeviceHealth
 from pipeline.evaluation.health_state import PARTITION_KEY as HEALTH_KEY
 from pipeline.evaluation.recent import Recent
 from pipeline.evaluation.roll_ups import Dimension
-from pipeline.evaluation.row_log import decode_rows
 from pipeline.evaluation.rule_book import InForce
 from pipeline.evaluation.subject_health import SubjectHealth
 from pipeline.events.addresses import mask_network
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.health_state import HealthValue
-    from pipeline.evaluation.row_log import Row
     from pipeline.web.peers import Peers
     from pipeline.web.serving import Call, Handlers
     from pipeline.windows.window import Entry
@@ -171,17 +169,14 @@ def health_shelf(health: WriteBehindTable[HealthValue], show: Callable[[str], st
         shown: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(value), str_keys=True)
         if isinstance(value, DeviceHealth):
             shown["users"] = {show(user): minute for user, minute in value.users.items()}
-            shown |= {"fresh": _rows(value.fresh_rows(), show), "segments": _rows(value.segment_rows(), show)}
+            shown["fresh"] = [
+                [*row[:4], None if row[4] is None else show(row[4]), *row[5:]] for row in value.fresh_rows()
+            ]
         elif isinstance(value, SubjectHealth):
-            shown |= {"fresh": value.fresh_rows(), "named": decode_rows(*value.named)}
+            shown["fresh"] = value.fresh_rows()
         return shown
 
     return Shelf(health, locate, render)
-
-
-def _rows(rows: list[Row], show: Callable[[str], str]) -> list[Any]:
-    """The rows of a device, whose one thing more is the user."""
-    return [[*row[:4], None if row[4] is None else show(row[4]), *row[5:]] for row in rows]
 
 
 # -- the alert agent's table

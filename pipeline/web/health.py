@@ -11,6 +11,7 @@ from pipeline.evaluation.device_health import DeviceHealth
 from pipeline.evaluation.health_state import PARTITION_KEY, HealthPartition, record_key
 from pipeline.evaluation.minutes import MINUTE_MS, WINDOW_MINUTES
 from pipeline.evaluation.partials import subject_key
+from pipeline.evaluation.segments import series_of, sums_of
 from pipeline.evaluation.subject_health import FAILED, PLAYS, TOTAL, WATCHED, SubjectHealth
 from pipeline.events.instants import format_instant
 from pipeline.rules.error_rate import wilson_interval
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
     from pipeline.web.serving import Call, Handlers
 
 _TITLES: Final = record_key("content", "")
-_LOOKED_AT: Final = 20_000
-"""So many keys of a partition's cache are looked at for titles that fail rarely or never."""
+_KEYS: Final = 20_000
+"""So many keys of a partition's cache are looked at for titles that fail rarely or never,"""
+_OTHER_TITLES: Final = 500
+"""and so many of these are told at most."""
 
 
 def health_views(app: DeliveryApp, health: WriteBehindTable[HealthValue], peers: Peers) -> Handlers:
@@ -82,85 +85,100 @@ class _Health:
     async def content(self, call: Call) -> ContentStats:
         """One title."""
         content_id = call.path["content_id"]
-        unit, record = await self._record(call, "content", content_id)
+        known = await self._known(call, "content", content_id)
+        settled = known.settled
+        if not isinstance(settled, SubjectHealth):
+            raise _unknown("title", content_id)
         return ContentStats(
             content_id=content_id,
-            plays=record.plays,
-            failed_starts=record.failed_starts,
-            watch_seconds=record.watched_ms / 1000,
-            error_rate=_error_rate(record, _last_minute(unit, record)),
-            top_regions=_counts(record.regions),
-            top_error_codes=_counts(record.error_codes),
-            device_mix=_counts(record.device_types),
-            risk_level=record.level or "NONE",
-            minutes=_minutes(record),
+            plays=settled.plays,
+            failed_starts=settled.failed_starts,
+            watch_seconds=settled.watched_ms / 1000,
+            error_rate=known.error_rate(),
+            top_regions=_counts(settled.regions),
+            top_error_codes=_counts(settled.error_codes),
+            device_mix=_counts(settled.device_types),
+            risk_level=settled.level or "NONE",
+            minutes=_minutes(settled),
         )
 
     async def region(self, call: Call) -> RegionStats:
         """One region, as events name it in its normal form."""
         region = call.path["region"]
-        unit, record = await self._record(call, "region", region)
+        known = await self._known(call, "region", region)
+        settled = known.settled
+        if not isinstance(settled, SubjectHealth):
+            raise _unknown("region", region)
         return RegionStats(
             region=region,
-            plays=record.plays,
-            events=record.events,
-            watch_seconds=record.watched_ms / 1000,
-            error_rate=_error_rate(record, _last_minute(unit, record)),
-            errors=_counts(record.error_codes),
-            device_mix=_counts(record.device_types),
-            flagged_by_rule=_counts(record.rules),
-            minutes=_minutes(record),
+            plays=settled.plays,
+            events=settled.events,
+            watch_seconds=settled.watched_ms / 1000,
+            error_rate=known.error_rate(),
+            errors=_counts(settled.error_codes),
+            device_mix=_counts(settled.device_types),
+            flagged_by_rule=_counts(settled.rules),
+            minutes=_minutes(settled),
         )
 
     async def device(self, call: Call) -> DeviceStats:
         """One device."""
         device_id = call.path["device_id"]
-        unit, record = await self._found(call, "device", device_id)
-        if not isinstance(record, DeviceHealth):
+        known = await self._known(call, "device", device_id)
+        settled = known.settled
+        if not isinstance(settled, DeviceHealth):
             raise _unknown("device", device_id)
         return DeviceStats(
             device_id=device_id,
-            events=record.events,
-            error_rate=_error_rate(record, _last_minute(unit, record)),
-            users=len(record.users),
-            risk_level=record.level or "NONE",
+            events=settled.events,
+            error_rate=known.error_rate(),
+            users=len(settled.users),
+            risk_level=settled.level or "NONE",
         )
 
-    async def _record(
-        self, call: Call, dimension: Dimension, identifier: str
-    ) -> tuple[Unit[HealthValue], SubjectHealth]:
-        unit, record = await self._found(call, dimension, identifier)
-        if not isinstance(record, SubjectHealth):
-            raise _unknown(dimension, identifier)
-        return unit, record
-
-    async def _found(
-        self, call: Call, dimension: Dimension, identifier: str
-    ) -> tuple[Unit[HealthValue], HealthValue | None]:
-        """The figures of a subject, where they are."""
-        partition = self._health.partition_of(subject_key(dimension, identifier))
-        unit: Unit[HealthValue] = (await self._peers.owned(call, self._health, partition)).unit
-        return unit, _peek(unit, dimension, identifier)
+    async def _known(self, call: Call, dimension: Dimension, identifier: str) -> _Known:
+        """A subject, where it is."""
+        key = subject_key(dimension, identifier)
+        owned = await self._peers.owned(call, self._health, self._health.partition_of(key))
+        return _Known(owned.unit, key.decode())
 
 
-def _peek(unit: Unit[HealthValue], dimension: Dimension, identifier: str) -> HealthValue | None:
-    """A subject's figures, all rows summed: in a copy, as what is asked must not change what is kept."""
-    value = unit.peek(record_key(dimension, identifier))
-    if isinstance(value, SubjectHealth):
-        copy = unit.codec.decode(unit.codec.encode(value))
-        assert isinstance(copy, SubjectHealth)
-        copy.settle(None, named=False)
-        return copy
-    if isinstance(value, DeviceHealth):
-        copy = unit.codec.decode(unit.codec.encode(value))
-        assert isinstance(copy, DeviceHealth)
-        copy.settle(None)
-        return copy
-    return value
+class _Known:
+    """What is known of a subject.
+
+    Attributes:
+        record: its figures, as they are kept.
+        settled: the same with all rows summed; a copy, as what is asked must not change what is kept.
+    """
+
+    def __init__(self, unit: Unit[HealthValue], name: str) -> None:
+        self._unit = unit
+        self._name = name
+        dimension, _, identifier = name.partition(":")
+        self.record = unit.peek(record_key(dimension, identifier))
+        self.settled: HealthValue | None = None
+        if isinstance(self.record, SubjectHealth | DeviceHealth):
+            copy = unit.codec.decode(unit.codec.encode(self.record))
+            assert isinstance(copy, SubjectHealth | DeviceHealth)
+            copy.settle(None)
+            self.settled = copy
+
+    def error_rate(self) -> ErrorRate:
+        """Over the hour that was judged last; before the first judgement over the newest one."""
+        state = self._unit.peek(PARTITION_KEY)
+        last = state.judged_through if isinstance(state, HealthPartition) else None
+        failed = total = 0
+        if isinstance(self.record, SubjectHealth | DeviceHealth):
+            series = series_of(self._unit.peek, self._name, self.record)
+            if last is None:
+                last = max(series, default=0)
+            failed, total = sums_of(series, last - WINDOW_MINUTES + 1, last)
+        low, high = wilson_interval(failed, total) if total else (0.0, 1.0)
+        rate = round(failed / total, 4) if total else 0.0
+        return ErrorRate(events=total, errors=failed, rate=rate, low=low, high=high)
 
 
-def _unknown(dimension: str, identifier: str) -> Problem:
-    what = {"content": "title"}.get(dimension, dimension)
+def _unknown(what: str, identifier: str) -> Problem:
     return Problem(
         HTTPStatus.NOT_FOUND, f"nothing is known of {what} {identifier}: no event of it within the last day"
     )
@@ -170,15 +188,16 @@ def _ranks(unit: Unit[HealthValue], limit: int) -> list[ContentRank]:
     """The worst titles of a partition."""
     found = []
     for content_id in dict.fromkeys(_titles(unit)):
-        record = _peek(unit, "content", content_id)
-        if isinstance(record, SubjectHealth):
+        known = _Known(unit, f"content:{content_id}")
+        settled = known.settled
+        if isinstance(settled, SubjectHealth):
             found.append(
                 ContentRank(
                     content_id=content_id,
-                    plays=record.plays,
-                    watch_seconds=record.watched_ms / 1000,
-                    error_rate=_error_rate(record, _last_minute(unit, record)),
-                    risk_level=record.level or "NONE",
+                    plays=settled.plays,
+                    watch_seconds=settled.watched_ms / 1000,
+                    error_rate=known.error_rate(),
+                    risk_level=settled.level or "NONE",
                 )
             )
     return sorted(found, key=_worst_first)[:limit]
@@ -191,29 +210,14 @@ def _titles(unit: Unit[HealthValue]) -> Iterator[str]:
             dimension, _, identifier = name.partition(":")
             if dimension == "content":
                 yield identifier
-    for key in islice(unit.cache, _LOOKED_AT):
-        if key.startswith(_TITLES):
-            yield key.removeprefix(_TITLES).decode()
+    in_memory = (key for key in islice(unit.cache, _KEYS) if key.startswith(_TITLES))
+    for key in islice(in_memory, _OTHER_TITLES):
+        yield key.removeprefix(_TITLES).decode()
 
 
 def _worst_first(rank: ContentRank) -> tuple[float, int, str]:
     # By the lower end of the interval: one failure of two events is no worse than a hundred of a thousand.
     return -rank.error_rate.low, -rank.error_rate.events, rank.content_id
-
-
-def _last_minute(unit: Unit[HealthValue], record: SubjectHealth | DeviceHealth) -> int:
-    """The end of the hour that counts: the minute that was judged last; before the first the newest one."""
-    state = unit.peek(PARTITION_KEY)
-    judged = state.judged_through if isinstance(state, HealthPartition) else None
-    return max(record.minutes(), default=0) if judged is None else judged
-
-
-def _error_rate(record: SubjectHealth | DeviceHealth, last: int) -> ErrorRate:
-    failed, total = record.sums(last - WINDOW_MINUTES + 1, last)
-    low, high = wilson_interval(failed, total) if total else (0.0, 1.0)
-    return ErrorRate(
-        events=total, errors=failed, rate=round(failed / total, 4) if total else 0.0, low=low, high=high
-    )
 
 
 def _minutes(record: SubjectHealth) -> list[Minute]:

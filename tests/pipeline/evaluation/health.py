@@ -3,12 +3,12 @@
 from collections import Counter
 
 from pipeline.evaluation.batch import PartitionState, evaluate_batch
-from pipeline.evaluation.device_health import DeviceHealth
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.health import HealthJudge
 from pipeline.evaluation.health_state import PARTITION_KEY, HealthPartition, record_key
 from pipeline.evaluation.partials import SourceTime, packed, source_name, subject_key
 from pipeline.evaluation.roll_ups import roll_up
+from pipeline.evaluation.segments import rows_of, seal, series_of, sums_of
 from pipeline.evaluation.subjects import SubjectRules
 from pipeline.judging.file import AllUsers
 from pipeline.rules.ruleset import read_ruleset
@@ -113,8 +113,15 @@ class Health:
     def record(self, dimension, identifier):
         records = self.targets[place(subject_key(dimension, identifier), len(self.targets))]
         record = records.get(record_key(dimension, identifier))
-        if isinstance(record, DeviceHealth):
-            record.settle(None)
-        elif record is not None:
-            record.settle(None, named=dimension == "content")
+        if record is not None:
+            seal(records, f"{dimension}:{identifier}", record, None)
         return record
+
+    def rows(self, dimension, identifier):
+        records = self.targets[place(subject_key(dimension, identifier), len(self.targets))]
+        return rows_of(records.get, f"{dimension}:{identifier}", self.record(dimension, identifier))
+
+    def sums(self, dimension, identifier):
+        records = self.targets[place(subject_key(dimension, identifier), len(self.targets))]
+        series = series_of(records.get, f"{dimension}:{identifier}", self.record(dimension, identifier))
+        return sums_of(series, 0, 10**9)

@@ -11,8 +11,8 @@ from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.partials import PartialError, SourceTime, decode_partial, packed
 from pipeline.evaluation.roll_ups import RollUp
 from pipeline.evaluation.row_log import decode_rows, encode_row
+from pipeline.evaluation.segments import names_of, series_of, sums_of
 from pipeline.evaluation.source import PlainRecord
-from pipeline.evaluation.title_names import title_names
 from pipeline.evaluation.verdict import encode_verdict
 from pipeline.events.instants import format_instant
 from pipeline.judging.file import FileJudge
@@ -167,6 +167,7 @@ def test_a_chunk_that_comes_again_takes_the_place_of_the_one_before(drawn, data)
             assert other is None
         else:
             assert figures(one) == figures(other), key
+            assert undisturbed.sums(*key) == disturbed.sums(*key), key
     assert list(map(encode_verdict, disturbed.verdicts)) == list(map(encode_verdict, undisturbed.verdicts))
 
 
@@ -176,7 +177,7 @@ def figures(record):
     return {
         name: {key: count for key, count in value.items() if count} if isinstance(value, dict) else value
         for name, value in found.items()
-    } | {"sums": record.sums(0, 10**9)}
+    }
 
 
 def far(minutes):
@@ -259,22 +260,26 @@ def test_subjects_without_events_for_a_day_are_forgotten():
     assert health.record("content", "old") is None
     assert health.record("device", "old") is None
     assert health.record("content", "title-1").events == 29
-    keys = {key for key in health.targets[0] if key[:1] == b"m"}
-    assert not any(key.endswith(b"old") for key in keys)
+    assert not any(key.endswith(b":old") for key in health.targets[0])
 
 
 def test_what_is_kept_of_a_device_and_a_title_stays_bounded():
     unit, health = Unit(0, 1), Health(1, 1)
+    most = 0
     for minute in range(600):
         unit.judge([event(0, 3 * minute + n, START + minute * MINUTE + n, failed=n == 0) for n in range(3)])
         health.take(unit.commit())
-        device, title = (
-            health.targets[0].get(f"s{key}".encode()) for key in ("device:device-1", "content:title-1")
-        )
-        assert len(device.rows()) <= 7 * 64
-        assert len(title.series) <= 97
-        assert len(title.named_rows()) <= 256 + 64
-    assert health.record("device", "device-1").events == health.record("content", "title-1").events == 1_800
+        most = max(most, len(health.targets[0]))
+    assert most < 120
+    device, title = health.record("device", "device-1"), health.record("content", "title-1")
+    assert device.events == title.events == 1_800
+    assert len(device.failures) <= 64
+    assert len(title.series) <= 96 + 64
+    last = health.state().judged_through
+    for name in ("device", "content"):
+        assert len(health.rows(name, f"{'title' if name == 'content' else name}-1")) <= 400
+    series = series_of(health.targets[0].get, "device:device-1", device)
+    assert sums_of(series, last - 59, last) == (60, 180)
 
 
 def test_a_title_with_many_names_keeps_them_by_minute():
@@ -291,9 +296,22 @@ def test_a_title_with_many_names_keeps_them_by_minute():
     keys = {key for key in health.targets[0] if key[:1] == b"m"}
     assert 50 < len(title.by_minute) == len(keys) < 75
     last = health.state().judged_through
-    codes, regions = title_names(health.targets[0], "title-1", title, last - 59, last)
+    codes, regions = names_of(health.targets[0].get, "content:title-1", title, last - 59, last)
     assert codes == {f"E{n}": 60 for n in range(40)}
     assert regions == {"DE": 60 * 40}
+
+
+def test_a_device_with_too_many_names_is_judged_without_them():
+    unit, health = Unit(0, 1), Health(1, 1)
+    unit.judge([event(0, n, START + n, failed=True, title=f"t{n}", error_code=f"E{n}") for n in range(2_500)])
+    health.take(unit.commit())
+    for minute in range(1, 4):
+        unit.judge([event(0, 5_000 + minute, START + minute * MINUTE)])
+        health.take(unit.commit())
+    (opened,) = [verdict for verdict in health.verdicts if verdict.subject.type == "device"]
+    assert opened.findings[0].evidence["failed"] == 2_500
+    assert health.sums("device", "device-1") == (2_500, 2_503)
+    assert len(health.rows("device", "device-1")) < 2_600
 
 
 def test_a_large_chunk_comes_in_parts_that_brokers_take():
