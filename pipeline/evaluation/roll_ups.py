@@ -4,8 +4,9 @@ The evaluation notes one line per event; with a commit they become rows, which t
 partitions.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, Final, Literal, NamedTuple
 
 from pipeline.evaluation.device_types import UNKNOWN
@@ -41,6 +42,11 @@ class Finding(NamedTuple):
     minute: int
     region: str
 
+
+_Rows = defaultdict[str, list[bytes]]
+"""Encoded rows by id."""
+_ONE: Final = repeat(1)
+_NOTHING: Final = repeat(0)
 
 _new_line: Final = tuple.__new__  # a named tuple's own constructor is a Python call
 
@@ -115,22 +121,13 @@ class RollUp:
 
     __slots__ = ("counts", "failed", "first", "last", "logs")
 
-    def __init__(self) -> None:
-        self.logs: dict[str, bytes] = {}
-        self.counts: dict[str, int] = {}
-        self.failed: set[str] = set()
-        self.first = 0
-        self.last = -1
-
-    def add(self, identifier: str, row: bytes, number: int = 1) -> None:
-        """Add encoded rows of an id; the minutes are the caller's to tell."""
-        known = self.logs.get(identifier)
-        if known is None:
-            self.logs[identifier] = row
-            self.counts[identifier] = number
-        else:
-            self.logs[identifier] = known + row
-            self.counts[identifier] += number
+    def __init__(
+        self, rows: Mapping[str, Sequence[bytes]], failed: set[str], minutes: tuple[int, int]
+    ) -> None:
+        self.logs = {identifier: b"".join(of_id) for identifier, of_id in rows.items()}
+        self.counts = {identifier: len(of_id) for identifier, of_id in rows.items()}
+        self.failed = failed
+        self.first, self.last = minutes
 
 
 class Summed(NamedTuple):
@@ -157,42 +154,54 @@ def roll_up(notes: Iterable[Notes]) -> Summed:
         counts["roll_ups.too_old"] += some.too_old
     if not lines:
         return Summed({}, counts)
-    region, plan = _places(lines, counts)
-    rows: dict[Dimension, RollUp] = {
+    minutes, _, devices, users, regions, plans, errors, kinds, types, played, _ = zip(*lines, strict=True)
+    counts["playback"] = len(kinds) - kinds.count(ACCOUNT)
+    counts["playback.failed"] = len(errors) - errors.count(None)
+    counts["plays"] = kinds.count(PLAY)
+    counts["watched_ms"] = sum(played)
+    # What counts and encodes below is C's work as far as possible; a Python loop takes several times as long.
+    rows: dict[Dimension, _Rows] = {
         "content": _contents(lines),
-        "device": _devices(lines),
-        "region": region,
-        "plan": plan,
-        "rule": RollUp(),
+        "device": _grouped(
+            devices,
+            map(encode_row, zip(minutes, regions, errors, kinds, users, _ONE, _NOTHING, strict=False)),
+        ),
+        "region": _summed(Counter(zip(regions, minutes, errors, kinds, types, strict=True))),
+        "plan": _summed(Counter(zip(plans, minutes, errors, kinds, types, strict=True))),
+        "rule": defaultdict(list),
     }
-    for (rule_id, minute, place), number in Counter(findings).items():
-        rows["rule"].add(rule_id, encode_row((minute, place, None, FLAGGED, None, number, 0)))
-        region.add(place, encode_row((minute, None, None, FLAGGED, rule_id, number, 0)))
-    minutes = [line[0] for line in lines]
-    first, last = min(minutes), max(minutes)
-    for rolled_up in rows.values():
-        rolled_up.first, rolled_up.last = first, last
-    return Summed({dimension: found for dimension, found in rows.items() if found.logs}, counts)
+    _add_played(rows["region"], zip(regions, minutes, strict=True), played)
+    _add_played(rows["plan"], zip(plans, minutes, strict=True), played)
+    for (rule_id, minute, region), number in Counter(findings).items():
+        rows["rule"][rule_id].append(encode_row((minute, region, None, FLAGGED, None, number, 0)))
+        rows["region"][region].append(encode_row((minute, None, None, FLAGGED, rule_id, number, 0)))
+    failed: dict[str, set[str]] = {
+        "content": {line[1] for line in lines if line[6] is not None and line[1] is not None},
+        "device": {line[2] for line in lines if line[6] is not None},
+    }
+    bounds = min(minutes), max(minutes)
+    return Summed(
+        {
+            dimension: RollUp(of_dimension, failed.get(dimension, set()), bounds)
+            for dimension, of_dimension in rows.items()
+            if of_dimension
+        },
+        counts,
+    )
 
 
-def _devices(lines: Sequence[Line]) -> RollUp:
+def _grouped(ids: Iterable[str], rows: Iterable[bytes]) -> _Rows:
     """Hardly two events of a device are alike: each is a row."""
-    found = RollUp()
-    logs, failed = found.logs, found.failed
-    for minute, _, device, user, region, _, error, kind, _, _, _ in lines:
-        row = encode_row((minute, region, error, kind, user, 1, 0))
-        known = logs.get(device)
-        logs[device] = row if known is None else known + row
-        if error is not None:
-            failed.add(device)
-    found.counts = Counter([line[2] for line in lines])
+    found: _Rows = defaultdict(list)
+    for identifier, row in zip(ids, rows, strict=True):
+        found[identifier].append(row)
     return found
 
 
-def _contents(lines: Sequence[Line]) -> RollUp:
+def _contents(lines: Sequence[Line]) -> _Rows:
     """Titles have many events alike."""
     cells: dict[tuple[Any, ...], list[int]] = {}
-    found = RollUp()
+    found: _Rows = defaultdict(list)
     for minute, content, _, _, region, _, error, kind, device_type, played, start_failed in lines:
         if content is None or kind == ACCOUNT:
             continue
@@ -203,40 +212,26 @@ def _contents(lines: Sequence[Line]) -> RollUp:
         else:
             cell[0] += 1
             cell[1] += played
-        if error is not None:
-            found.failed.add(content)
         if start_failed:
-            found.add(content, encode_row((minute, None, None, START_FAILED, None, 1, 0)))
+            found[content].append(encode_row((minute, None, None, START_FAILED, None, 1, 0)))
     for (content, *row), cell in cells.items():
-        found.add(content, encode_row((*row, *cell)))
+        found[content].append(encode_row((*row, *cell)))
     return found
 
 
-def _places(lines: Sequence[Line], counts: Counter[str]) -> tuple[RollUp, RollUp]:
-    """Regions and plans are few: their rows are summed as far as possible. The sums of all go to `counts`."""
-    minutes, _, _, _, regions, plans, errors, kinds, device_types, played, _ = zip(*lines, strict=True)
-    numbers: Counter[Any] = Counter(zip(regions, minutes, plans, errors, kinds, device_types, strict=True))
-    by_region, by_plan = Counter[Any](), Counter[Any]()
-    for (place, minute, plan, error, kind, device_type), number in numbers.items():
-        by_region[place, minute, error, kind, device_type] += number
-        by_plan[plan or UNKNOWN, minute, error, kind, device_type] += number
-        if kind != ACCOUNT:
-            counts["playback"] += number
-            if kind == PLAY:
-                counts["plays"] += number
-            if error is not None:
-                counts["playback.failed"] += number
-    found = RollUp(), RollUp()
-    for rolled_up, rows in zip(found, (by_region, by_plan), strict=True):
-        for (name, minute, error, kind, device_type), number in rows.items():
-            rolled_up.add(name, encode_row((minute, None, error, kind, device_type, number, 0)))
-    playing: dict[Any, int] = {}
-    for of_line, milliseconds in zip(zip(regions, minutes, plans, strict=True), played, strict=True):
+def _summed(numbers: Mapping[Any, int]) -> _Rows:
+    """Regions and plans are few: their rows are summed as far as possible."""
+    found: _Rows = defaultdict(list)
+    for (name, minute, error, kind, device_type), number in numbers.items():
+        found[name or UNKNOWN].append(encode_row((minute, None, error, kind, device_type, number, 0)))
+    return found
+
+
+def _add_played(rows: _Rows, places: Iterable[tuple[str | None, int]], played: Sequence[int]) -> None:
+    """Add the time of playing, one row for each name and minute."""
+    sums: dict[tuple[str | None, int], int] = {}
+    for place, milliseconds in zip(places, played, strict=True):
         if milliseconds:
-            playing[of_line] = playing.get(of_line, 0) + milliseconds
-    for (place, minute, plan), milliseconds in playing.items():
-        row = encode_row((minute, None, None, PLAYBACK, None, 0, milliseconds))
-        found[0].add(place, row)
-        found[1].add(plan or UNKNOWN, row)
-        counts["watched_ms"] += milliseconds
-    return found
+            sums[place] = sums.get(place, 0) + milliseconds
+    for (name, minute), milliseconds in sums.items():
+        rows[name or UNKNOWN].append(encode_row((minute, None, None, PLAYBACK, None, 0, milliseconds)))

@@ -122,6 +122,8 @@ class Health:
         return rows_of(records.get, f"{dimension}:{identifier}", self.record(dimension, identifier))
 
     def sums(self, dimension, identifier):
+        """Failed and all playback events of the minutes that a window may hold again."""
         records = self.targets[place(subject_key(dimension, identifier), len(self.targets))]
         series = series_of(records.get, f"{dimension}:{identifier}", self.record(dimension, identifier))
-        return sums_of(series, 0, 10**9)
+        judged = self.state(place(subject_key(dimension, identifier), len(self.targets))).judged_through
+        return sums_of(series, 0 if judged is None else judged - 59, 10**9)

@@ -315,12 +315,9 @@ def test_a_device_with_too_many_names_is_judged_without_them():
 
 
 def test_a_large_chunk_comes_in_parts_that_brokers_take():
-    many, large = RollUp(), RollUp()
-    for number in range(4_000):
-        many.add(f"{number:0>250}", encode_row((1, "DE", "E" * 50, 1, "u" * 250, 1, 0)))
-    for number in range(4_000):
-        large.add("one", encode_row((number, "DE", "E" * 50, 1, "u" * 250, 1, 0)))
-    large.failed.add("one")
+    rows = [encode_row((number, "DE", "E" * 50, 1, "u" * 250, 1, 0)) for number in range(4_000)]
+    many = RollUp({f"{number:0>250}": [row] for number, row in enumerate(rows)}, set(), (0, 4_000))
+    large = RollUp({"one": rows}, {"one"}, (0, 4_000))
     rows = {"device": many, "content": large}
     places = {
         dimension: {one: place(one.encode(), 2) for one in found.logs} for dimension, found in rows.items()
