@@ -16,7 +16,7 @@ USERS: Final = 32
 """So many users are kept of a device, the newest."""
 FAILURES: Final = 64
 """So many minutes of failures are kept, the newest."""
-_FRESH: Final = 16
+_FRESH: Final = 32
 """From so many fresh rows on they are summed."""
 
 
@@ -60,13 +60,14 @@ class DeviceHealth(msgspec.Struct, array_like=True, gc=False):
         """The rows that are not in the sums yet."""
         return decode_rows(self.count, self.fresh)
 
-    def settle(self, judged_through: int | None) -> None:
-        """Sum the fresh rows; drop minutes that no window will hold again."""
-        users, series = self.users, self.series
-        for minute, _, error, kind, user, number, _ in self.fresh_rows():
-            self.events += number
+    def settle(self, judged_through: int | None) -> list[Row]:
+        """Sum the fresh rows, and return them; drop minutes that no window will hold again."""
+        users, series, rows = self.users, self.series, self.fresh_rows()
+        events = playback = 0
+        for minute, _, error, kind, user, number, _ in rows:
+            events += number
             if kind != ACCOUNT:
-                self.playback += number
+                playback += number
                 if error is not None:
                     self.failed += number
                     self._note_failure(minute, number)
@@ -74,16 +75,18 @@ class DeviceHealth(msgspec.Struct, array_like=True, gc=False):
                     count_in(series, minute, number, failed=error is not None)
             if user is not None and users.get(user, -1) < minute:
                 users[user] = minute
+        self.events += events
+        self.playback += playback
         while len(users) > USERS:
             del users[min(users, key=lambda name: (users[name], name))]
         self.fresh, self.count = b"", 0
-        if judged_through is None:
-            return
-        first = judged_through - WINDOW_MINUTES + 1
-        if self.failures:
-            self.failures = [minute for minute in self.failures if minute >= first]
-        if series is not None:
-            self.series = {minute: numbers for minute, numbers in series.items() if minute >= first}
+        if judged_through is not None:
+            first = judged_through - WINDOW_MINUTES + 1
+            if self.failures:
+                self.failures = [minute for minute in self.failures if minute >= first]
+            if series is not None:
+                self.series = {minute: numbers for minute, numbers in series.items() if minute >= first}
+        return rows
 
     def _note_failure(self, minute: int, number: int) -> None:
         if number > 0:

@@ -58,7 +58,6 @@ class HealthJudge:
         value = records.get(PARTITION_KEY)
         state = value if isinstance(value, HealthPartition) else HealthPartition()
         folding = Folding(records, state, self._least_failed)
-        verdicts: list[SubjectVerdict] = []
         for timestamp, message in messages:
             if state.newest >= 0 and timestamp > state.newest:
                 state.flow += min(timestamp - state.newest, STEP_MS)
@@ -70,7 +69,8 @@ class HealthJudge:
                 continue
             if folding.take(partial, message or b"") and partial.sources is not None:
                 _hear(state, partial.sources)
-                verdicts += self._advance(records, state)
+        # Once for all of them: no row of a partition that the watermark waits for is in a minute that it closes.
+        verdicts = self._advance(records, state)
         note_seen(records, state, folding.seen)
         forget_some(records, state)
         records[PARTITION_KEY] = state

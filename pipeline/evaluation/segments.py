@@ -43,8 +43,8 @@ def seal(
         judged_through: the last minute that was judged.
     """
     first = 0 if judged_through is None else judged_through - WINDOW_MINUTES + 1
-    rows, fresh, count = record.fresh_rows(), record.fresh, record.count
-    record.settle(judged_through)
+    fresh, count = record.fresh, record.count
+    rows = record.settle(judged_through)
     if rows:
         _put(records, name, record, max(row[0] for row in rows), Segment(count, fresh))
     kept = []

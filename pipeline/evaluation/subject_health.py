@@ -15,7 +15,7 @@ MINUTE_NAMES: Final = 1_000
 """The same for one minute of a title."""
 _PRUNED_FROM: Final = 96
 """From so many minutes on those that no window will hold again are dropped: not at each event."""
-_FRESH: Final = 64
+_FRESH: Final = 128
 """From so many fresh rows on they are summed."""
 
 # Places in a minute of the series.
@@ -74,14 +74,16 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
         """Whether the fresh rows are many."""
         return self.count >= _FRESH
 
-    def settle(self, judged_through: int | None) -> None:
-        """Sum the fresh rows; drop minutes that no window will hold again."""
-        for row in self.fresh_rows():
+    def settle(self, judged_through: int | None) -> list[Row]:
+        """Sum the fresh rows, and return them; drop minutes that no window will hold again."""
+        rows = self.fresh_rows()
+        for row in rows:
             self._sum(row)
         self.fresh, self.count = b"", 0
         if judged_through is not None and len(self.series) >= _PRUNED_FROM:
             first = judged_through - WINDOW_MINUTES + 1
             self.series = {minute: numbers for minute, numbers in self.series.items() if minute >= first}
+        return rows
 
     def _sum(self, row: Row) -> None:
         minute, region, error, kind, extra, number, played = row
@@ -94,8 +96,9 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
         numbers = self.series.get(minute)
         if numbers is None:
             numbers = self.series[minute] = [0, 0, 0, 0]
-        self.watched_ms += played
-        numbers[WATCHED] += played
+        if played:
+            self.watched_ms += played
+            numbers[WATCHED] += played
         self.events += number
         if kind == ACCOUNT:
             return
