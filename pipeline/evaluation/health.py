@@ -5,7 +5,9 @@ closes is judged once, in order. Nothing here reads a clock: the *flow clock* is
 own records (see `HealthJudge.fold`), so that a replay of them decides alike.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Final
 
 from pipeline.evaluation.device_health import DeviceHealth
@@ -20,7 +22,7 @@ from pipeline.evaluation.health_state import (
 )
 from pipeline.evaluation.minutes import GRACE_MS, MINUTE_MS, WINDOW_MINUTES, last_closed
 from pipeline.evaluation.partials import PartialError, SourceTime, decode_partial
-from pipeline.evaluation.segments import names_of, series_of, sums_of
+from pipeline.evaluation.segments import names_of, series_of
 from pipeline.evaluation.subject_health import SubjectHealth
 from pipeline.evaluation.subjects import SubjectKey, SubjectRules
 from pipeline.evaluation.verdict import SubjectVerdict
@@ -117,11 +119,15 @@ class HealthJudge:
             return
         record = _record(records, subject)
         series = series_of(records.get, name, record)
+        # Sums up to each minute, so that those of an hour are differences.
+        minutes = sorted(series)
+        failed_before = [0, *accumulate(series[minute][0] for minute in minutes)]
+        before = [0, *accumulate(series[minute][1] for minute in minutes)]
         level, done = record.level, state.judged_through
-        for minute in sorted(series.keys() | {minute + WINDOW_MINUTES for minute in series}):
-            if minute > last or (done is not None and minute <= done):
-                continue
-            failed, total = sums_of(series, minute - WINDOW_MINUTES + 1, minute)
+        points = {point for minute in minutes for point in (minute, minute + WINDOW_MINUTES) if point <= last}
+        for minute in sorted(points if done is None else [point for point in points if point > done]):
+            begin, end = bisect_right(minutes, minute - WINDOW_MINUTES), bisect_right(minutes, minute)
+            failed, total = failed_before[end] - failed_before[begin], before[end] - before[begin]
             bound = (minute + 1) * MINUTE_MS + GRACE_MS
             left_out = sorted(source for source, time in silent if time < bound)
 

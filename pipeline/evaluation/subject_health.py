@@ -85,7 +85,7 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
             self.series = {minute: numbers for minute, numbers in self.series.items() if minute >= first}
         return rows
 
-    def _sum(self, row: Row) -> None:
+    def _sum(self, row: Row) -> None:  # noqa: C901 - one row, from top to bottom
         minute, region, error, kind, extra, number, played = row
         if kind == START_FAILED:
             self.failed_starts += number
