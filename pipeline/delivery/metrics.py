@@ -76,11 +76,13 @@ class Figure(NamedTuple):
 
 @dataclass(slots=True)
 class Metrics:
-    """Figures of one worker since its start, named as in `FIGURES`."""
+    """Figures of one worker since its start, named as in `FIGURES`; `records_of` and `rates` are by source topic."""
 
     records: int = 0
     batches: int = 0
     records_per_second: float = 0.0
+    records_of: Counter[str] = field(default_factory=Counter)
+    rates: dict[str, float] = field(default_factory=dict)
     lag: dict[TP, int] = field(default_factory=dict)
     position: dict[TP, int] = field(default_factory=dict)
     replayed: int = 0
@@ -116,6 +118,11 @@ class Metrics:
     def cache_hits(self) -> float:
         """The share of records whose key needed no look into the local store, at least; 1 without records."""
         return 1.0 - min(1.0, self.cache_misses / self.records) if self.records else 1.0
+
+    def processed(self, topic: str, number: int) -> None:
+        """Records of a topic were processed."""
+        self.records += number
+        self.records_of[topic] += number
 
     def figures(self) -> list[Figure]:
         """All figures as they are now, in the order of `FIGURES`."""

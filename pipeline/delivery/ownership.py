@@ -323,12 +323,16 @@ class Ownership(Service):
     async def _measure(self) -> None:
         metrics = self.app.metrics
         before, then = metrics.records, time.monotonic()
-        lately, looked = before, then
+        lately, looked = metrics.records_of.copy(), then
         while not self.should_stop:
             await self.sleep(self.app.conf.broker_commit_interval)
             now = time.monotonic()
-            metrics.records_per_second = (metrics.records - lately) / max(now - looked, 1e-3)
-            lately, looked = metrics.records, now
+            seconds = max(now - looked, 1e-3)
+            metrics.rates = {
+                topic: (number - lately[topic]) / seconds for topic, number in metrics.records_of.items()
+            }
+            metrics.records_per_second = sum(metrics.rates.values())
+            lately, looked = metrics.records_of.copy(), now
             units = [owned.unit for owned in self.units.values()]
             metrics.partitions = len(units)
             metrics.dirty_keys = sum(len(unit.dirty) for unit in units)

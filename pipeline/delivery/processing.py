@@ -108,7 +108,7 @@ async def _at_once(
         unit.broken = True
         raise
     unit.advance(topic, end, outputs)
-    app.metrics.records += len(records)
+    app.metrics.processed(topic, len(records))
     return True
 
 
@@ -145,7 +145,7 @@ async def _one_by_one(
                 )
                 return
         unit.advance(topic, end if number == len(records) else record.offset + 1, outputs)
-        app.metrics.records += 1
+        app.metrics.processed(topic, 1)
         if not number % _CAREFUL_YIELD_EVERY:
             await asyncio.sleep(0)
             if unit.closed or not app.consumer.is_current(batch):

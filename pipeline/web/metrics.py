@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from pipeline.evaluation.batch import PartitionState
+from pipeline.evaluation.health_state import HealthPartition
 from tables.risk import PARTITION_KEY
 
 if TYPE_CHECKING:
@@ -29,6 +30,14 @@ ENDINGS: Final = {
     "request": "request",
     "misplaced": "rekeyed",
 }
+
+HEALTH_COUNTS: Final = {
+    "too_late": "Events of minutes that were judged already, not counted",
+    "left_out": "Verdicts on titles and devices for which a silent source partition was not waited for",
+    "verdicts": "Verdicts on titles and devices",
+    "unreadable": "Health partials that could not be read",
+}
+"""The counts of the health agent's partitions, named as there."""
 
 
 class Metrics:
@@ -83,10 +92,33 @@ class _Delivery(Collector):
                 family.add_metric([labels[name] for name in names], value)
             yield family
         units = [owned.unit for owned in list(self._app.ownership.units.values())]
+        yield from _health([unit.peek(PARTITION_KEY) for unit in units])
         yield GaugeMetricFamily(
             "ott_paused", "Whether consuming is paused here", value=int(self._app.valve.closed)
         )
         yield from _counted([unit.peek(PARTITION_KEY) for unit in units])
+
+
+def _health(values: list[object]) -> Iterator[Metric]:
+    """The judgement of titles and devices in the partitions that are owned here."""
+    states = [value for value in values if isinstance(value, HealthPartition)]
+    counts: Counter[str] = Counter()
+    for state in states:
+        counts.update(state.counts)
+    for name, help_text in HEALTH_COUNTS.items():
+        yield GaugeMetricFamily(f"ott_health_{name}", help_text, value=counts[name])
+    yield GaugeMetricFamily(
+        "ott_health_candidates",
+        "Titles and devices that are asked for a level each minute",
+        value=sum(len(state.candidates) for state in states),
+    )
+    marks = [state.watermark for state in states if state.watermark is not None]
+    if marks:
+        yield GaugeMetricFamily(
+            "ott_health_watermark_seconds",
+            "The least watermark of owned partitions, seconds since 1970",
+            value=min(marks) / 1000,
+        )
 
 
 def _counted(values: list[object]) -> Iterator[Metric]:
@@ -113,4 +145,9 @@ def _counted(values: list[object]) -> Iterator[Metric]:
         yield metric
     yield GaugeMetricFamily(
         "ott_partition_late", "Late among the judged of owned partitions", value=counts["late"]
+    )
+    yield GaugeMetricFamily(
+        "ott_partition_too_old",
+        "Events more than an hour behind their partition, which count in no minute of a title or device",
+        value=counts["roll_ups.too_old"],
     )

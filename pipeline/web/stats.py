@@ -94,7 +94,9 @@ class _Stats:
         lag = {f"{tp.topic}-{tp.partition}": behind for tp, behind in self._app.metrics.lag.items()}
         return {
             "lag": lag,
-            "events_per_second": self._app.metrics.records_per_second,
+            "events_per_second": sum(
+                rate for topic, rate in self._app.metrics.rates.items() if topic in self._users.source_topics
+            ),
             "paused": self._app.valve.closed,
         }
 

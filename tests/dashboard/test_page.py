@@ -99,6 +99,90 @@ def test_an_unknown_user_is_said_to_be_unknown(live, signed_in):
     page.wait_for_selector("#panel-user >> text=Nothing is known of a user nobody/at all")
 
 
+def opened(page):
+    """What the dialog shows: its text, and the answer that it was drawn from."""
+    dialog = page.locator("#details")
+    dialog.locator("summary", has_text="Raw JSON").click()
+    return dialog.inner_text(), json.loads(dialog.locator("pre").inner_text())
+
+
+def test_a_title_a_region_and_a_device_tell_their_figures(live, signed_in):
+    page = signed_in(live, "analyst")
+    page.click("#panel-content ul button >> nth=0")
+    text, title = opened(page)
+    assert f"Title {title['content_id']}" in text
+    assert f"{title['plays']:,}" in text
+    assert f"({title['error_rate']['errors']:,} of {title['error_rate']['events']:,}; 95 % interval" in text
+    for name in ("top_regions", "device_mix"):
+        assert title[name]
+        assert all(one["name"] in text for one in title[name])
+    assert len(title["minutes"]) == page.locator("#details table.plain tbody tr").count() > 0
+    page.keyboard.press("Escape")
+    page.click("#panel-regions ul button >> nth=0")
+    text, region = opened(page)
+    assert f"Region {region['region']}" in text
+    assert f"{region['plays']:,}" in text
+    assert all(one["name"] in text for one in region["device_mix"])
+    page.keyboard.press("Escape")
+    user = _user_verdicts(live)[0]["user_id"]
+    page.goto(f"{live}/#/users/{user}")
+    known = ask(live, f"/users/{user}")["window"]["devices"][0]["name"]
+    page.click(f"#panel-user button.link:text-is('{known}')")
+    text, device = opened(page)
+    assert f"Device {device['device_id']}" in text
+    assert f"{device['events']:,}" in text
+    assert ask(live, f"/stats/device/{device['device_id']}")["events"] >= device["events"] > 0
+
+
+def test_the_whole_streams_watch_time_and_error_rate_are_shown(live, signed_in):
+    page = signed_in(live, "analyst")
+    until(page, lambda: "h" in page.inner_text("#figures > div:has-text('Watched') .value"))
+    assert "%" in page.inner_text("#figures > div:has-text('Playback errors') .value")
+    summary = ask(live, "/stats/summary")
+    assert summary["play_time_seconds"] > 3_600
+    assert 0 < summary["error_rate"] < 1
+
+
+def test_a_token_that_is_no_longer_valid_leads_to_the_log_in_and_back(live, signed_in):
+    page = signed_in(live, "analyst")
+    page.click("#tabs >> text=Rules")
+    page.wait_for_selector("#panel-ruleset tbody")
+    spoilt = "const kept = JSON.parse(sessionStorage['ott-session']); kept.token += 'x';"
+    page.evaluate(f"{spoilt} sessionStorage['ott-session'] = JSON.stringify(kept)")
+    page.reload()
+    page.wait_for_selector("input[name=username]:visible")
+    assert "again" in page.inner_text("body")
+    sign_in(page, "analyst")
+    page.wait_for_selector("#panel-ruleset tbody:visible")
+
+
+def test_the_admin_sees_who_read_what_and_the_analyst_does_not(live, signed_in):
+    page = signed_in(live, "analyst")
+    user = _user_verdicts(live)[0]["user_id"]
+    page.goto(f"{live}/#/users/{user}")
+    page.wait_for_selector(f"#panel-user h2:has-text('{user}')")
+    page.click("#tabs >> text=Operation")
+    assert not page.is_visible("#panel-audit")
+    admin = signed_in(live, "admin")
+    admin.click("#tabs >> text=Operation")
+    admin.wait_for_selector(f"#panel-audit >> text={user}")
+    assert "analyst" in admin.inner_text("#panel-audit")
+
+
+def test_verdicts_go_on_page_by_page_while_new_ones_come(live, signed_in):
+    page = signed_in(live, "analyst")
+    page.click("#tabs >> text=Verdicts")
+    page.wait_for_selector("#panel-verdicts li")
+    page.wait_for_selector("#verdicts-more:visible")
+    keys = "all => all.map(one => one.dataset.key)"
+    first = page.locator("#panel-verdicts li").evaluate_all(keys)
+    page.click("#verdicts-more")
+    until(page, lambda: page.locator("#panel-verdicts li").count() > len(first))
+    both = page.locator("#panel-verdicts li").evaluate_all(keys)
+    assert both[: len(first)] == first
+    assert len(set(both)) == len(both)
+
+
 def test_the_admin_drains_and_pauses_and_steps(live, signed_in):
     page = signed_in(live, "admin")
     page.click("#tabs >> text=Operation")
