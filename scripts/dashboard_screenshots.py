@@ -16,11 +16,13 @@ from playwright.sync_api import Browser, sync_playwright
 _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 _DIRECTORY = Path(__file__).parent.parent / "docs" / "images"
 _PICTURES = (
-    ("dashboard-light", 1440, 900, "light", False),
-    ("dashboard-dark", 1440, 900, "dark", False),
-    ("dashboard-phone", 360, 780, "light", False),
-    ("dashboard-verdict", 1440, 900, "light", True),
+    ("dashboard-light", 1440, 900, "light", ""),
+    ("dashboard-dark", 1440, 900, "dark", ""),
+    ("dashboard-phone", 360, 780, "light", ""),
+    ("dashboard-verdict", 1440, 900, "light", "#panel-latest li:has([data-level=HIGH]) button"),
+    ("dashboard-title", 1440, 900, "light", "#panel-content li button"),
 )
+"""Name, width, height, colours, and what is clicked before."""
 
 
 def main() -> int:
@@ -38,10 +40,10 @@ def main() -> int:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
         kept = ""
-        for name, width, height, scheme, opens_verdict in _PICTURES:
+        for name, width, height, scheme, clicked in _PICTURES:
             kept = _picture(
                 browser, given.address, given.output / f"{name}.png", (width, height, scheme),
-                opens_verdict=opens_verdict, wait_s=1 if kept else given.seconds, history=kept,
+                clicked=clicked, wait_s=1 if kept else given.seconds, history=kept,
             )  # fmt: skip
         browser.close()
     return 0
@@ -53,7 +55,7 @@ def _picture(
     path: Path,
     look: tuple[int, int, str],
     *,
-    opens_verdict: bool,
+    clicked: str,
     wait_s: float,
     history: str,
 ) -> str:
@@ -72,9 +74,10 @@ def _picture(
     page.keyboard.press("Enter")
     page.wait_for_selector("#panel-latest li")
     page.wait_for_timeout(wait_s * 1000)
-    if opens_verdict:
-        page.click("#panel-latest li:has([data-level=HIGH]) button")
-    page.screenshot(path=path, full_page=not opens_verdict and width > height)
+    if clicked:
+        page.click(clicked)
+        page.wait_for_timeout(1_000)
+    page.screenshot(path=path, full_page=not clicked and width > height)
     kept = str(page.evaluate("sessionStorage.getItem('ott-history')"))
     context.close()
     return kept

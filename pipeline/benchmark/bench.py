@@ -8,6 +8,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,7 @@ from pipeline.benchmark.soak import Soak, measure_soak
 from pipeline.benchmark.stages import Profile, profile
 from pipeline.benchmark.state import measure_state
 from pipeline.benchmark.throughput import measure_throughput
+from pipeline.benchmark.web import WebCost, measure_web
 from pipeline.brokers import wait_for_broker
 from pipeline.errors import RefusedError
 from pipeline.settings import load_settings
@@ -45,6 +47,9 @@ _BROKER_TIMEOUT_S: Final = 5.0
 _LATENCY_SECONDS: Final = 25
 _LOAD_WITHOUT_THROUGHPUT: Final = 30_000.0
 _SOAK_LOAD: Final = 5_000.0
+_WEB_LOAD: Final = 15_000.0
+_WEB_MARGIN_S: Final = 20.0
+_ASKED_USERS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,22 @@ class Bench:
             records = Load(events, options.users, _now_ms(), self._tag)
             with self._start(WORKER, prefix, f"{self._tag}-{WORKER.name}") as running:
                 return measure_soak(running, records, events, load, self._ground.say)
+
+    def web(self, seconds: float) -> WebCost:
+        """What requests cost a worker under an even load; four stretches of so many seconds.
+
+        Raises:
+            MissingError: a broker, or a worker that ended.
+        """
+        options, prefix = self._options, f"{self._tag}.asked."
+        load = options.load_per_s or _WEB_LOAD
+        events = int((4 * seconds + _WEB_MARGIN_S) * load)
+        with self._own_topics():
+            asyncio.run(ensure_topics(self._settings({"OTT_TOPIC_PREFIX": prefix}), say=self._ground.say))
+            records = Load(events, options.users, _now_ms(), self._tag)
+            users = list(dict.fromkeys(key.decode() for key, _ in islice(records, _ASKED_USERS)))
+            with self._start(WORKER, prefix, f"{self._tag}-{WORKER.name}") as running:
+                return measure_web(running, records, users, load, seconds)
 
     @contextmanager
     def _own_topics(self) -> Iterator[None]:

@@ -80,6 +80,15 @@ def bench(
             "long, and nothing else. The embedded broker keeps everything: for long ones use --kafka.",
         ),
     ] = None,
+    web: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=1,
+            help="What 50 requests a second to the web views cost a worker under an even load (--load, default "
+            "15,000 events/s), and how soon a user's view answers, and nothing else; four stretches of so long.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the worker beside a hand-written loop with the same evaluation, on the same events.
@@ -96,12 +105,13 @@ def bench(
     from pipeline.benchmark.machine import describe_machine
     from pipeline.benchmark.results import function_table, stage_table, table
     from pipeline.benchmark.soak import soak_lines
+    from pipeline.benchmark.web import web_lines
     from pipeline.cli.logs import quiet_kafka_client
     from pipeline.cli.output import print_json
     from pipeline.errors import UsageError
 
-    if profile and soak is not None:
-        raise UsageError("--profile and --soak each measure one thing only; give one of them")
+    if sum((profile, soak is not None, web is not None)) > 1:
+        raise UsageError("--profile, --soak and --web each measure one thing only; give one of them")
     options = Options(
         events=events or (_PROFILE_EVENTS if profile else _EVENTS),
         runs=runs,
@@ -123,6 +133,10 @@ def bench(
             soaked = benchmark.soak(soak)
             lines = soak_lines(soaked)
             document = {"soak": soaked.as_dict(), **about}
+        elif web is not None:
+            cost = benchmark.web(web)
+            lines = web_lines(cost)
+            document = {"web": cost.as_dict(), **about}
         else:
             results = {name: measured.as_dict() for name, measured in benchmark.run().items()}
             lines = list(table(results))

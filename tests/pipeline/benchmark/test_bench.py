@@ -90,6 +90,18 @@ def test_a_soak_tells_the_memory_and_that_all_was_judged(ott):
     assert "trend, MB an hour" in result.stderr
 
 
+def test_the_web_views_cost_is_measured_with_every_request_answered(ott):
+    result = ott(
+        "bench", "--web", "3", "--load", "300", "--users", "50", "--partitions", "2", "--json", timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    web = json.loads(result.stdout)["web"]
+    assert web["requests"] == 2 * 3 * 50
+    assert web["refused"] == 0
+    assert 0 < web["key_p50_ms"] <= web["key_p99_ms"] <= web["key_max_ms"] * 1.5
+    assert web["quiet_cpu_share"] > 0
+
+
 def test_profile_and_soak_do_not_go_together(ott):
     result = ott("bench", "--soak", "1", "--profile")
     assert result.returncode == 2
