@@ -20,7 +20,15 @@ const fact = (name, value) => h("div", h("dt", name), h("dd", value));
 
 const rateOf = (one) => `${share(one.rate)} (${whole(one.errors)} of ${whole(one.events)}; 95 % interval ${share(one.low)} to ${share(one.high)})`;
 
-const chips = (counts) => (counts.length ? h("span.chips", counts.map((one) => h("span.chip", one.name, " ", h("b", whole(one.count))))) : "none");
+const CHIPS = 10;
+
+/** The first counts by name, and how many more there are. */
+function chips(counts) {
+  if (!counts.length) return "none";
+  const rest = counts.length - CHIPS;
+  const shown = counts.slice(0, CHIPS).map((one) => h("span.chip", one.name, " ", h("b", whole(one.count))));
+  return h("span.chips", shown, rest > 0 ? h("span.soft.small", `and ${whole(rest)} more`) : null);
+}
 
 function minutes(list) {
   if (!list.length) return null;
