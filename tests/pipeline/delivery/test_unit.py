@@ -13,7 +13,7 @@ from pipeline.delivery.changelog import WATERMARKS
 from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.outputs import Output
 from pipeline.delivery.store import PartitionStore, StoreCache, StoreOptions
-from pipeline.delivery.unit import EncodingError, Unit
+from pipeline.delivery.unit import EncodingError, State, Unit
 
 KEYS = st.sampled_from([b"k%d" % number for number in range(12)])
 
@@ -32,7 +32,13 @@ class ListCodec:
 
 def new_unit(path: Path, cache_keys: int = 4, max_value_bytes: int = 1000) -> Unit[list[int]]:
     store = PartitionStore(path, "app table", StoreCache(StoreOptions()))
-    return Unit("table", 0, store, ListCodec(), lambda _: 0, cache_keys, max_value_bytes, Metrics())
+    return Unit("table", 0, store, ListCodec(), lambda _: 0, cache_keys, max_value_bytes, Metrics(), told)
+
+
+def told(state: State[list[int]], notes: list[str]) -> list[Output]:
+    """One output of all notes, and a key that counts the commits that had some."""
+    state[b"told"] = [*(state.get(b"told") or []), len(notes)]
+    return [Output("topic", None, ",".join(notes).encode())]
 
 
 class UnitIsADictionary(RuleBasedStateMachine):
@@ -209,3 +215,33 @@ def test_its_keys_are_not_counted_or_iterated(tmp_path: Path) -> None:
         list(unit)
     with pytest.raises(TypeError, match="not counted"):
         len(unit)
+
+
+def test_notes_become_outputs_with_the_commit_and_change_the_state_with_it(tmp_path: Path) -> None:
+    unit = new_unit(tmp_path / "p.db")
+    unit.notes += ["a", "b"]
+    unit.advance("topic", 1, [])
+    first = unit.take()
+    assert [output.value for output in first.outputs] == [b"a,b"]
+    assert (b"told", bytes([2])) in first.entries
+    unit.notes.append("c")
+    unit.settle(first, None)
+    second = unit.take()
+    assert [output.value for output in second.outputs] == [b"c"]
+    unit.settle(second, None)
+    unit[b"k"] = [1]
+    assert unit.take().outputs == []
+
+
+def test_notes_of_what_is_not_committed_are_dropped(tmp_path: Path) -> None:
+    unit = new_unit(tmp_path / "p.db")
+    unit.notes.append("lost")
+    unit.back_to_last_commit({})
+    assert unit.notes == []
+    unit.notes.append("kept")
+    good, bad = unit.trial(), unit.trial()
+    good.notes.append("good")
+    bad.notes.append("bad")
+    good.keep()
+    unit.advance("topic", 1, [])
+    assert [output.value for output in unit.take().outputs] == [b"kept,good"]
