@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,7 @@ from agents.alerts import AlertAgent
 from agents.health import HealthAgent
 from agents.risk import RiskAgent, RiskTopics
 from agents.roll_ups import RollUpPublisher
-from pipeline.app import ask_cluster, new_app
+from pipeline.app import ask_cluster, new_app, tune_collector
 from pipeline.assembly import build_evaluator
 from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.kill_points import pass_by
@@ -62,10 +61,6 @@ if TYPE_CHECKING:
 _HEALTH_COMMIT: Final = 5
 """A minute is judged a minute after its end; a few seconds more do not count, and figures change with every event."""
 
-# The cache holds hundreds of thousands of long-lived objects; looking through all of them every 700 allocations, as
-# by default, takes a fifth of the time.
-_GC_THRESHOLDS: Final = (100_000, 50, 100)
-
 
 def run(settings: Settings, reached: Hook = pass_by) -> int:
     """Run one worker until it is stopped.
@@ -83,9 +78,7 @@ def run(settings: Settings, reached: Hook = pass_by) -> int:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = loop.run_until_complete(_prepare(settings, reached))
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    tune_collector()
     worker = DeliveryWorker(
         app,
         loop=loop,

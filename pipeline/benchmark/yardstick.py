@@ -22,6 +22,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from pipeline.app import tune_collector
 from pipeline.assembly import build_evaluator
 from pipeline.benchmark.clients import as_bytes, client_options
 from pipeline.delivery.changelog import WATERMARKS, encode_watermarks
@@ -256,6 +257,7 @@ def main() -> int:
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         _serve(loop, settings.web_port)
+        tune_collector()
         loop.run()
     except OttError as error:
         sys.stderr.write(f"yardstick: {error.message}\n")

@@ -88,6 +88,8 @@ class Folding:
         prefix = f"s{dimension}:".encode()
         hour, kind = rows.last // MINUTES_AN_HOUR, DeviceHealth if dimension == "device" else SubjectHealth
         for identifier, count, log in zip(rows.ids, counts, logs, strict=True):
+            if not count:
+                continue
             key = prefix + identifier.encode()
             record = cache.get(key)
             if record is None:
