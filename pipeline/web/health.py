@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from heapq import nlargest
 from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -40,10 +41,8 @@ if TYPE_CHECKING:
     from pipeline.web.serving import Call, Handlers
 
 _TITLES: Final = record_key("content", "")
-_KEYS: Final = 20_000
-"""So many keys of a partition's cache are looked at for titles that fail rarely or never,"""
-_OTHER_TITLES: Final = 500
-"""and so many of these are told at most."""
+_KEYS: Final = 5_000
+"""So many keys of a partition's cache are looked at for titles that fail rarely or never."""
 
 
 def health_views(app: DeliveryApp, health: WriteBehindTable[HealthValue], peers: Peers) -> Handlers:
@@ -187,7 +186,7 @@ def _unknown(what: str, identifier: str) -> Problem:
 def _ranks(unit: Unit[HealthValue], limit: int) -> list[ContentRank]:
     """The worst titles of a partition."""
     found = []
-    for content_id in dict.fromkeys(_titles(unit)):
+    for content_id in dict.fromkeys(_titles(unit, limit)):
         known = _Known(unit, f"content:{content_id}")
         settled = known.settled
         if isinstance(settled, SubjectHealth):
@@ -203,15 +202,20 @@ def _ranks(unit: Unit[HealthValue], limit: int) -> list[ContentRank]:
     return sorted(found, key=_worst_first)[:limit]
 
 
-def _titles(unit: Unit[HealthValue]) -> Iterator[str]:
+def _titles(unit: Unit[HealthValue], others: int) -> Iterator[str]:
+    """Those that failed often within the hour, and of the others so many that have failed most often."""
     state = unit.peek(PARTITION_KEY)
     if isinstance(state, HealthPartition):
         for name in state.candidates:
             dimension, _, identifier = name.partition(":")
             if dimension == "content":
                 yield identifier
-    in_memory = (key for key in islice(unit.cache, _KEYS) if key.startswith(_TITLES))
-    for key in islice(in_memory, _OTHER_TITLES):
+    in_memory = [
+        (value.failed, key)
+        for key, value in islice(unit.cache.items(), _KEYS)
+        if key.startswith(_TITLES) and isinstance(value, SubjectHealth)
+    ]
+    for _, key in nlargest(others, in_memory):
         yield key.removeprefix(_TITLES).decode()
 
 
