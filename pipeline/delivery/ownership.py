@@ -291,13 +291,16 @@ class Ownership(Service):
     async def _commit_at_intervals(self) -> None:
         interval = self.app.conf.broker_commit_interval
         for tick in count():
+            due = list(self.units.items())
+            if not due:
+                await self.sleep(interval)
+            for key, owned in due:
+                # Spread over the interval: encoding all units at once would keep everything else waiting.
+                await self.sleep(interval / len(due))
+                if self.units.get(key) is owned and not (tick + owned.unit.partition) % owned.commit_every:
+                    owned.start()
             if self.should_stop:
                 return
-            await self.sleep(interval)
-            for owned in list(self.units.values()):
-                if not (tick + owned.unit.partition) % owned.commit_every:
-                    owned.start()
-                await asyncio.sleep(0)
             self._watch_for_stalls()
 
     def _watch_for_stalls(self) -> None:

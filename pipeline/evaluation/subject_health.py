@@ -123,6 +123,12 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
         series = sum([numbers[FAILED] for minute, numbers in self.series.items() if minute >= first])
         return series + sum([row[5] for row in self.fresh_rows() if row[2] is not None and row[0] >= first])
 
+    def totals(self) -> tuple[int, int]:
+        """Plays and milliseconds of playing, of the fresh rows too."""
+        rows = self.fresh_rows()
+        plays = sum([row[5] for row in rows if row[3] == PLAY])
+        return self.plays + plays, self.watched_ms + sum([row[6] for row in rows])
+
     def fresh_rows(self) -> list[Row]:
         """The rows that are not in the sums yet."""
         return decode_rows(self.count, self.fresh)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from heapq import nlargest
 from http import HTTPStatus
@@ -29,7 +30,7 @@ from pipeline.web.answers import (
 from pipeline.web.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, KeysView, Mapping
 
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from pipeline.web.serving import Call, Handlers
 
 _TITLES: Final = record_key("content", "")
+_KEPT_S: Final = 2.0
+"""So long a ranking is given again: pages ask every few seconds, and many may be open."""
 _KEYS: Final = 5_000
 """So many keys of a partition's cache are looked at for titles that fail rarely or never."""
 
@@ -67,19 +70,31 @@ class _Health:
         self._app = app
         self._health = health
         self._peers = peers
+        self._ranked: tuple[int, KeysView[int], dict[int, list[dict[str, Any]]], float] | None = None
 
     async def ranking(self, call: Call) -> ContentRanking:
         """Titles that failed often within the hour are all there; others as far as they are in memory."""
         question: Limit = call.query
-        own = {
-            partition: [rank.model_dump() for rank in _ranks(owned.unit, question.limit)]
-            for (table, partition), owned in self._app.ownership.units.items()
-            if table == self._health.name
-        }
-        gathered = await self._peers.gather(call, self._health, own)
+        gathered = await self._peers.gather(call, self._health, self._own_ranks(question.limit))
         ranks = [ContentRank.model_validate(one) for part in gathered.partitions.values() for one in part]
         ranks.sort(key=_worst_first)
         return ContentRanking(contents=ranks[: question.limit], coverage=gathered.coverage)
+
+    def _own_ranks(self, limit: int) -> dict[int, list[dict[str, Any]]]:
+        """The worst titles of each partition that is owned here, as of two seconds ago at most."""
+        owned = {
+            partition: found.unit
+            for (table, partition), found in self._app.ownership.units.items()
+            if table == self._health.name
+        }
+        now = time.monotonic()
+        if self._ranked is None or self._ranked[:2] != (limit, owned.keys()) or now > self._ranked[3]:
+            ranks = {
+                partition: [rank.model_dump() for rank in _ranks(unit, limit)]
+                for partition, unit in owned.items()
+            }
+            self._ranked = (limit, owned.keys(), ranks, now + _KEPT_S)
+        return self._ranked[2]
 
     async def content(self, call: Call) -> ContentStats:
         """One title."""
@@ -147,7 +162,6 @@ class _Known:
 
     Attributes:
         record: its figures, as they are kept.
-        settled: the same with all rows summed; a copy, as what is asked must not change what is kept.
     """
 
     def __init__(self, unit: Unit[HealthValue], name: str) -> None:
@@ -155,12 +169,17 @@ class _Known:
         self._name = name
         dimension, _, identifier = name.partition(":")
         self.record = unit.peek(record_key(dimension, identifier))
-        self.settled: HealthValue | None = None
-        if isinstance(self.record, SubjectHealth | DeviceHealth):
-            copy = unit.codec.decode(unit.codec.encode(self.record))
-            assert isinstance(copy, SubjectHealth | DeviceHealth)
-            copy.settle(None)
-            self.settled = copy
+
+    @property
+    def settled(self) -> HealthValue | None:
+        """The same with all rows summed; a copy, as what is asked must not change what is kept."""
+        if not isinstance(self.record, SubjectHealth | DeviceHealth):
+            return None
+        codec = self._unit.codec
+        copy = codec.decode(codec.encode(self.record))
+        assert isinstance(copy, SubjectHealth | DeviceHealth)
+        copy.settle(None)
+        return copy
 
     def error_rate(self) -> ErrorRate:
         """Over the hour that was judged last; before the first judgement over the newest one."""
@@ -188,15 +207,16 @@ def _ranks(unit: Unit[HealthValue], limit: int) -> list[ContentRank]:
     found = []
     for content_id in dict.fromkeys(_titles(unit, limit)):
         known = _Known(unit, f"content:{content_id}")
-        settled = known.settled
-        if isinstance(settled, SubjectHealth):
+        record = known.record
+        if isinstance(record, SubjectHealth):
+            plays, watched_ms = record.totals()
             found.append(
                 ContentRank(
                     content_id=content_id,
-                    plays=settled.plays,
-                    watch_seconds=settled.watched_ms / 1000,
+                    plays=plays,
+                    watch_seconds=watched_ms / 1000,
                     error_rate=known.error_rate(),
-                    risk_level=settled.level or "NONE",
+                    risk_level=record.level or "NONE",
                 )
             )
     return sorted(found, key=_worst_first)[:limit]
