@@ -20,7 +20,9 @@ FIGURES: Final[tuple[tuple[str, Kind, str], ...]] = (
     # What comes in
     ("records", "counter", "Source records processed; again for each time that one was processed again"),
     ("batches", "counter", "Fetched batches that they came in"),
+    ("records_by_topic", "counter", "Source records processed, by topic"),
     ("records_per_second", "gauge", "Source records processed in the last second or two"),
+    ("rates_by_topic", "gauge", "The same by topic, a second"),
     ("lag", "gauge", "Records that are there and not processed, by topic and partition"),
     ("position", "gauge", "Offset of the next record to process, by topic and partition"),
     ("replayed", "counter", "Records at or below the watermark, which changed nothing"),
@@ -76,13 +78,13 @@ class Figure(NamedTuple):
 
 @dataclass(slots=True)
 class Metrics:
-    """Figures of one worker since its start, named as in `FIGURES`; `records_of` and `rates` are by source topic."""
+    """Figures of one worker since its start, named as in `FIGURES`."""
 
     records: int = 0
     batches: int = 0
     records_per_second: float = 0.0
-    records_of: Counter[str] = field(default_factory=Counter)
-    rates: dict[str, float] = field(default_factory=dict)
+    records_by_topic: Counter[str] = field(default_factory=Counter)
+    rates_by_topic: dict[str, float] = field(default_factory=dict)
     lag: dict[TP, int] = field(default_factory=dict)
     position: dict[TP, int] = field(default_factory=dict)
     replayed: int = 0
@@ -122,7 +124,7 @@ class Metrics:
     def processed(self, topic: str, number: int) -> None:
         """Records of a topic were processed."""
         self.records += number
-        self.records_of[topic] += number
+        self.records_by_topic[topic] += number
 
     def figures(self) -> list[Figure]:
         """All figures as they are now, in the order of `FIGURES`."""

@@ -95,7 +95,9 @@ class _Stats:
         return {
             "lag": lag,
             "events_per_second": sum(
-                rate for topic, rate in self._app.metrics.rates.items() if topic in self._users.source_topics
+                rate
+                for topic, rate in self._app.metrics.rates_by_topic.items()
+                if topic in self._users.source_topics
             ),
             "paused": self._app.valve.closed,
         }
