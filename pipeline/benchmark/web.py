@@ -118,8 +118,8 @@ def measure_backlog(
 ) -> Throughput:
     """Let a worker that has just been started read everything, and add the run.
 
-    A log-in takes about as much processor time as thousands of events: there is one in either kind of run, before
-    the clock.
+    A log-in is made slow on purpose (the hash of the password): there is one in either kind of run, before the
+    clock.
 
     Args:
         running: the worker; its topic holds the records, its group has read none.
