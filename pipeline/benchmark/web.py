@@ -24,7 +24,7 @@ from pipeline.errors import MissingError, RefusedError
 from pipeline.topics import RAW_EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pipeline.benchmark.requests import Subject
     from pipeline.benchmark.running import Running
@@ -149,7 +149,6 @@ def measure_backlog(
 def measure_answers(
     running: Running,
     records: Iterable[tuple[bytes, bytes]],
-    events: int,
     subjects: Sequence[Subject],
     per_second: float,
     stretch_s: float,
@@ -158,8 +157,7 @@ def measure_answers(
 
     Args:
         running: the worker; its topics are new and empty.
-        records: keys and values, enough for `WARM_UP_S` and all stretches.
-        events: how many there are.
+        records: keys and values, more than enough; they are sent until the last stretch is over.
         subjects: to ask about.
         per_second: the pace of the events.
         stretch_s: how long each of the four stretches is.
@@ -173,10 +171,19 @@ def measure_answers(
     sender = Sender(running.settings, running.settings.topic(RAW_EVENTS.name))
     sent: list[float] = []
     failures: list[MissingError] = []
+    over, events = threading.Event(), 0
+
+    def until_over() -> Iterator[tuple[bytes, bytes]]:
+        nonlocal events
+        for record in records:
+            if over.is_set():
+                return
+            events += 1
+            yield record
 
     def send() -> None:
         try:
-            sent.append(sender.send_paced(records, per_second)[1])
+            sent.append(sender.send_paced(until_over(), per_second)[1])
         except MissingError as error:
             failures.append(error)
 
@@ -194,12 +201,16 @@ def measure_answers(
             time.sleep(stretch_s)
         after = running.look()
         shares[with_requests].append((after.cpu_s - before.cpu_s) / (after.at - before.at))
-    in_time = sending.is_alive()
+    lasted = sending.is_alive()
+    over.set()
     sending.join()
     if failures:
         raise failures[0]
-    if not in_time:
-        raise RefusedError("the events ended before the stretches did; give a shorter --web")
+    if not lasted:
+        raise RefusedError(
+            f"the {events} events ended before the stretches did, as answers took too long; "
+            f"give a smaller --load; log: {running.log}"
+        )
     ended = time.monotonic()
     running.wait_until(lambda sample: sample.read >= events, f"{events} records to be judged")
     settled = time.monotonic() - ended
