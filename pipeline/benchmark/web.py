@@ -25,6 +25,8 @@ from pipeline.topics import RAW_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
 
     from pipeline.benchmark.requests import Subject
     from pipeline.benchmark.running import Running
@@ -168,58 +170,28 @@ def measure_answers(
     """
     running.wait_until(lambda sample: sample.accounts is not None, "its start")
     token = log_in(running)
-    sender = Sender(running.settings, running.settings.topic(RAW_EVENTS.name))
-    sent: list[float] = []
-    failures: list[MissingError] = []
-    over, events = threading.Event(), 0
-
-    def until_over() -> Iterator[tuple[bytes, bytes]]:
-        nonlocal events
-        for record in records:
-            if over.is_set():
-                return
-            events += 1
-            yield record
-
-    def send() -> None:
-        try:
-            sent.append(sender.send_paced(until_over(), per_second)[1])
-        except MissingError as error:
-            failures.append(error)
-
-    sending = threading.Thread(target=send, name="web benchmark", daemon=True)
-    sending.start()
-    time.sleep(WARM_UP_S)
     asked, paths = Asked(), paths_of(subjects)
     count = int(stretch_s * REQUESTS_PER_S)
     shares: dict[bool, list[float]] = {False: [], True: []}
-    for with_requests in WITH_REQUESTS:
-        before = running.look()
-        if with_requests:
-            asyncio.run(ask(running.settings.web_port, token, islice(paths, count), asked))
-        else:
-            time.sleep(stretch_s)
-        after = running.look()
-        shares[with_requests].append((after.cpu_s - before.cpu_s) / (after.at - before.at))
-    lasted = sending.is_alive()
-    over.set()
-    sending.join()
-    if failures:
-        raise failures[0]
-    if not lasted:
-        raise RefusedError(
-            f"the {events} events ended before the stretches did, as answers took too long; "
-            f"give a smaller --load; log: {running.log}"
-        )
+    with _EvenLoad(running, records, per_second) as load:
+        time.sleep(WARM_UP_S)
+        for with_requests in WITH_REQUESTS:
+            before = running.look()
+            if with_requests:
+                asyncio.run(ask(running.settings.web_port, token, islice(paths, count), asked))
+            else:
+                time.sleep(stretch_s)
+            after = running.look()
+            shares[with_requests].append((after.cpu_s - before.cpu_s) / (after.at - before.at))
     ended = time.monotonic()
-    running.wait_until(lambda sample: sample.read >= events, f"{events} records to be judged")
+    running.wait_until(lambda sample: sample.read >= load.events, f"{load.events} records to be judged")
     settled = time.monotonic() - ended
     keys = sorted(asked.key_s)
     if not keys:
         raise RefusedError(f"no view of a user was answered: {dict(asked.refused)}; log: {running.log}")
     quiet, loaded = fmean(shares[False]), fmean(shares[True])
     return Answers(
-        events_per_s=round(sent[0]),
+        events_per_s=round(load.rate),
         requests_per_s=REQUESTS_PER_S,
         quiet_cpu_share=round(quiet, 3),
         asked_cpu_share=round(loaded, 3),
@@ -234,6 +206,57 @@ def measure_answers(
         refused=asked.refused.total(),
         refused_by=dict(asked.refused),
     )
+
+
+class _EvenLoad:
+    """Events at a pace, from a thread of their own, while the `with` block lasts.
+
+    Attributes:
+        events: that were sent.
+        rate: how many a second; 0 until the block has ended.
+    """
+
+    def __init__(self, running: Running, records: Iterable[tuple[bytes, bytes]], per_second: float) -> None:
+        self.events = 0
+        self.rate = 0.0
+        self._running, self._records, self._per_second = running, records, per_second
+        self._sender = Sender(running.settings, running.settings.topic(RAW_EVENTS.name))
+        self._over = threading.Event()
+        self._failure: MissingError | None = None
+        self._thread = threading.Thread(target=self._send, name="even load", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        lasted = self._thread.is_alive()
+        self._over.set()
+        self._thread.join()
+        if error is not None:
+            return
+        if self._failure is not None:
+            raise self._failure
+        if not lasted:
+            raise RefusedError(
+                f"the {self.events} events ended before the stretches did, as answers took too long; "
+                f"give a smaller --load; log: {self._running.log}"
+            )
+
+    def _send(self) -> None:
+        try:
+            self.rate = self._sender.send_paced(self._until_over(), self._per_second)[1]
+        except MissingError as failure:
+            self._failure = failure
+
+    def _until_over(self) -> Iterator[tuple[bytes, bytes]]:
+        for record in self._records:
+            if self._over.is_set():
+                return
+            self.events += 1
+            yield record
 
 
 def web_lines(figures: dict[str, Any]) -> list[str]:
