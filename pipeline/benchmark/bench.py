@@ -10,20 +10,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.assembly import build_evaluator
 from pipeline.benchmark.clients import Sender, delete_topics, topics_with
 from pipeline.benchmark.latency import measure_latency
 from pipeline.benchmark.load import Load
 from pipeline.benchmark.recovery import measure_recovery
+from pipeline.benchmark.requests import subjects_of
 from pipeline.benchmark.results import MEBIBYTE, Measured
 from pipeline.benchmark.running import WORKER, YARDSTICK, Contestant, Running
 from pipeline.benchmark.soak import Soak, measure_soak
 from pipeline.benchmark.stages import Profile, profile
 from pipeline.benchmark.state import measure_state
 from pipeline.benchmark.throughput import measure_throughput
-from pipeline.benchmark.web import WebCost, measure_web
+from pipeline.benchmark.web import WARM_UP_S, WITH_REQUESTS, Backlog, measure_answers, measure_backlog
 from pipeline.brokers import wait_for_broker
 from pipeline.errors import RefusedError
 from pipeline.settings import load_settings
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pipeline.benchmark.requests import Subject
     from pipeline.benchmark.running import Process
     from pipeline.benchmark.throughput import Throughput
+    from pipeline.benchmark.web import Answers
     from pipeline.settings import Settings
 
 THROUGHPUT: Final = "throughput"
@@ -47,9 +50,9 @@ _BROKER_TIMEOUT_S: Final = 5.0
 _LATENCY_SECONDS: Final = 25
 _LOAD_WITHOUT_THROUGHPUT: Final = 30_000.0
 _SOAK_LOAD: Final = 5_000.0
-_WEB_LOAD: Final = 15_000.0
-_WEB_MARGIN_S: Final = 20.0
-_ASKED_USERS: Final = 1_000
+# Two stretches wait for their last answers, up to the client's patience.
+_WEB_MARGIN_S: Final = 40.0
+_ASKED_RECORDS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,21 +157,55 @@ class Bench:
             with self._start(WORKER, prefix, f"{self._tag}-{WORKER.name}") as running:
                 return measure_soak(running, records, events, load, self._ground.say)
 
-    def web(self, seconds: float) -> WebCost:
-        """What requests cost a worker under an even load; four stretches of so many seconds.
+    def web(self, seconds: float) -> dict[str, Any]:
+        """What requests cost a worker at a full backlog, and how soon they are answered beside an even load.
+
+        Args:
+            seconds: of each of the four stretches under the even load.
+
+        Returns:
+            the figures of a `Backlog` and of `Answers`, by name.
 
         Raises:
-            MissingError: a broker, or a worker that ended.
+            MissingError: a broker, or a worker that ended or does not get on.
+            RefusedError: accounts do not add up, or an even load is not one.
         """
-        options, prefix = self._options, f"{self._tag}.asked."
-        load = options.load_per_s or _WEB_LOAD
-        events = int((4 * seconds + _WEB_MARGIN_S) * load)
         with self._own_topics():
-            asyncio.run(ensure_topics(self._settings({"OTT_TOPIC_PREFIX": prefix}), say=self._ground.say))
-            records = Load(events, options.users, _now_ms(), self._tag)
-            users = list(dict.fromkeys(key.decode() for key, _ in islice(records, _ASKED_USERS)))
-            with self._start(WORKER, prefix, f"{self._tag}-{WORKER.name}") as running:
-                return measure_web(running, records, users, load, seconds)
+            backlog = self._run_asked_backlog()
+            load = self._options.load_per_s or backlog.events_per_s(with_requests=False) / 2
+            answers = self._run_asked_paced(load, seconds)
+        return {**backlog.as_dict(), **answers.as_dict()}
+
+    def _run_asked_backlog(self) -> Backlog:
+        options, prefix, backlog = self._options, f"{self._tag}.asked-preloaded.", Backlog()
+        subjects = self._subjects(self._preload(prefix))
+        for number in range(1, options.runs + 1):
+            for leg, with_requests in enumerate(WITH_REQUESTS, 1):
+                with self._start(WORKER, prefix, f"{self._tag}-asked-{number}-{leg}") as running:
+                    run = measure_backlog(
+                        running, options.events, subjects, backlog, with_requests=with_requests
+                    )
+                self._ground.say(
+                    f"run {number} of {options.runs}, {'with' if with_requests else 'without'} requests: "
+                    f"{run.events_per_s:,.0f} events/s, {run.cpu_s_per_million:.1f} CPU s per million"
+                )
+        return backlog
+
+    def _run_asked_paced(self, load: float, seconds: float) -> Answers:
+        prefix = f"{self._tag}.asked."
+        events, end_ms = int((4 * seconds + WARM_UP_S + _WEB_MARGIN_S) * load), _now_ms()
+        asyncio.run(ensure_topics(self._settings({"OTT_TOPIC_PREFIX": prefix}), say=self._ground.say))
+        records = Load(events, self._options.users, end_ms, self._tag)
+        subjects = subjects_of(islice(records, _ASKED_RECORDS))
+        self._ground.say(f"an even load of {load:,.0f} events/s, four stretches of {seconds:g} s")
+        with self._start(WORKER, prefix, f"{self._tag}-{WORKER.name}") as running:
+            return measure_answers(running, records, subjects, load, seconds)
+
+    def _subjects(self, end_ms: int) -> list[Subject]:
+        """Whom the first of the preloaded records are about."""
+        options = self._options
+        load = Load(options.events, options.users, end_ms, self._tag)
+        return subjects_of(islice(load, _ASKED_RECORDS))
 
     @contextmanager
     def _own_topics(self) -> Iterator[None]:

@@ -1,8 +1,8 @@
-"""What the web views cost beside the stream, and how soon a key's view answers.
+"""What the web views cost beside the stream, and how soon a user's view answers.
 
-A worker is given events at an even pace. In four stretches, without requests, with, with, without (so that a drift
-cancels), its processor time is compared; in the two with requests each is sent when it is due, answered or not the one
-before, and its time counts from that instant.
+The cost is measured at a full backlog: workers that read the same preloaded records, without requests, with, with,
+without (so that a drift cancels). The answers are timed beside an even load, again in four stretches of one worker;
+its processor time in them tells what requests cost when it is not busy.
 """
 
 from __future__ import annotations
@@ -10,190 +10,296 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from dataclasses import asdict, dataclass
-from itertools import cycle, islice
-from statistics import quantiles
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
-
 from pipeline.benchmark.clients import Sender
-from pipeline.errors import MissingError
+from pipeline.benchmark.latency import quantile
+from pipeline.benchmark.requests import REQUESTS_PER_S, Asked, Asking, ask, log_in, paths_of
+from pipeline.benchmark.throughput import measure_throughput
+from pipeline.errors import MissingError, RefusedError
 from pipeline.topics import RAW_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
 
-    from pipeline.benchmark.running import Running
+    from pipeline.benchmark.requests import Subject
+    from pipeline.benchmark.running import Running, Sample
+    from pipeline.benchmark.throughput import Throughput
 
-REQUESTS_PER_S: Final = 50
-_WARM_UP_S: Final = 10.0
-_TIMEOUT_S: Final = 10.0
-_KEY: Final = "/users/"
-_OTHERS: Final = (
-    "/stats/summary",
-    "/compliance/events?limit=50",
-    "/results/latest",
-    "/alerts",
-    "/stats/content",
-    "/stats/region/DE",
-    "/compliance/summary",
-)
-"""What the dashboard asks; between two of them a user's view is asked."""
+WITH_REQUESTS: Final = (False, True, True, False)
+"""The order of what is compared."""
+WARM_UP_S: Final = 10.0
+
+
+@dataclass(slots=True)
+class Backlog:
+    """Runs on preloaded records, by whether there were requests."""
+
+    runs: dict[bool, list[Throughput]] = field(default_factory=lambda: {False: [], True: []})
+    requests: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def events_per_s(self, *, with_requests: bool) -> float:
+        """The median."""
+        return median(run.events_per_s for run in self.runs[with_requests])
+
+    def cpu_s_per_million(self, *, with_requests: bool) -> float:
+        """The median."""
+        return median(run.cpu_s_per_million for run in self.runs[with_requests])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Medians by name, for JSON; `cost` is how much more processor time, `slower` how many fewer events."""
+        quiet, asked = self.runs[False], self.runs[True]
+        quiet_per_s, asked_per_s = (self.events_per_s(with_requests=kind) for kind in (False, True))
+        quiet_cpu, asked_cpu = (self.cpu_s_per_million(with_requests=kind) for kind in (False, True))
+        return {
+            "backlog_quiet_events_per_s": round(quiet_per_s),
+            "backlog_asked_events_per_s": round(asked_per_s),
+            "backlog_slower_percent": round(100 * (1 - asked_per_s / quiet_per_s), 1),
+            "backlog_quiet_cpu_s_per_million": round(quiet_cpu, 2),
+            "backlog_asked_cpu_s_per_million": round(asked_cpu, 2),
+            "backlog_cost_percent": round(100 * (asked_cpu / quiet_cpu - 1), 1),
+            "backlog_requests": self.requests,
+            "backlog_refused": dict(self.refused),
+            "runs_quiet_events_per_s": [round(run.events_per_s) for run in quiet],
+            "runs_asked_events_per_s": [round(run.events_per_s) for run in asked],
+            "runs_quiet_cpu_s_per_million": [round(run.cpu_s_per_million, 2) for run in quiet],
+            "runs_asked_cpu_s_per_million": [round(run.cpu_s_per_million, 2) for run in asked],
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class WebCost:
-    """One run.
+class Answers:
+    """One worker under an even load.
 
     Attributes:
         events_per_s: that were really sent.
         requests_per_s: in the stretches with requests.
         quiet_cpu_share: of a core, in the stretches without requests.
         asked_cpu_share: in those with.
+        quiet_cpu_s_per_million: events that ended meanwhile, in the stretches without requests.
+        asked_cpu_s_per_million: in those with.
         cost_share: how much more processor time an event took with requests.
-        key_p50_ms: a key's view, from the instant at which the request was due to the end of the answer.
+        key_requests: for a user's view, that were timed.
+        key_p50_ms: a user's view, from the instant at which the request was due to the end of the answer.
         key_p99_ms: the same.
         key_max_ms: the same.
+        late_p99_ms: how late requests were sent; it is part of the times above, and not the worker's.
+        settled_s: from the last event sent until all were accounted for; long where the load is too high.
         requests: that were sent.
-        refused: answers other than 200.
+        refused: answers other than 200, and requests without one.
+        refused_by: the same, by status or error.
     """
 
     events_per_s: float
     requests_per_s: float
     quiet_cpu_share: float
     asked_cpu_share: float
+    quiet_cpu_s_per_million: float
+    asked_cpu_s_per_million: float
     cost_share: float
+    key_requests: int
     key_p50_ms: float
     key_p99_ms: float
     key_max_ms: float
+    late_p99_ms: float
+    settled_s: float
     requests: int
     refused: int
+    refused_by: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 
 
-@dataclass(slots=True)
-class _Asked:
-    """What came of the requests: seconds of those for a key."""
+def measure_backlog(
+    running: Running, events: int, subjects: Sequence[Subject], backlog: Backlog, *, with_requests: bool
+) -> Throughput:
+    """Let a worker that has just been started read everything, and add the run.
 
-    keys: list[float]
-    requests: int = 0
-    refused: int = 0
-
-
-def measure_web(
-    running: Running,
-    records: Iterable[tuple[bytes, bytes]],
-    users: Sequence[str],
-    per_second: float,
-    stretch_s: float,
-) -> WebCost:
-    """Measure a worker whose topics are new and empty.
+    A log-in is made slow on purpose (the hash of the password): there is one in either kind of run, before the
+    clock.
 
     Args:
-        running: the worker.
-        records: keys and values, enough for all stretches.
-        users: ids to ask for.
+        running: the worker; its topic holds the records, its group has read none.
+        events: how many there are.
+        subjects: to ask about.
+        backlog: takes the run.
+        with_requests: whether requests are sent from when it is ready until the last offset is committed.
+
+    Raises:
+        MissingError: it ended, or does not get on, or does not let the demo's analyst in.
+        RefusedError: its accounts do not add up, or it had begun before the clock did.
+    """
+    token = log_in(running)
+    if early := running.look().read:
+        raise RefusedError(f"the worker had read {early} records before it was asked; log: {running.log}")
+    if with_requests:
+        with Asking(running.settings.web_port, token, paths_of(subjects)) as asking:
+            run = measure_throughput(running, events)
+        backlog.requests += asking.asked.requests
+        backlog.refused += asking.asked.refused
+    else:
+        run = measure_throughput(running, events)
+    backlog.runs[with_requests].append(run)
+    return run
+
+
+def measure_answers(
+    running: Running,
+    records: Iterable[tuple[bytes, bytes]],
+    subjects: Sequence[Subject],
+    per_second: float,
+    stretch_s: float,
+) -> Answers:
+    """Give a worker events at a pace, and time requests meanwhile.
+
+    Args:
+        running: the worker; its topics are new and empty.
+        records: keys and values, more than enough; they are sent until the last stretch is over.
+        subjects: to ask about.
         per_second: the pace of the events.
         stretch_s: how long each of the four stretches is.
 
     Raises:
-        MissingError: the worker ended, or the broker does not take the records.
+        MissingError: the worker ended, or does not get on, or the broker does not take the records.
+        RefusedError: the events ended before the stretches did, or no user's view was answered.
     """
     running.wait_until(lambda sample: sample.accounts is not None, "its start")
-    sender = Sender(running.settings, running.settings.topic(RAW_EVENTS.name))
-    sent: list[float] = []
-    failures: list[MissingError] = []
-
-    def send() -> None:
-        try:
-            sent.append(sender.send_paced(records, per_second)[1])
-        except MissingError as error:
-            failures.append(error)
-
-    sending = threading.Thread(target=send, name="web benchmark", daemon=True)
-    sending.start()
-    time.sleep(_WARM_UP_S)
-    asked = _Asked([])
+    token = log_in(running)
+    asked, paths = Asked(), paths_of(subjects)
+    count = int(stretch_s * REQUESTS_PER_S)
     shares: dict[bool, list[float]] = {False: [], True: []}
-    for with_requests in (False, True, True, False):
-        before = running.look()
-        if with_requests:
-            asyncio.run(_ask(running.settings.web_port, users, stretch_s, asked))
-        else:
-            time.sleep(stretch_s)
-        after = running.look()
-        shares[with_requests].append((after.cpu_s - before.cpu_s) / (after.at - before.at))
-    sending.join()
-    if failures:
-        raise failures[0]
-    quiet, loaded = (sum(shares[kind]) / len(shares[kind]) for kind in (False, True))
-    points = quantiles(asked.keys, n=100) if len(asked.keys) > 1 else asked.keys * 99
-    return WebCost(
-        events_per_s=round(sent[0]),
+    per_event: dict[bool, list[float]] = {False: [], True: []}
+    with _EvenLoad(running, records, per_second) as load:
+        time.sleep(WARM_UP_S)
+        for with_requests in WITH_REQUESTS:
+            before = _answering(running)
+            if with_requests:
+                asyncio.run(ask(running.settings.web_port, token, islice(paths, count), asked))
+            else:
+                time.sleep(stretch_s)
+            after = _answering(running)
+            cpu_s, judged = after.cpu_s - before.cpu_s, after.read - before.read
+            shares[with_requests].append(cpu_s / (after.at - before.at))
+            # Not the shares: a worker that falls behind or catches up is given more or less to do.
+            per_event[with_requests].append(cpu_s / max(1, judged))
+    ended = time.monotonic()
+    running.wait_until(lambda sample: sample.read >= load.events, f"{load.events} records to be judged")
+    settled = time.monotonic() - ended
+    keys = sorted(asked.key_s)
+    if not keys:
+        raise RefusedError(f"no view of a user was answered: {dict(asked.refused)}; log: {running.log}")
+    quiet_cpu, asked_cpu = fmean(per_event[False]), fmean(per_event[True])
+    return Answers(
+        events_per_s=round(load.rate),
         requests_per_s=REQUESTS_PER_S,
-        quiet_cpu_share=round(quiet, 3),
-        asked_cpu_share=round(loaded, 3),
-        cost_share=round(loaded / quiet - 1, 4),
-        key_p50_ms=round(points[49] * 1000, 1),
-        key_p99_ms=round(points[98] * 1000, 1),
-        key_max_ms=round(max(asked.keys) * 1000, 1),
+        quiet_cpu_share=round(fmean(shares[False]), 3),
+        asked_cpu_share=round(fmean(shares[True]), 3),
+        quiet_cpu_s_per_million=round(quiet_cpu * 1e6, 2),
+        asked_cpu_s_per_million=round(asked_cpu * 1e6, 2),
+        cost_share=round(asked_cpu / quiet_cpu - 1, 4),
+        key_requests=len(keys),
+        key_p50_ms=round(quantile(keys, 0.5) * 1000, 1),
+        key_p99_ms=round(quantile(keys, 0.99) * 1000, 1),
+        key_max_ms=round(keys[-1] * 1000, 1),
+        late_p99_ms=round(quantile(sorted(asked.late_s), 0.99) * 1000, 1),
+        settled_s=round(settled, 1),
         requests=asked.requests,
-        refused=asked.refused,
+        refused=asked.refused.total(),
+        refused_by=dict(asked.refused),
     )
 
 
-async def _ask(port: int, users: Sequence[str], seconds: float, asked: _Asked) -> None:
-    """Send requests at an even pace."""
-    address = f"http://127.0.0.1:{port}"
-    timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
-    async with aiohttp.ClientSession(timeout=timeout) as client:
-        form = {"username": "analyst", "password": "analyst123"}
-        async with client.post(f"{address}/token", data=form) as answer:
-            token = (await answer.json())["access_token"]
-        headers = {"Authorization": f"Bearer {token}"}
-        begin = time.perf_counter()
-
-        async def ask(path: str, due: float) -> None:
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            try:
-                async with client.get(address + path, headers=headers) as answer:
-                    await answer.read()
-                    good = answer.status == 200  # noqa: PLR2004 - HTTP's own
-            except (aiohttp.ClientError, TimeoutError):
-                good = False
-            asked.requests += 1
-            asked.refused += not good
-            if path.startswith(_KEY):
-                asked.keys.append(time.perf_counter() - due)
-
-        count = int(seconds * REQUESTS_PER_S)
-        paths = enumerate(islice(_paths(users), count))
-        await asyncio.gather(*(ask(path, begin + number / REQUESTS_PER_S) for number, path in paths))
+def _answering(running: Running) -> Sample:
+    """A look that it answers: without one its records are not known."""
+    return running.wait_until(lambda sample: sample.accounts is not None, "its accounts")[1]
 
 
-def _paths(users: Sequence[str]) -> Iterator[str]:
-    """A user's view and another view in turn, without end."""
-    for user, other in zip(cycle(users), cycle(_OTHERS), strict=False):
-        yield f"{_KEY}{user}"
-        yield other
+class _EvenLoad:
+    """Events at a pace, from a thread of their own, while the `with` block lasts.
+
+    Attributes:
+        events: that were sent.
+        rate: how many a second; 0 until the block has ended.
+    """
+
+    def __init__(self, running: Running, records: Iterable[tuple[bytes, bytes]], per_second: float) -> None:
+        self.events = 0
+        self.rate = 0.0
+        self._running, self._records, self._per_second = running, records, per_second
+        self._sender = Sender(running.settings, running.settings.topic(RAW_EVENTS.name))
+        self._over = threading.Event()
+        self._failure: MissingError | None = None
+        self._thread = threading.Thread(target=self._send, name="even load", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        lasted = self._thread.is_alive()
+        self._over.set()
+        self._thread.join()
+        if error is not None:
+            return
+        if self._failure is not None:
+            raise self._failure
+        if not lasted:
+            raise RefusedError(
+                f"the {self.events} events ended before the stretches did, as answers took too long; "
+                f"give a smaller --load; log: {self._running.log}"
+            )
+
+    def _send(self) -> None:
+        try:
+            self.rate = self._sender.send_paced(self._until_over(), self._per_second)[1]
+        except MissingError as failure:
+            self._failure = failure
+
+    def _until_over(self) -> Iterator[tuple[bytes, bytes]]:
+        for record in self._records:
+            if self._over.is_set():
+                return
+            self.events += 1
+            yield record
 
 
-def web_lines(cost: WebCost) -> list[str]:
-    """The figures, one a line."""
+def web_lines(figures: dict[str, Any]) -> list[str]:
+    """The figures of a `Backlog` and of `Answers`, one a line."""
+    refused = sum(figures["backlog_refused"].values())
     rows = (
-        ("events/s", f"{cost.events_per_s:,}"),
-        ("requests/s", f"{cost.requests_per_s:,}"),
-        ("of a core, without requests", f"{cost.quiet_cpu_share:.3f}"),
-        ("    with requests", f"{cost.asked_cpu_share:.3f}"),
-        ("    more, per cent", f"{100 * cost.cost_share:.1f}"),
-        ("a key's view, p50, ms", f"{cost.key_p50_ms:,}"),
-        ("    p99, ms", f"{cost.key_p99_ms:,}"),
-        ("    at most, ms", f"{cost.key_max_ms:,}"),
-        ("requests", f"{cost.requests:,}"),
-        ("    not answered with 200", f"{cost.refused:,}"),
+        ("full backlog, events/s", f"{figures['backlog_quiet_events_per_s']:,}"),
+        ("    with requests", f"{figures['backlog_asked_events_per_s']:,}"),
+        ("    fewer, per cent", f"{figures['backlog_slower_percent']:.1f}"),
+        ("CPU s per million events", f"{figures['backlog_quiet_cpu_s_per_million']:.2f}"),
+        ("    with requests", f"{figures['backlog_asked_cpu_s_per_million']:.2f}"),
+        ("    more, per cent", f"{figures['backlog_cost_percent']:.1f}"),
+        ("requests", f"{figures['backlog_requests']:,}"),
+        ("    not answered with 200", f"{refused:,}"),
+        ("even load, events/s", f"{figures['events_per_s']:,}"),
+        ("requests/s", f"{figures['requests_per_s']:,}"),
+        ("of a core, without requests", f"{figures['quiet_cpu_share']:.3f}"),
+        ("    with requests", f"{figures['asked_cpu_share']:.3f}"),
+        ("CPU s per million events", f"{figures['quiet_cpu_s_per_million']:.2f}"),
+        ("    with requests", f"{figures['asked_cpu_s_per_million']:.2f}"),
+        ("    more, per cent", f"{100 * figures['cost_share']:.1f}"),
+        ("a user's view, p50, ms", f"{figures['key_p50_ms']:,}"),
+        ("    p99, ms", f"{figures['key_p99_ms']:,}"),
+        ("    at most, ms", f"{figures['key_max_ms']:,}"),
+        ("    of requests", f"{figures['key_requests']:,}"),
+        ("    sent late, p99, ms", f"{figures['late_p99_ms']:,}"),
+        ("requests", f"{figures['requests']:,}"),
+        ("    not answered with 200", f"{figures['refused']:,}"),
+        ("last event to all settled, s", f"{figures['settled_s']:,}"),
     )
     return [f"{label:32}{value:>14}" for label, value in rows]

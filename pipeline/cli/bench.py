@@ -85,8 +85,9 @@ def bench(
         typer.Option(
             metavar="SECONDS",
             min=1,
-            help="What 50 requests a second to the web views cost a worker under an even load (--load, default "
-            "15,000 events/s), and how soon a user's view answers, and nothing else; four stretches of so long.",
+            help="What 50 requests a second to the web views cost a worker that works off a backlog, and how soon a "
+            "user's view answers beside an even load (--load, default: half of the throughput), and nothing else. "
+            "The load goes on for four stretches of so long; from 20 on a thousand views of users are timed.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -134,9 +135,9 @@ def bench(
             lines = soak_lines(soaked)
             document = {"soak": soaked.as_dict(), **about}
         elif web is not None:
-            cost = benchmark.web(web)
-            lines = web_lines(cost)
-            document = {"web": cost.as_dict(), **about}
+            figures = benchmark.web(web)
+            lines = web_lines(figures)
+            document = {"web": figures, **about}
         else:
             results = {name: measured.as_dict() for name, measured in benchmark.run().items()}
             lines = list(table(results))
