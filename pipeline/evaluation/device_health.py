@@ -15,7 +15,7 @@ from pipeline.rules.finding import Severity
 USERS: Final = 32
 """So many users are kept of a device, the newest."""
 FAILURES: Final = 64
-"""So many minutes of failures are kept, the newest."""
+"""So many minutes of failures are kept, the newest: enough to know that there are many."""
 _FRESH: Final = 32
 """From so many fresh rows on they are summed."""
 
@@ -90,7 +90,8 @@ class DeviceHealth(msgspec.Struct, array_like=True, gc=False):
 
     def _note_failure(self, minute: int, number: int) -> None:
         if number > 0:
-            self.failures = [*self.failures, *[minute] * number][-FAILURES:]
+            # Sorted: a partition that is behind must not push out the minutes of one that is ahead.
+            self.failures = sorted([*self.failures, *[minute] * number])[-FAILURES:]
         elif minute in self.failures:
             self.failures = self.failures.copy()
             self.failures.remove(minute)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Final
 
-from pipeline.evaluation.device_health import DeviceHealth
+from pipeline.evaluation.device_health import FAILURES, DeviceHealth
 from pipeline.evaluation.forgetting import forget_some, note_seen
 from pipeline.evaluation.health_folding import Folding
 from pipeline.evaluation.health_state import (
@@ -191,7 +191,9 @@ def _above_zero(counts: dict[str, int]) -> dict[str, int]:
 
 
 def _least_failed(rule: ErrorRate) -> int:
-    """So many failures within an hour at least are needed for a level, or fewer."""
-    return max(
-        1, min(int(rule.high_over * rule.high_min_events), int(rule.medium_over * rule.medium_min_events))
-    )
+    """So many failures within an hour at least are needed for a level, or fewer.
+
+    Half of those that are remembered of a device at most, as some of these may be taken back.
+    """
+    high, medium = rule.high_over * rule.high_min_events, rule.medium_over * rule.medium_min_events
+    return max(1, min(int(high), int(medium), FAILURES // 2))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.evaluation.device_health import DeviceHealth
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.partials import PartialError, SourceTime, decode_partial, packed
 from pipeline.evaluation.roll_ups import RollUp
@@ -16,6 +17,7 @@ from pipeline.evaluation.source import PlainRecord
 from pipeline.evaluation.verdict import encode_verdict
 from pipeline.events.instants import format_instant
 from pipeline.judging.file import FileJudge
+from pipeline.rules.ruleset import read_ruleset
 from tests.pipeline.evaluation.health import RULES, TOPIC, Health, Unit, place
 from tests.pipeline.events.messages import encode, encoded
 
@@ -299,6 +301,33 @@ def test_a_title_with_many_names_keeps_them_by_minute():
     codes, regions = names_of(health.targets[0].get, "content:title-1", title, last - 59, last)
     assert codes == {f"E{n}": 60 for n in range(40)}
     assert regions == {"DE": 60 * 40}
+
+
+def test_a_level_may_take_more_failures_than_are_remembered_of_a_device():
+    many = {"high_min_events": 200, "medium_min_events": 400, "high_over": 0.5, "medium_over": 0.4}
+    ruleset = read_ruleset({"version": "1", "rules": {"device.error_rate": many}})
+    unit, health = Unit(0, 1), Health(1, 1, ruleset)
+    unit.judge([event(0, n, START + n, failed=n % 3 != 0) for n in range(300)])
+    health.take(unit.commit())
+    unit.judge([event(0, 1_000, far(3))])
+    health.take(unit.commit())
+    (opened,) = [verdict for verdict in health.verdicts if verdict.subject.type == "device"]
+    assert (opened.change, opened.findings[0].evidence["failed"]) == ("opened", 200)
+
+
+@given(st.lists(st.integers(0, 200), min_size=65, max_size=200))
+def test_of_many_failures_those_of_the_newest_minutes_are_remembered(minutes):
+    """Whichever partition is faster: a device that has enough of them is never taken for one that has too few."""
+    device = DeviceHealth()
+    for minute in minutes:
+        device.fresh += encode_row((minute, "DE", "E1", 1, "user", 1, 0))
+        device.count += 1
+        if device.is_full:
+            device.settle(None)
+    device.settle(None)
+    for first in (0, 50, 100, 199):
+        true = len([minute for minute in minutes if minute >= first])
+        assert device.failed_since(first) == min(true, 64)
 
 
 def test_a_device_with_too_many_names_is_judged_without_them():
