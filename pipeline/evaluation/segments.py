@@ -55,8 +55,9 @@ def seal(
             records.discard(segment_key(name, number))
     record.segments = kept
     if isinstance(record, SubjectHealth):
-        for minute in [minute for minute in record.by_minute if minute < first]:
-            records.discard(title_minute_key(name, minute))
+        for minute in record.by_minute:
+            if minute < first:
+                records.discard(title_minute_key(name, minute))
         record.by_minute = [minute for minute in record.by_minute if minute >= first]
     if len(kept) > _SEGMENTS:
         _join(records, name, record, first)

@@ -99,10 +99,7 @@ class _Health:
     async def content(self, call: Call) -> ContentStats:
         """One title."""
         content_id = call.path["content_id"]
-        known = await self._known(call, "content", content_id)
-        settled = known.settled
-        if not isinstance(settled, SubjectHealth):
-            raise _unknown("title", content_id)
+        known, settled = await self._subject(call, "content", content_id)
         return ContentStats(
             content_id=content_id,
             plays=settled.plays,
@@ -119,10 +116,7 @@ class _Health:
     async def region(self, call: Call) -> RegionStats:
         """One region, as events name it in its normal form."""
         region = call.path["region"]
-        known = await self._known(call, "region", region)
-        settled = known.settled
-        if not isinstance(settled, SubjectHealth):
-            raise _unknown("region", region)
+        known, settled = await self._subject(call, "region", region)
         return RegionStats(
             region=region,
             plays=settled.plays,
@@ -149,6 +143,20 @@ class _Health:
             users=len(settled.users),
             risk_level=settled.level or "NONE",
         )
+
+    async def _subject(
+        self, call: Call, dimension: Dimension, identifier: str
+    ) -> tuple[_Known, SubjectHealth]:
+        """A title or a region, where it is, and its figures.
+
+        Raises:
+            Problem: nothing is known of it.
+        """
+        known = await self._known(call, dimension, identifier)
+        settled = known.settled
+        if not isinstance(settled, SubjectHealth):
+            raise _unknown("title" if dimension == "content" else dimension, identifier)
+        return known, settled
 
     async def _known(self, call: Call, dimension: Dimension, identifier: str) -> _Known:
         """A subject, where it is."""
