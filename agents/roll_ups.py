@@ -1,13 +1,14 @@
 """The risk agent's roll-ups: what its partitions noted, to the partitions of `health-partials`, with each commit."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from pipeline.delivery.outputs import Output
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.unit import State
 from pipeline.evaluation.partials import SourceTime, packed, source_name, subject_key
-from pipeline.evaluation.roll_ups import Dimension, Notes, roll_up
+from pipeline.evaluation.roll_ups import Dimension, Notes, Summed, roll_up_in_pieces
 from tables.risk import PARTITION_KEY, RiskValue, partition_state
 
 _REMEMBERED: Final = 200_000
@@ -31,12 +32,19 @@ class RollUpPublisher:
         self._partition_of = Partitioner(partitions)
         self._places: dict[Dimension, dict[str, int]] = {}
 
-    def at_commit(self, unit: State[RiskValue], notes: list[Notes]) -> list[Output]:
-        """The partials of a partition's next commit."""
+    def at_commit(self, unit: State[RiskValue], notes: list[Notes]) -> Iterator[Output | None]:
+        """The partials of a partition's next commit, and None between pieces of work."""
         partition = partition_state(unit)
         partition.sequence += 1
         unit[PARTITION_KEY] = partition
-        rows, counts = roll_up(notes)
+        summed = Summed({}, Counter())
+        for found in roll_up_in_pieces(notes):
+            if found is None:
+                yield None
+            else:
+                summed = found
+        rows, counts = summed
+        yield None
         for name, count in counts.items():
             if count:
                 partition.counts[name] = partition.counts.get(name, 0) + count
@@ -46,13 +54,13 @@ class RollUpPublisher:
             for topic in self._sources
         ]
         places = {dimension: self._place(dimension, rolled_up.logs) for dimension, rolled_up in rows.items()}
+        yield None
         key = b"%d" % unit.partition
-        return [
-            Output(self._topic, key, value, None, target)
-            for target, value in packed(
-                unit.partition, partition.sequence, self._final, sources, rows, places, self._partitions
-            )
-        ]
+        for target, value in packed(
+            unit.partition, partition.sequence, self._final, sources, rows, places, self._partitions
+        ):
+            yield Output(self._topic, key, value, None, target)
+        yield None
 
     def _place(self, dimension: Dimension, ids: Iterable[str]) -> Mapping[str, int]:
         """Where each id of a dimension belongs; most were asked for with the commit before."""

@@ -19,6 +19,7 @@ from pipeline.delivery.recovery import DeliveryTables
 from pipeline.delivery.store import StoreOptions
 from pipeline.delivery.table_store import new_cache
 from pipeline.delivery.transport import DeliveryTransport
+from pipeline.delivery.turns import Turns
 from pipeline.delivery.valve import Valve
 from pipeline.delivery.worker import DeliveryWorker
 
@@ -119,6 +120,7 @@ class DeliveryApp(faust.App):
         super().__init__(id, **(defaults | faust_options))
         self.ownership = Ownership(self, beacon=self.beacon)
         self.valve = Valve()
+        self.turns = Turns()
 
     # -- what the parts of this package ask
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pipeline.delivery.kill_points import Hook
     from pipeline.delivery.metrics import Metrics
     from pipeline.delivery.producers import Commit
-    from pipeline.delivery.unit import Unit
+    from pipeline.delivery.turns import Turns
+    from pipeline.delivery.unit import Snapshot, Unit
 
 V = TypeVar("V")
 
@@ -89,6 +90,7 @@ class OwnedUnit(Generic[V]):
         listeners: told how commits go.
         reached: called at each kill point.
         metrics: of the worker.
+        turns: for what takes long.
         commit_every: at so many intervals it is committed once.
     """
 
@@ -101,6 +103,7 @@ class OwnedUnit(Generic[V]):
         listeners: Listeners,
         reached: Hook,
         metrics: Metrics,
+        turns: Turns,
         commit_every: int = 1,
     ) -> None:
         self.unit = unit
@@ -112,7 +115,11 @@ class OwnedUnit(Generic[V]):
         self._listeners = listeners
         self._reached = reached
         self._metrics = metrics
+        self._turns = turns
         self._task: asyncio.Task[None] | None = None
+        # Clear from the start of a commit until its snapshot is made, in which time the unit must not change.
+        self._may_change = asyncio.Event()
+        self._may_change.set()
 
     def __str__(self) -> str:
         return str(self.unit)
@@ -133,6 +140,7 @@ class OwnedUnit(Generic[V]):
         # A snapshot that is still in flight without a task has failed for good.
         if self._task is None and unit.in_flight is None and unit.changed and not unit.broken:
             self.started_at = time.monotonic()
+            self._may_change.clear()
             self._task = asyncio.create_task(self._commit(self.started_at), name=f"commit of {self}")
         return self._task
 
@@ -142,13 +150,23 @@ class OwnedUnit(Generic[V]):
         if task is not None and task is not asyncio.current_task():
             await asyncio.wait((task,))
 
-    async def room(self) -> None:
-        """Wait until more may wait for a commit; commits what is there if need be."""
-        while self.full and not self.unit.closed:
-            self.start()
-            await asyncio.sleep(0)
+    @property
+    def may_change(self) -> bool:
+        """Whether no snapshot is being made of the unit."""
+        return self._may_change.is_set()
+
+    async def admit(self) -> None:
+        """Wait for a turn in which the unit may change and more may wait for a commit; begins one if need be."""
+        while not self.unit.closed:
             if self.full:
-                await self.settled()
+                self.start()
+                await self._may_change.wait()
+                if self.full:
+                    await self.settled()
+            await self._turns.next()
+            if self.may_change and not self.full:
+                return
+            await self._may_change.wait()
 
     async def commit_all(self) -> None:
         """Commit until nothing is left."""
@@ -169,10 +187,11 @@ class OwnedUnit(Generic[V]):
     async def _commit(self, began: float) -> None:
         unit, listeners = self.unit, self._listeners
         try:
-            snapshot = unit.take()
+            snapshot = await self._snapshot()
             self._reached("commit:snapshot")
             offset = await self.writer.write(snapshot)
             self._reached("commit:committed")
+            await self._turns.next()
             committed = time.monotonic()
             unit.settle(snapshot, offset)
             self._metrics.store_seconds += time.monotonic() - committed
@@ -209,6 +228,7 @@ class OwnedUnit(Generic[V]):
             return
         finally:
             self._task, self.started_at = None, None
+            self._may_change.set()
         metrics = self._metrics
         seconds = time.monotonic() - began
         metrics.commits += 1
@@ -217,3 +237,17 @@ class OwnedUnit(Generic[V]):
         metrics.outputs += len(snapshot.outputs)
         metrics.flushed_keys += len(snapshot.keys)
         await listeners.committed(self, snapshot.moved)
+
+    async def _snapshot(self) -> Snapshot:
+        """The unit's snapshot, one piece of work a turn.
+
+        Raises:
+            EncodingError: a value cannot be encoded.
+        """
+        await self._turns.next()
+        for snapshot in self.unit.take_in_pieces():
+            if snapshot is not None:
+                self._may_change.set()
+                return snapshot
+            await self._turns.next()
+        raise RuntimeError(f"no snapshot of {self}")

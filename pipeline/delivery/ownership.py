@@ -134,6 +134,7 @@ class Ownership(Service):
                 listeners,
                 app.reached,
                 app.metrics,
+                app.turns,
                 table.commit_every,
             )
 
@@ -374,7 +375,8 @@ class Ownership(Service):
         """
         unit = owned.unit
         all_processed = unread.handed_out == unit.next_offsets[topic]
-        if all_processed and unread.position > unread.handed_out and not (unit.closed or unit.broken):
+        closed = unit.closed or unit.broken or not owned.may_change
+        if all_processed and unread.position > unread.handed_out and not closed:
             unit.advance(topic, unread.position, [])
 
     def _summarise(self, rate: float) -> None:

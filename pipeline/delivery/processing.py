@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -56,7 +55,7 @@ async def process(app: DeliveryApp, table: str, batch: Batch, handler: Handler[V
         part = records[position : position + size]
         position += len(part)
         end = chunk.end if position >= len(records) else part[-1].offset + 1
-        await owned.room()
+        await owned.admit()
         if unit.closed or not app.consumer.is_current(batch):
             app.valve.settle(step, None)
             break
@@ -71,7 +70,6 @@ async def process(app: DeliveryApp, table: str, batch: Batch, handler: Handler[V
         if not went_well:
             break
         unit.evict()
-        await asyncio.sleep(0)
     batch.finish()
 
 
@@ -147,7 +145,7 @@ async def _one_by_one(
         unit.advance(topic, end if number == len(records) else record.offset + 1, outputs)
         app.metrics.processed(topic, 1)
         if not number % _CAREFUL_YIELD_EVERY:
-            await asyncio.sleep(0)
+            await owned.admit()
             if unit.closed or not app.consumer.is_current(batch):
                 return
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar
 
 from pipeline.delivery.changelog import RESERVED, WATERMARKS, Entry, encode_watermarks
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pipeline.delivery.store import PartitionStore
 
 V = TypeVar("V")
+
+_ENCODED_TOGETHER: Final = 300
 
 
 class Codec(Protocol[V]):
@@ -126,8 +128,10 @@ class Snapshot:
     moved: dict[str, int]
 
 
-AtCommit = Callable[[State[V], list[Any]], list["Output"]]
-"""(state, notes since the last commit) to outputs, which are part of the commit; may change the state."""
+AtCommit = Callable[[State[V], list[Any]], Iterable["Output | None"]]
+"""(state, notes since the last commit) to outputs, which are part of the commit; may change the state.
+
+Where it takes long, it is a generator, which also yields None where others may have their turn."""
 
 
 class EncodingError(Exception):
@@ -322,20 +326,36 @@ class Unit(State[V], Generic[V]):
         """Everything since the last snapshot, encoded now. The unit goes on; the snapshot is in flight.
 
         Raises:
-            EncodingError: a value cannot be encoded; nothing was taken.
+            EncodingError: a value cannot be encoded; nothing is in flight.
+        """
+        return next(snapshot for snapshot in self.take_in_pieces() if snapshot is not None)
+
+    def take_in_pieces(self) -> Iterator[Snapshot | None]:
+        """As `take`, with pauses between pieces of work, each of which yields None; the last one is the snapshot.
+
+        The unit must not change in a pause.
+
+        Raises:
+            EncodingError: as `take`.
         """
         if self.in_flight is not None:
             raise RuntimeError(f"{self}: a commit is under way")
         if self.notes and self._at_commit is not None:
             notes, self.notes = self.notes, []
-            self.outputs += self._at_commit(self, notes)
+            for output in self._at_commit(self, notes):
+                if output is None:
+                    yield None
+                else:
+                    self.outputs.append(output)
         cache, older, encode = self.cache, self._older, self.encode
         entries: list[Entry] = []
-        for key in self.dirty:
+        for number, key in enumerate(self.dirty, 1):
             value = cache.get(key)
             if value is None:
                 value = older.get(key)
             entries.append((key, None if value is None else encode(key, value)))
+            if not number % _ENCODED_TOGETHER:
+                yield None
         next_offsets = dict(self.next_offsets)
         committed = self._committed
         moved = {topic: offset for topic, offset in next_offsets.items() if committed.get(topic) != offset}
@@ -343,7 +363,7 @@ class Unit(State[V], Generic[V]):
         snapshot = Snapshot(entries, self.dirty, self.outputs, next_offsets, moved)
         self.in_flight = snapshot
         self.dirty, self.outputs, self.output_bytes = set(), [], 0
-        return snapshot
+        yield snapshot
 
     def settle(self, snapshot: Snapshot, changelog_offset: int | None) -> None:
         """A snapshot is committed: the local store and the books follow.

@@ -5,7 +5,7 @@ partitions.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Final, Literal, NamedTuple
 
@@ -145,6 +145,11 @@ class Summed(NamedTuple):
 
 def roll_up(notes: Iterable[Notes]) -> Summed:
     """The rows of some notes, and their sums."""
+    return next(summed for summed in roll_up_in_pieces(notes) if summed is not None)
+
+
+def roll_up_in_pieces(notes: Iterable[Notes]) -> Iterator[Summed | None]:
+    """As `roll_up`, with pauses between pieces of work, each of which yields None; the last one is the result."""
     lines: list[Line] = []
     findings: list[Finding] = []
     counts: Counter[str] = Counter()
@@ -153,34 +158,36 @@ def roll_up(notes: Iterable[Notes]) -> Summed:
         findings += some.findings
         counts["roll_ups.too_old"] += some.too_old
     if not lines:
-        return Summed({}, counts)
+        yield Summed({}, counts)
+        return
     minutes, _, devices, users, regions, plans, errors, kinds, types, played, _ = zip(*lines, strict=True)
     counts["playback"] = len(kinds) - kinds.count(ACCOUNT)
     counts["playback.failed"] = len(errors) - errors.count(None)
     counts["plays"] = kinds.count(PLAY)
     counts["watched_ms"] = sum(played)
+    yield None
     # What counts and encodes below is C's work as far as possible; a Python loop takes several times as long.
-    rows: dict[Dimension, _Rows] = {
-        "content": _contents(lines),
-        "device": _grouped(
-            devices,
-            map(encode_row, zip(minutes, regions, errors, kinds, users, _ONE, _NOTHING, strict=False)),
-        ),
-        "region": _summed(Counter(zip(regions, minutes, errors, kinds, types, strict=True))),
-        "plan": _summed(Counter(zip(plans, minutes, errors, kinds, types, strict=True))),
-        "rule": defaultdict(list),
-    }
+    rows: dict[Dimension, _Rows] = {"content": _contents(lines)}
+    yield None
+    rows["device"] = _grouped(
+        devices, map(encode_row, zip(minutes, regions, errors, kinds, users, _ONE, _NOTHING, strict=False))
+    )
+    yield None
+    rows["region"] = _summed(Counter(zip(regions, minutes, errors, kinds, types, strict=True)))
+    rows["plan"] = _summed(Counter(zip(plans, minutes, errors, kinds, types, strict=True)))
+    rows["rule"] = defaultdict(list)
     _add_played(rows["region"], zip(regions, minutes, strict=True), played)
     _add_played(rows["plan"], zip(plans, minutes, strict=True), played)
     for (rule_id, minute, region), number in Counter(findings).items():
         rows["rule"][rule_id].append(encode_row((minute, region, None, FLAGGED, None, number, 0)))
         rows["region"][region].append(encode_row((minute, None, None, FLAGGED, rule_id, number, 0)))
+    yield None
     failed: dict[str, set[str]] = {
         "content": {line[1] for line in lines if line[6] is not None and line[1] is not None},
         "device": {line[2] for line in lines if line[6] is not None},
     }
     bounds = min(minutes), max(minutes)
-    return Summed(
+    yield Summed(
         {
             dimension: RollUp(of_dimension, failed.get(dimension, set()), bounds)
             for dimension, of_dimension in rows.items()

@@ -40,7 +40,7 @@ _LONGEST_PAUSE_S: Final = 5.0
 _RETRY_S: Final = 5.0
 _EXPIRY_S: Final = 60.0
 _BATCH: Final = 5_000
-_TALLIES_S: Final = 2.0
+_COUNTED_S: Final = 2.0
 """Counting looks through the whole index: those who ask within this time share an answer."""
 
 
@@ -92,6 +92,7 @@ class VerdictIndex(Service):
         self._write_thread = ThreadPoolExecutor(1, "verdict-index-write")
         self._read_thread = ThreadPoolExecutor(1, "verdict-index-read")
         self._reader: VerdictReader | None = None
+        self._newest: VerdictReader | None = None
         self._trouble = "it is being opened"
         self._skipped: set[TopicPartition] = set()
         self._tallies: tuple[float, list[Tally]] = (-math.inf, [])
@@ -108,6 +109,21 @@ class VerdictIndex(Service):
         """
         return await self._ask(VerdictReader.page, filters, after, size)
 
+    def newest_of(self, user: str) -> bytes | None:
+        """The newest verdict on a user, by the id that verdicts show; None if none is indexed.
+
+        A look-up by the thread that asks, as with a key of a table: to hand it to another thread takes longer than
+        it does, and far longer while the stream keeps this one busy.
+
+        Raises:
+            IndexUnavailableError: see there.
+        """
+        reader = self._opened(self._newest)
+        try:
+            return reader.newest_of(user)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
     async def alerts(self, size: int) -> Alerts:
         """The most severe alerts, the open ones first.
 
@@ -123,7 +139,7 @@ class VerdictIndex(Service):
             IndexUnavailableError: see there.
         """
         counted_at, tallies = self._tallies
-        if time.monotonic() - counted_at > _TALLIES_S:
+        if time.monotonic() - counted_at > _COUNTED_S:
             tallies = await self._ask(VerdictReader.tallies)
             self._tallies = (time.monotonic(), tallies)
         return tallies
@@ -137,15 +153,21 @@ class VerdictIndex(Service):
         return await self._ask(VerdictReader.span, self._limit, self.behind)
 
     async def _ask(self, question: Callable[..., T], *arguments: object) -> T:
-        reader = self._reader
-        if reader is None:
-            raise IndexUnavailableError(f"the verdict index cannot be asked now: {self._trouble}")
+        reader = self._opened(self._reader)
         try:
             return await asyncio.get_running_loop().run_in_executor(
                 self._read_thread, question, reader, *arguments
             )
         except sqlite3.Error as error:
-            raise IndexUnavailableError(f"the verdict index {self._path} cannot be read: {error}") from error
+            raise self._unreadable(error) from error
+
+    def _opened(self, reader: VerdictReader | None) -> VerdictReader:
+        if reader is None:
+            raise IndexUnavailableError(f"the verdict index cannot be asked now: {self._trouble}")
+        return reader
+
+    def _unreadable(self, error: sqlite3.Error) -> IndexUnavailableError:
+        return IndexUnavailableError(f"the verdict index {self._path} cannot be read: {error}")
 
     # -- filling
 
@@ -168,6 +190,7 @@ class VerdictIndex(Service):
         writer = await self._in_write_thread(self._open)
         try:
             self._reader = VerdictReader(connect(self._path))
+            self._newest = VerdictReader(connect(self._path))
             async with self._consumer() as consumer:
                 consumer.assign(self._partitions)
                 await self._place(consumer, writer)
@@ -175,6 +198,9 @@ class VerdictIndex(Service):
                     await self._step(consumer, writer)
         finally:
             reader, self._reader = self._reader, None
+            newest, self._newest = self._newest, None
+            if newest is not None:
+                newest.close()
             if reader is not None:
                 await asyncio.get_running_loop().run_in_executor(self._read_thread, reader.close)
             await self._in_write_thread(writer.close)

@@ -23,6 +23,7 @@ class VerdictReader:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self._spanned: tuple[int, tuple[int, int | None, int | None]] | None = None
 
     def close(self) -> None:
         """Nothing is asked any more."""
@@ -42,6 +43,16 @@ class VerdictReader:
         ).fetchall()
         verdicts = [Indexed(Position(*row[:3]), row[3]) for row in rows[:size]]
         return Page(verdicts, verdicts[-1].position.cursor() if len(rows) > size else None)
+
+    def newest_of(self, user: str) -> bytes | None:
+        """The newest verdict on a user."""
+        # A user's verdicts come in the order of one partition, so the last row is the newest: of all others only
+        # the index is read.
+        row = self._db.execute(
+            "SELECT value FROM verdicts WHERE id = (SELECT max(id) FROM verdicts WHERE subject = ?)",
+            (subject_number("user", user),),
+        ).fetchone()
+        return None if row is None else row[0]
 
     def alerts(self, size: int) -> Alerts:
         """The most severe alerts, the open ones first."""
@@ -64,6 +75,14 @@ class VerdictReader:
 
     def span(self, limit: int, behind: int) -> Span:
         """What is indexed."""
+        # Counting looks through the whole index, and answers the same until another connection has written.
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        if self._spanned is None or self._spanned[0] != version:
+            self._spanned = version, self._span()
+        return Span(*self._spanned[1], limit, behind)
+
+    def _span(self) -> tuple[int, int | None, int | None]:
+        """How many verdicts, and when the first and the last of them were published."""
         (count,) = self._db.execute("SELECT count(*) FROM verdicts").fetchone()
         # Two look-ups in the index; both in one statement would be a scan.
         (first,) = self._db.execute("SELECT min(published) FROM verdicts").fetchone()
@@ -71,7 +90,7 @@ class VerdictReader:
         (since,) = self._db.execute("SELECT max(complete_since) FROM partitions").fetchone()
         if first is not None and since is not None:
             first = max(first, since)
-        return Span(count, first, last, limit, behind)
+        return count, first, last
 
 
 def _conditions(filters: Filters) -> tuple[list[str], list[object]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from aiohttp import web
 
 from pipeline.verdicts.index import IndexUnavailableError
 from pipeline.web.problems import unavailable
+from pipeline.web.serving import json_answer
 
 if TYPE_CHECKING:
+    from aiohttp.web import Response
+
     from pipeline.verdicts.index import VerdictIndex
     from pipeline.web.serving import Call, Handlers
 
@@ -18,19 +20,18 @@ if TYPE_CHECKING:
 def alert_views(index: VerdictIndex) -> Handlers:
     """The handler of `/alerts`."""
 
-    async def alerts(call: Call) -> web.Response:
+    async def alerts(call: Call) -> Response:
         try:
             found = await index.alerts(call.query.limit)
         except IndexUnavailableError as error:
             raise unavailable(str(error)) from error
         # The alerts' own bytes, as with verdicts.
-        body = msgspec.json.encode(
+        return json_answer(
             {
                 "alerts": [msgspec.Raw(value) for value in found.values],
                 "open": found.open,
                 "closed": found.closed,
             }
         )
-        return web.Response(body=body, content_type="application/json")
 
     return {"alerts": alerts}

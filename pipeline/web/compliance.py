@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 import msgspec
-from aiohttp import web
 
 from pipeline.events.instants import format_instant, parse_instant
 from pipeline.jurisdictions.regions import normalise
@@ -18,9 +17,12 @@ from pipeline.verdicts.query import CursorError, Filters, Position
 from pipeline.verdicts.summary import count_all, count_by_region
 from pipeline.web.answers import ComplianceSummary, IndexSpan, RegionRisk, RegionRisks
 from pipeline.web.problems import FieldError, Problem, unavailable
+from pipeline.web.serving import json_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from aiohttp.web import Response
 
     from pipeline.verdicts.index import VerdictIndex
     from pipeline.verdicts.summary import Counts, Span
@@ -49,7 +51,7 @@ class _Compliance:
         self._index = index
         self._show = show
 
-    async def events(self, call: Call) -> web.Response:
+    async def events(self, call: Call) -> Response:
         question: VerdictFilter = call.query
         try:
             after = None if question.cursor is None else Position.of_cursor(question.cursor)
@@ -63,14 +65,13 @@ class _Compliance:
             raise unavailable(str(error)) from error
         # The verdicts' own bytes: they keep to the schema of their model, and checking them again costs more than
         # finding them.
-        body = msgspec.json.encode(
+        return json_answer(
             {
                 "verdicts": [msgspec.Raw(verdict.value) for verdict in page.verdicts],
                 "next_cursor": page.next_cursor,
                 "index": _span(span).model_dump(),
             }
         )
-        return web.Response(body=body, content_type="application/json")
 
     async def summary(self, call: Call) -> ComplianceSummary:  # noqa: ARG002 - the same for everybody
         try:

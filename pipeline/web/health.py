@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from heapq import nlargest
+from heapq import nlargest, nsmallest
 from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -18,8 +18,6 @@ from pipeline.evaluation.subject_health import FAILED, PLAYS, TOTAL, WATCHED, Su
 from pipeline.events.instants import format_instant
 from pipeline.rules.error_rate import wilson_interval
 from pipeline.web.answers import (
-    ContentRank,
-    ContentRanking,
     ContentStats,
     Count,
     DeviceStats,
@@ -28,9 +26,12 @@ from pipeline.web.answers import (
     RegionStats,
 )
 from pipeline.web.problems import Problem
+from pipeline.web.serving import json_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, KeysView, Mapping
+
+    from aiohttp.web import Response
 
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
@@ -72,16 +73,19 @@ class _Health:
         self._peers = peers
         self._ranked: tuple[int, KeysView[int], dict[int, list[dict[str, Any]]], float] | None = None
 
-    async def ranking(self, call: Call) -> ContentRanking:
+    async def ranking(self, call: Call) -> Response:
         """Titles that failed often within the hour are all there; others as far as they are in memory."""
         question: Limit = call.query
         gathered = await self._peers.gather(call, self._health, self._own_ranks(question.limit))
-        ranks = [ContentRank.model_validate(one) for part in gathered.partitions.values() for one in part]
-        ranks.sort(key=_worst_first)
-        return ContentRanking(contents=ranks[: question.limit], coverage=gathered.coverage)
+        ranks = [one for part in gathered.partitions.values() for one in part]
+        worst = nsmallest(question.limit, ranks, key=_worst_first)
+        return json_answer({"contents": worst, "coverage": gathered.coverage.model_dump()})
 
     def _own_ranks(self, limit: int) -> dict[int, list[dict[str, Any]]]:
-        """The worst titles of each partition that is owned here, as of two seconds ago at most."""
+        """Those of each partition that are among the worst titles of all that are owned here.
+
+        They are as of two seconds ago at most.
+        """
         owned = {
             partition: found.unit
             for (table, partition), found in self._app.ownership.units.items()
@@ -89,10 +93,10 @@ class _Health:
         }
         now = time.monotonic()
         if self._ranked is None or self._ranked[:2] != (limit, owned.keys()) or now > self._ranked[3]:
-            ranks = {
-                partition: [rank.model_dump() for rank in _ranks(unit, limit)]
-                for partition, unit in owned.items()
-            }
+            every = [(partition, rank) for partition, unit in owned.items() for rank in _ranks(unit, limit)]
+            ranks: dict[int, list[dict[str, Any]]] = {partition: [] for partition in owned}
+            for partition, rank in nsmallest(limit, every, key=lambda one: _worst_first(one[1])):
+                ranks[partition].append(rank)
             self._ranked = (limit, owned.keys(), ranks, now + _KEPT_S)
         return self._ranked[2]
 
@@ -210,24 +214,20 @@ def _unknown(what: str, identifier: str) -> Problem:
     )
 
 
-def _ranks(unit: Unit[HealthValue], limit: int) -> list[ContentRank]:
-    """The worst titles of a partition."""
-    found = []
+def _ranks(unit: Unit[HealthValue], limit: int) -> Iterator[dict[str, Any]]:
+    """The titles of a partition that may be among the worst, each a `ContentRank` as JSON."""
     for content_id in dict.fromkeys(_titles(unit, limit)):
         known = _Known(unit, f"content:{content_id}")
         record = known.record
         if isinstance(record, SubjectHealth):
             plays, watched_ms = record.totals()
-            found.append(
-                ContentRank(
-                    content_id=content_id,
-                    plays=plays,
-                    watch_seconds=watched_ms / 1000,
-                    error_rate=known.error_rate(),
-                    risk_level=record.level or "NONE",
-                )
-            )
-    return sorted(found, key=_worst_first)[:limit]
+            yield {
+                "content_id": content_id,
+                "plays": plays,
+                "watch_seconds": watched_ms / 1000,
+                "error_rate": known.error_rate().model_dump(),
+                "risk_level": record.level or "NONE",
+            }
 
 
 def _titles(unit: Unit[HealthValue], others: int) -> Iterator[str]:
@@ -247,9 +247,10 @@ def _titles(unit: Unit[HealthValue], others: int) -> Iterator[str]:
         yield key.removeprefix(_TITLES).decode()
 
 
-def _worst_first(rank: ContentRank) -> tuple[float, int, str]:
+def _worst_first(rank: Mapping[str, Any]) -> tuple[float, int, str]:
     # By the lower end of the interval: one failure of two events is no worse than a hundred of a thousand.
-    return -rank.error_rate.low, -rank.error_rate.events, rank.content_id
+    rate = rank["error_rate"]
+    return -rate["low"], -rate["events"], rank["content_id"]
 
 
 def _minutes(record: SubjectHealth) -> list[Minute]:

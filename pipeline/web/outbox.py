@@ -14,7 +14,7 @@ from pipeline.delivery.closing import stop_producer
 from pipeline.web.problems import unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pipeline.delivery.partitioner import Partitioner
 
@@ -59,17 +59,33 @@ class Outbox:
         Raises:
             Problem: they do not say so in time; it may be there nevertheless.
         """
-        partition = 0 if key is None else self._partitioners[topic](key)
+        return (await self.write_all(topic, [(key, value)]))[0]
+
+    async def write_all(self, topic: str, records: Sequence[tuple[bytes | None, bytes]]) -> list[Place]:
+        """Write records, and wait until the brokers have all of them.
+
+        Args:
+            topic: its full name.
+            records: keys and values.
+
+        Raises:
+            Problem: they do not say so in time; some of them, or all, may be there nevertheless.
+        """
+        partition_of = self._partitioners[topic]
         try:
             async with asyncio.timeout(_GIVE_UP_S):
                 producer = await self._started()
-                told = await producer.send_and_wait(topic, value, key, partition=partition)
+                told = [
+                    await producer.send(topic, value, key, partition=0 if key is None else partition_of(key))
+                    for key, value in records
+                ]
+                places = await asyncio.gather(*told)
         except (KafkaError, TimeoutError, OSError) as error:
             _LOG.warning("nothing can be written to %s: %s", topic, str(error) or type(error).__name__)
             raise unavailable(
                 f"the brokers have not acknowledged it ({type(error).__name__}); send it again"
             ) from None
-        return Place(told.partition, told.offset)
+        return [Place(place.partition, place.offset) for place in places]
 
     async def _started(self) -> AIOKafkaProducer:
         """The producer.

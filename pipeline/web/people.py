@@ -12,7 +12,6 @@ from pipeline.evaluation.source import FUTURE_MS
 from pipeline.events.instants import format_instant, parse_instant
 from pipeline.jurisdictions.laws import laws_of
 from pipeline.verdicts.index import IndexUnavailableError
-from pipeline.verdicts.query import Filters
 from pipeline.web.answers import Deadline, RequestList, RequestQueued, RequestView, Segment, UserView, Verdict
 from pipeline.web.problems import FieldError, Problem
 from pipeline.web.userstate import privacy_of, segment_of, view_of
@@ -106,19 +105,19 @@ class _People:
     async def user(self, call: Call) -> UserView:
         """The window as the rules see it, and what they say of it now."""
         user_id, unit, state = await self._find(call)
-        return view_of(user_id, state, self._rules(unit), await self._last_verdict(user_id), self._show)
+        return view_of(user_id, state, self._rules(unit), self._last_verdict(user_id), self._show)
 
     def _rules(self, unit: Unit[RiskValue]) -> RuleSet:
         in_force = unit.peek(RULES_KEY)
         return self._book.ruleset(in_force if isinstance(in_force, InForce) else None)
 
-    async def _last_verdict(self, user_id: str) -> Verdict | None:
+    def _last_verdict(self, user_id: str) -> Verdict | None:
         """The newest that is indexed; the window can be shown without it."""
         try:
-            page = await self._index.page(Filters(users=(self._show(user_id),)), None, 1)
+            newest = self._index.newest_of(self._show(user_id))
         except IndexUnavailableError:
             return None
-        return Verdict.model_validate_json(page.verdicts[0].value) if page.verdicts else None
+        return None if newest is None else Verdict.model_validate_json(newest)
 
     async def segment(self, call: Call) -> Segment:
         """How the user behaves."""

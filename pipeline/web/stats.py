@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pipeline.evaluation.batch import PartitionState
 from pipeline.evaluation.recent import Recent
 from pipeline.events.instants import format_instant
-from pipeline.web.answers import Judged, LatestResults, RiskLevel, Summary
+from pipeline.web.answers import RiskLevel, Summary
+from pipeline.web.serving import json_answer
 from tables.risk import PARTITION_KEY, RECENT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aiohttp.web import Response
+
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
+    from pipeline.evaluation.recent import RecentResult
     from pipeline.web.peers import Peers
     from pipeline.web.questions import Limit
     from pipeline.web.serving import Call, Handlers
@@ -102,35 +107,50 @@ class _Stats:
             "paused": self._app.valve.closed,
         }
 
-    async def latest(self, call: Call) -> LatestResults:
+    async def latest(self, call: Call) -> Response:
         """The newest by their records' timestamps."""
         question: Limit = call.query
-        own = {
-            partition: [self._judged(partition, result) for result in value.results]
+        gathered = await self._peers.gather(call, self._users, self._own_newest(question.limit))
+        found = [one for part in gathered.partitions.values() for one in part]
+        newest = nlargest(
+            question.limit, found, key=lambda one: (one["judged_at"] or "", one["event_time"], one["offset"])
+        )
+        return json_answer({"results": newest, "coverage": gathered.coverage.model_dump()})
+
+    def _own_newest(self, limit: int) -> dict[int, list[dict[str, Any]]]:
+        """Those of each partition that are among the newest of all that are owned here."""
+        recent = {
+            partition: value.results
             for partition, value in self._values(RECENT_KEY).items()
             if isinstance(value, Recent)
         }
-        gathered = await self._peers.gather(call, self._users, own)
-        results = [Judged.model_validate(one) for part in gathered.partitions.values() for one in part]
-        results.sort(key=lambda one: (one.judged_at or "", one.event_time, one.offset), reverse=True)
-        return LatestResults(results=results[: question.limit], coverage=gathered.coverage)
+        newest = nlargest(
+            limit,
+            [(partition, result) for partition, results in recent.items() for result in results],
+            key=lambda one: (one[1].record_time, one[1].time, one[1].offset),
+        )
+        found: dict[int, list[dict[str, Any]]] = {partition: [] for partition in recent}
+        for partition, result in newest:
+            found[partition].append(self._judged(partition, result))
+        return found
 
-    def _judged(self, partition: int, result: Any) -> dict[str, Any]:  # noqa: ANN401 - a RecentResult
-        return Judged(
-            event_id=result.event_id,
-            user_id=self._show(result.user_id),
-            event_type=result.type,
-            region=result.region,
-            content_id=result.content_id,
-            event_time=format_instant(result.time),
-            judged_at=None if result.record_time < 0 else format_instant(result.record_time),
-            late=result.late,
-            risk_level=result.level,
-            score=result.score,
-            rules=list(result.rules),
-            partition=partition,
-            offset=result.offset,
-        ).model_dump()
+    def _judged(self, partition: int, result: RecentResult) -> dict[str, Any]:
+        """A `Judged`, as JSON."""
+        return {
+            "event_id": result.event_id,
+            "user_id": self._show(result.user_id),
+            "event_type": result.type,
+            "region": result.region,
+            "content_id": result.content_id,
+            "event_time": format_instant(result.time),
+            "judged_at": None if result.record_time < 0 else format_instant(result.record_time),
+            "late": result.late,
+            "risk_level": result.level,
+            "score": result.score,
+            "rules": list(result.rules),
+            "partition": partition,
+            "offset": result.offset,
+        }
 
     def _values(self, key: bytes) -> dict[int, RiskValue | PartitionState | Recent]:
         """What each partition that is owned here keeps under a key; a new one has nothing yet."""

@@ -1,7 +1,8 @@
 """The audit trail: who read or changed what. Appended to a topic of its own, never changed.
 
 An action is written down, and acknowledged, before it is done; where that fails it is not done. A read does not wait
-for the brokers: while they do not answer its entry goes to the log, so that an operator is not blind just then.
+for the brokers, and is written with the reads of the same moment; while the brokers do not answer its entry goes to the
+log, so that an operator is not blind just then.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 AUDIT_SCHEMA: Final = "audit-entry/1"
 _MAX_WAITING: Final = 10_000
+_MOMENT_S: Final = 0.1
 _READ_S: Final = 10.0
 _FETCH_WAIT_MS: Final = 100
 _LOG: Final = logging.getLogger(__name__)
@@ -79,7 +81,9 @@ class AuditTrail:
         self._topic = topic
         self._partitions = partitions
         self._show = show
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._reads: list[tuple[bytes, bytes]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
         self._reading = asyncio.Semaphore(2)
 
     async def note(
@@ -104,25 +108,35 @@ class AuditTrail:
         if route.method != "GET" and allowed:
             await self._outbox.write(self._topic, key, value)
             return
-        if len(self._waiting) >= _MAX_WAITING:
+        if len(self._reads) >= _MAX_WAITING:
             raise unavailable("the audit trail cannot be written fast enough")
-        task = asyncio.create_task(self._write_or_log(key, value))
-        self._waiting.add(task)
-        task.add_done_callback(self._waiting.discard)
+        self._reads.append((key, value))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_reads(), name="audit trail")
 
-    async def _write_or_log(self, key: bytes, value: bytes) -> None:
+    async def _write_reads(self) -> None:
+        """Write the reads that are waiting, a moment's at a time, until there are none."""
         try:
-            await self._outbox.write(self._topic, key, value)
-        except Problem:
-            _LOG.warning("not in the audit trail, as no broker takes it: %s", value.decode())
+            while self._reads:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), _MOMENT_S)
+                reads, self._reads = self._reads, []
+                try:
+                    await self._outbox.write_all(self._topic, reads)
+                except Problem:
+                    for _, value in reads:
+                        _LOG.warning("not in the audit trail, as no broker takes it: %s", value.decode())
+        finally:
+            self._writing = None
 
     def _shown(self, route: Route, subject: str) -> str:
         return self._show(subject) if route.subject in {"user_id", "device_id", "key"} else subject
 
     async def close(self, *_: object) -> None:
-        """Wait for what is under way, within seconds."""
-        if self._waiting:
-            await asyncio.wait(self._waiting, timeout=2.0)
+        """Write what is under way, within seconds."""
+        self._closing.set()
+        if self._writing is not None:
+            await asyncio.wait((self._writing,), timeout=2.0)
 
     # -- reading
 

@@ -260,3 +260,19 @@ def test_a_cursor_leads_back_to_its_position(position):
 def test_what_is_no_cursor_is_refused(cursor):
     with pytest.raises(CursorError):
         Position.of_cursor(cursor)
+
+
+def test_the_newest_verdict_on_a_user_is_the_first_of_the_page_of_that_user(index):
+    records = [
+        published(verdict(number, f"u{number % 7}"), 1_000 + number // 3, number % 7 % 2, number)
+        for number in range(50)
+    ]
+    for first in range(0, 50, 9):
+        index.add(records[first : first + 9])
+        # One that comes again is no newer for it.
+        index.add(records[:1])
+        for user in ("u0", "u1", "u6"):
+            page = index.reader.page(Filters(users=(user,)), None, 1)
+            newest = page.verdicts[0].value if page.verdicts else None
+            assert index.reader.newest_of(user) == newest
+    assert index.reader.newest_of("nobody") is None

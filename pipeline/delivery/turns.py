@@ -1,0 +1,39 @@
+"""Turns: long pieces of work take them, so that what must not wait for long runs between any two."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+
+class Turns:
+    """Gives one turn per iteration of the event loop, in the order in which they were asked for.
+
+    Agents, commits and the web share one loop. Without turns an iteration may hold a piece of work of every
+    partition, and a request, which needs several iterations, waits for all of them several times.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._ticking = False
+
+    async def next(self) -> None:
+        """Wait for a turn; it lasts until the caller awaits again."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self._waiting.append(turn)
+        if not self._ticking:
+            self._ticking = True
+            loop.call_soon(self._tick)
+        await turn
+
+    def _tick(self) -> None:
+        waiting = self._waiting
+        while waiting:
+            turn = waiting.popleft()
+            if not turn.done():  # else its task was cancelled
+                turn.set_result(None)
+                break
+        self._ticking = bool(waiting)
+        if waiting:
+            asyncio.get_running_loop().call_soon(self._tick)
