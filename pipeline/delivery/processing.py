@@ -21,7 +21,7 @@ V = TypeVar("V")
 Handler = Callable[["State[V]", Sequence["ConsumerRecord[bytes, bytes]"]], Iterable[Output]]
 Poison = Callable[["ConsumerRecord[bytes, bytes]", Exception], Iterable[Output]]
 
-SLICE = 500
+SLICE = 250
 _CAREFUL_YIELD_EVERY = 50
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Final
+
+_BETWEEN: Final = 3
+"""Iterations of the loop between two turns: so many a request needs from its arrival to its answer."""
 
 
 class Turns:
-    """Gives one turn per iteration of the event loop, in the order in which they were asked for.
+    """Gives one turn after the other, in the order in which they were asked for, and lets the event loop run between.
 
-    Agents, commits and the web share one loop. Without turns an iteration may hold a piece of work of every
+    Agents, commits and the web share one loop. Without turns an iteration of it may hold a piece of work of every
     partition, and a request, which needs several iterations, waits for all of them several times.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._ticking = False
+        self._pause = 0
 
     async def next(self) -> None:
         """Wait for a turn; it lasts until the caller awaits again."""
@@ -28,12 +33,20 @@ class Turns:
         await turn
 
     def _tick(self) -> None:
+        if self._pause:
+            self._pause -= 1
+        else:
+            self._give()
+        if self._waiting or self._pause:
+            asyncio.get_running_loop().call_soon(self._tick)
+        else:
+            self._ticking = False
+
+    def _give(self) -> None:
         waiting = self._waiting
         while waiting:
             turn = waiting.popleft()
             if not turn.done():  # else its task was cancelled
                 turn.set_result(None)
-                break
-        self._ticking = bool(waiting)
-        if waiting:
-            asyncio.get_running_loop().call_soon(self._tick)
+                self._pause = _BETWEEN
+                return

@@ -39,7 +39,7 @@ _PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 5.0
 _RETRY_S: Final = 5.0
 _EXPIRY_S: Final = 60.0
-_BATCH: Final = 5_000
+_BATCH: Final = 1_000
 _COUNTED_S: Final = 2.0
 """Counting looks through the whole index: those who ask within this time share an answer."""
 
@@ -243,7 +243,8 @@ class VerdictIndex(Service):
             await self._index(writer, batches, positions)
         ends = {tp: consumer.highwater(tp) or 0 for tp in self._partitions}
         await self._skip(consumer, positions, ends)
-        await self.sleep(min(_LONGEST_PAUSE_S, max(_PAUSE_S, self._spent_s * (1 / _SHARE - 1))))
+        pause = 0.0 if sum(map(len, batches.values())) >= _BATCH else _PAUSE_S
+        await self.sleep(min(_LONGEST_PAUSE_S, max(pause, self._spent_s * (1 / _SHARE - 1))))
 
     async def _index(
         self,

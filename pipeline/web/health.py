@@ -81,7 +81,7 @@ class _Health:
         worst = nsmallest(question.limit, ranks, key=_worst_first)
         return json_answer({"contents": worst, "coverage": gathered.coverage.model_dump()})
 
-    def _own_ranks(self, limit: int) -> dict[int, list[dict[str, Any]]]:
+    async def _own_ranks(self, limit: int) -> dict[int, list[dict[str, Any]]]:
         """Those of each partition that are among the worst titles of all that are owned here.
 
         They are as of two seconds ago at most.
@@ -93,10 +93,17 @@ class _Health:
         }
         now = time.monotonic()
         if self._ranked is None or self._ranked[:2] != (limit, owned.keys()) or now > self._ranked[3]:
-            every = [(partition, rank) for partition, unit in owned.items() for rank in _ranks(unit, limit)]
-            ranks: dict[int, list[dict[str, Any]]] = {partition: [] for partition in owned}
+            every: list[tuple[int, dict[str, Any]]] = []
+            for partition, unit in owned.items():
+                await self._app.turns.next()
+                if not unit.closed:
+                    every += [(partition, rank) for rank in _ranks(unit, limit)]
+            ranks: dict[int, list[dict[str, Any]]] = {
+                partition: [] for partition, unit in owned.items() if not unit.closed
+            }
             for partition, rank in nsmallest(limit, every, key=lambda one: _worst_first(one[1])):
-                ranks[partition].append(rank)
+                if partition in ranks:
+                    ranks[partition].append(rank)
             self._ranked = (limit, owned.keys(), ranks, now + _KEPT_S)
         return self._ranked[2]
 

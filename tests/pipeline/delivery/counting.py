@@ -15,7 +15,7 @@ from pipeline.delivery.app import DeliveryApp, DeliveryOptions
 from pipeline.delivery.guarantee import has_transactions
 from pipeline.delivery.outputs import Output
 from pipeline.delivery.table import WriteBehindTable
-from pipeline.delivery.unit import State
+from pipeline.delivery.unit import AtCommit, State
 
 PARTITIONS = 2
 POISON = b"poison"
@@ -50,6 +50,7 @@ class Counting:
         directory: for the state.
         options: of the delivery.
         on_batch: called with each batch before it is processed; what it raises, the agent raises.
+        at_commit: makes outputs of the notes; the handler notes each record's offset.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class Counting:
         directory: Path,
         options: DeliveryOptions | None = None,
         on_batch: Callable[[Any], None] = lambda _: None,
+        at_commit: AtCommit[Number] | None = None,
     ) -> None:
         self.servers = servers
         self.directory = directory
         self.options = options or DeliveryOptions()
         self.on_batch = on_batch
+        self.at_commit = at_commit
         self.app_id = f"{prefix}counting"
         self.source, self.out, self.failed = (f"{prefix}{name}" for name in ("in", "out", "failed"))
         self.changelog = f"{self.app_id}-counts-changelog"
@@ -104,7 +107,12 @@ class Counting:
             loop=asyncio.get_running_loop(),
         )
         table: WriteBehindTable[Number] = WriteBehindTable(
-            app, name="counts", codec=NumberCodec(), topics=[self.source], partitions=PARTITIONS
+            app,
+            name="counts",
+            codec=NumberCodec(),
+            topics=[self.source],
+            partitions=PARTITIONS,
+            at_commit=self.at_commit,
         )
 
         @app.agent(table.source, name="count")
@@ -138,6 +146,7 @@ class Counting:
             if record.value == NOT_ENCODABLE:
                 state[record.key] = "no number"  # type: ignore[assignment]
             outputs.append(Output(self.out, record.key, value))
+            state.notes.append(record.offset)
         return outputs
 
     def poison(self, record: ConsumerRecord, error: Exception) -> list[Output]:

@@ -1,12 +1,17 @@
 """What one worker makes of batches in which something is wrong, on real brokers."""
 
+import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from aiokafka import ConsumerRecord
 
 from pipeline.delivery.app import DeliveryOptions
 from pipeline.delivery.commit import Limits
+from pipeline.delivery.outputs import Output
+from pipeline.delivery.unit import State
 from tests.pipeline.delivery.counting import (
     FAILED_BYTES,
     LONG_STORY,
@@ -14,6 +19,7 @@ from tests.pipeline.delivery.counting import (
     POISON,
     TOO_LARGE,
     Counting,
+    Number,
     all_done,
 )
 
@@ -100,6 +106,41 @@ async def test_a_batch_that_an_agent_leaves_behind_is_delivered_again(
         await counting.until(all_done(app, len(given)))
         assert app.metrics.redelivered == 2
     assert await counting.read(counting.out) == counted(given)
+
+
+async def test_a_unit_stands_still_while_its_snapshot_is_made(
+    any_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    seen: Counter[str] = Counter()
+
+    def slowly(state: State[Number], notes: list[int]) -> Iterator[Output | None]:
+        before = dict(state.next_offsets), set(state.dirty), len(notes)
+        for _ in range(30):
+            yield None
+            assert (dict(state.next_offsets), set(state.dirty), len(notes)) == before
+            assert state.notes == []
+        seen["snapshots"] += 1
+        yield Output(counting.failed, b"%d" % state.partition, b" ".join(b"%d" % note for note in notes))
+
+    counting = Counting(any_broker, topic_prefix, tmp_path, at_commit=slowly)
+    handle = counting.handle
+
+    def handle_slowly(state: State[Number], records: Sequence[ConsumerRecord]) -> list[Output]:
+        time.sleep(0.005)  # so that several commits begin meanwhile
+        return handle(state, records)
+
+    counting.handle = handle_slowly
+    given = [(n % 2, b"k%d" % (n % 10), POISON if n == 777 else b"good") for n in range(40_000)]
+    await counting.create_topics()
+    await counting.send(given)
+    async with counting.running() as app:
+        await counting.until(all_done(app, len(given)))
+    assert seen["snapshots"] > 4
+    assert await counting.read(counting.out) == counted(given)
+    told = await counting.read(counting.failed)
+    for partition in range(2):
+        noted = [int(note) for value in told[b"%d" % partition] for note in value.split()]
+        assert noted == [offset for offset in range(20_000) if (partition, offset) != (1, 388)]
 
 
 async def test_little_may_wait_for_a_commit_and_still_nothing_is_missing(
