@@ -1,13 +1,18 @@
 """Passwords, users, tokens, and the slow-down after failures."""
 
 import stat
+import time
 
+import jwt
 import pytest
 
 from pipeline.errors import MissingError, UsageError
 from pipeline.web.passwords import PasswordHashError, hash_password, is_password, read_hash
+from pipeline.web.problems import Problem
 from pipeline.web.throttle import FREE_FAILURES, LONGEST_PAUSE_S, Throttle
+from pipeline.web.tokens import Identity, Tokens
 from pipeline.web.users import User, Users, new_user, read_users, write_users
+from tests.pipeline.web.conftest import SECRET
 from tests.pipeline.web.test_guards import problem_of
 
 
@@ -143,3 +148,27 @@ def test_a_user_who_is_removed_from_the_file_is_out_at_once(tmp_path):
     path.unlink()
     with pytest.raises(MissingError):
         users.role_of("ana")
+
+
+def test_a_token_that_was_let_in_is_refused_once_it_expired_or_its_user_is_gone(tmp_path):
+    path = tmp_path / "users.json"
+    write_users(path, {"ana": User(role="admin", password=hash_password("p", 1000))})
+    tokens = Tokens(SECRET, Users(path, demo=False))
+    now = int(time.time())
+    claims = {"iss": "ott-risk", "aud": "ott-web", "sub": "ana", "role": "admin", "iat": now}
+    short, long = (jwt.encode({**claims, "exp": now + life}, SECRET, "HS256") for life in (2, 600))
+    for token in (short, long, short, long):
+        assert tokens.identify(f"Bearer {token}") == Identity("ana", "admin")
+    time.sleep(max(0.0, now + 2.1 - time.time()))
+    with pytest.raises(Problem) as refused:
+        tokens.identify(f"Bearer {short}")
+    assert "expired" in refused.value.detail
+    assert tokens.identify(f"Bearer {long}") == Identity("ana", "admin")
+    write_users(path, {"ana": User(role="analyst", password=hash_password("p", 1000))})
+    with pytest.raises(Problem) as refused:
+        tokens.identify(f"Bearer {long}")
+    assert "another role" in refused.value.detail
+    write_users(path, {})
+    with pytest.raises(Problem) as refused:
+        tokens.identify(f"Bearer {long}")
+    assert "not exist" in refused.value.detail
