@@ -6,7 +6,7 @@ partitions.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
+from itertools import compress, repeat
 from typing import Any, Final, Literal, NamedTuple
 
 from pipeline.evaluation.device_types import UNKNOWN
@@ -17,22 +17,6 @@ from pipeline.events.event import Event
 from pipeline.events.kinds import PLAYBACK as PLAYBACK_TYPES
 
 Dimension = Literal["content", "device", "region", "plan", "rule"]
-
-
-class Line(NamedTuple):
-    """What is noted of one judged event that was not late. `played` is in milliseconds."""
-
-    minute: int
-    content: str | None
-    device: str
-    user: str
-    region: str
-    plan: str | None
-    error: str | None
-    kind: int
-    device_type: str
-    played: int
-    start_failed: bool
 
 
 class Finding(NamedTuple):
@@ -48,15 +32,17 @@ _Rows = defaultdict[str, list[bytes]]
 _ONE: Final = repeat(1)
 _NOTHING: Final = repeat(0)
 
-_new_line: Final = tuple.__new__  # a named tuple's own constructor is a Python call
+_COLUMNS: Final = 11
+"""Minute, title, device, user, region, plan, error code, kind, kind of device, milliseconds of playing, bad start."""
 
 
 class Notes:
-    """The lines of some records of one topic, in their order.
+    """What is noted of some records of one topic, in their order.
 
     Attributes:
         topic: of the records.
-        lines: one per judged event that was not late.
+        lines: eleven values of each judged event that was not late, see `_COLUMNS`, those of all events one behind the
+            other: an object for each event would keep the garbage collector busy.
         findings: of their verdicts.
         too_old: events more than an hour behind their partition, which count in no minute.
     """
@@ -65,7 +51,7 @@ class Notes:
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
-        self.lines: list[Line] = []
+        self.lines: list[Any] = []
         self.findings: list[Finding] = []
         self.too_old = 0
 
@@ -84,23 +70,18 @@ class Notes:
         if event.type in PLAYBACK_TYPES:
             kind = PLAY if event.type == "PLAY" else PLAYBACK
             error = event.error_code or ("ERROR" if event.type == "ERROR" else None)
-        self.lines.append(
-            _new_line(
-                Line,
-                (
-                    minute,
-                    event.content_id,
-                    event.device_id,
-                    event.user_id,
-                    event.region,
-                    event.plan,
-                    error,
-                    kind,
-                    device_type,
-                    outcome.watched,
-                    outcome.start_failed,
-                ),
-            )
+        self.lines += (
+            minute,
+            event.content_id,
+            event.device_id,
+            event.user_id,
+            event.region,
+            event.plan,
+            error,
+            kind,
+            device_type,
+            outcome.watched,
+            outcome.start_failed,
         )
         if outcome.verdict is not None:
             self.findings += [
@@ -150,7 +131,7 @@ def roll_up(notes: Iterable[Notes]) -> Summed:
 
 def roll_up_in_pieces(notes: Iterable[Notes]) -> Iterator[Summed | None]:
     """As `roll_up`, with pauses between pieces of work, each of which yields None; the last one is the result."""
-    lines: list[Line] = []
+    lines: list[Any] = []
     findings: list[Finding] = []
     counts: Counter[str] = Counter()
     for some in notes:
@@ -160,14 +141,24 @@ def roll_up_in_pieces(notes: Iterable[Notes]) -> Iterator[Summed | None]:
     if not lines:
         yield Summed({}, counts)
         return
-    minutes, _, devices, users, regions, plans, errors, kinds, types, played, _ = zip(*lines, strict=True)
+    columns = [lines[number::_COLUMNS] for number in range(_COLUMNS)]
+    minutes, contents, devices, users, regions, plans, errors, kinds, types, played, start_failed = columns
     counts["playback"] = len(kinds) - kinds.count(ACCOUNT)
     counts["playback.failed"] = len(errors) - errors.count(None)
     counts["plays"] = kinds.count(PLAY)
     counts["watched_ms"] = sum(played)
     yield None
     # What counts and encodes below is C's work as far as possible; a Python loop takes several times as long.
-    rows: dict[Dimension, _Rows] = {"content": _contents(lines)}
+    rows: dict[Dimension, _Rows] = {
+        "content": _grouped(
+            # What is not of playback counts for no title.
+            [content if kind != ACCOUNT else None for content, kind in zip(contents, kinds, strict=True)],
+            map(encode_row, zip(minutes, regions, errors, kinds, types, _ONE, played, strict=False)),
+        )
+    }
+    for content, minute in compress(zip(contents, minutes, strict=True), start_failed):
+        if content is not None:
+            rows["content"][content].append(encode_row((minute, None, None, START_FAILED, None, 1, 0)))
     yield None
     rows["device"] = _grouped(
         devices, map(encode_row, zip(minutes, regions, errors, kinds, users, _ONE, _NOTHING, strict=False))
@@ -183,8 +174,8 @@ def roll_up_in_pieces(notes: Iterable[Notes]) -> Iterator[Summed | None]:
         rows["region"][region].append(encode_row((minute, None, None, FLAGGED, rule_id, number, 0)))
     yield None
     failed: dict[str, set[str]] = {
-        "content": {line[1] for line in lines if line[6] is not None and line[1] is not None},
-        "device": {line[2] for line in lines if line[6] is not None},
+        "content": set(compress(contents, errors)) - {None},
+        "device": set(compress(devices, errors)),
     }
     bounds = min(minutes), max(minutes)
     yield Summed(
@@ -197,32 +188,12 @@ def roll_up_in_pieces(notes: Iterable[Notes]) -> Iterator[Summed | None]:
     )
 
 
-def _grouped(ids: Iterable[str], rows: Iterable[bytes]) -> _Rows:
-    """Hardly two events of a device are alike: each is a row."""
-    found: _Rows = defaultdict(list)
+def _grouped(ids: Iterable[str | None], rows: Iterable[bytes]) -> _Rows:
+    """Hardly two events of a title or a device are alike: each is a row, but those without an id."""
+    found: defaultdict[Any, list[bytes]] = defaultdict(list)
     for identifier, row in zip(ids, rows, strict=True):
         found[identifier].append(row)
-    return found
-
-
-def _contents(lines: Sequence[Line]) -> _Rows:
-    """Titles have many events alike."""
-    cells: dict[tuple[Any, ...], list[int]] = {}
-    found: _Rows = defaultdict(list)
-    for minute, content, _, _, region, _, error, kind, device_type, played, start_failed in lines:
-        if content is None or kind == ACCOUNT:
-            continue
-        key = (content, minute, region, error, kind, device_type)
-        cell = cells.get(key)
-        if cell is None:
-            cells[key] = [1, played]
-        else:
-            cell[0] += 1
-            cell[1] += played
-        if start_failed:
-            found[content].append(encode_row((minute, None, None, START_FAILED, None, 1, 0)))
-    for (content, *row), cell in cells.items():
-        found[content].append(encode_row((*row, *cell)))
+    found.pop(None, None)
     return found
 
 
