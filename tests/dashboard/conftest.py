@@ -132,11 +132,13 @@ def figure(page, name):
     return int(text.replace(",", ""))
 
 
-def ask(address, path):
-    """What the worker answers an analyst."""
-    form = urllib.parse.urlencode({"username": "analyst", "password": "analyst123"}).encode()
+def ask(address, path, name="analyst", body=None):
+    """What the worker answers; with a body to a POST."""
+    form = urllib.parse.urlencode({"username": name, "password": f"{name}123"}).encode()
     with urllib.request.urlopen(f"{address}/token", data=form, timeout=10) as answer:
         token = json.load(answer)["access_token"]
-    request = urllib.request.Request(address + path, headers={"Authorization": f"Bearer {token}"})
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address + path, data=data, headers=headers)
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)

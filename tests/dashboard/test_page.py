@@ -2,9 +2,11 @@
 
 import json
 import re
+import time
 
 import pytest
 
+from pipeline.events.instants import parse_instant
 from tests.dashboard.conftest import ask, figure, sign_in
 
 pytestmark = pytest.mark.slow
@@ -91,6 +93,42 @@ def test_a_user_is_looked_up(live, signed_in):
         assert part in text
     page.click("#panel-user summary:has-text('Raw state')")
     page.wait_for_selector("#panel-user >> text=/changelog offset/")
+
+
+def test_a_users_segment_and_privacy_requests_are_told(live, signed_in):
+    page = signed_in(live, "analyst")
+    until(page, lambda: _user_verdicts(live))
+    user = _user_verdicts(live)[0]["user_id"]
+    page.goto(f"{live}/#/users/{user}")
+    page.click("#panel-user summary:has-text('Segment and trend')")
+    page.wait_for_selector("#panel-user dt:text-is('Segment')")
+    told = page.inner_text("#panel-user details:has-text('Segment and trend') dl")
+    assert ask(live, f"/users/{user}/segment")["segment"].replace("_", " ") in told
+    assert re.search(r"(rising|falling|steady|unknown): \d+ events in the newer half hour", told)
+    page.click("#panel-user summary:has-text('Privacy requests')")
+    requests = page.locator("#panel-user details:has(summary:text-is('Privacy requests'))")
+    requests.get_by_text("None are known.").wait_for()
+    request = {
+        "schema": "privacy-request/1",
+        "request_id": "asked-in-a-browser-test",
+        "user_id": user,
+        "type": "opt_out",
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "region": "US-CA",
+    }
+    ask(live, "/privacy/requests", "admin", request)
+    until(page, lambda: _requests(live, user))
+    page.reload()
+    page.click("#panel-user summary:has-text('Privacy requests')")
+    row = requests.locator("tbody tr").inner_text()
+    assert "opt out" in row
+    assert "US-CA" in row
+    (deadline,) = _requests(live, user)[0]["deadlines"]
+    assert deadline["law"] in row
+    shown = requests.locator("tbody time").evaluate_all("all => all.map(one => Date.parse(one.dateTime))")
+    assert parse_instant(deadline["due"]) in shown
+    opt_out = page.locator("#panel-user dl.facts > div:has(dt:text-is('Opt-out'))")
+    assert re.search(r"(in force|from the next event) since", opt_out.inner_text())
 
 
 def test_an_unknown_user_is_said_to_be_unknown(live, signed_in):
@@ -322,3 +360,7 @@ def test_nothing_is_asked_while_the_tab_is_hidden(live, signed_in):
 def _user_verdicts(address):
     found = ask(address, "/compliance/events?limit=50")["verdicts"]
     return [verdict for verdict in found if verdict["subject"]["type"] == "user"]
+
+
+def _requests(address, user):
+    return ask(address, f"/privacy/requests/{user}")["requests"]

@@ -1,5 +1,6 @@
 """A worker that does not answer is said, and old figures are never shown as how it stands."""
 
+import secrets
 import signal
 
 import pytest
@@ -26,3 +27,27 @@ def test_a_worker_that_stops_answering_is_said_and_comes_back(embedded_broker, t
             worker.signal(signal.SIGCONT)
         page.wait_for_selector("#banner", state="hidden", timeout=90_000)
         page.wait_for_selector("#figures:not(.stale)")
+
+
+def test_what_is_missing_of_a_killed_worker_is_said_until_another_has_it(
+    embedded_broker, tmp_path, signed_in
+):
+    stream = new_stream(embedded_broker, tmp_path)
+    stream.variables["OTT_JWT_SECRET"] = secrets.token_hex(32)
+    with stream.worker("a") as worker, generating(stream), stream.worker("b") as other:
+        worker.wait_ready()
+        other.wait_ready()
+        page = signed_in(worker.address, "analyst")
+        coverage = page.locator("#figures > div", has_text="Coverage")
+        coverage.get_by_text("2 workers").wait_for(timeout=90_000)
+        page.wait_for_selector("#headline:not([data-state=partly]):not([data-state=unknown])")
+        # Pages ask every few seconds, and the group takes its time to notice.
+        other.kill()
+        page.wait_for_selector("#headline[data-state=partly]", timeout=60_000)
+        assert "missing" in page.inner_text("#overview-why")
+        answered, partitions = coverage.locator(".value").inner_text().split("/")
+        assert int(answered) < int(partitions)
+        coverage.get_by_text("1 worker", exact=False).wait_for(timeout=90_000)
+        page.wait_for_selector("#headline:not([data-state=partly]):not([data-state=unknown])", timeout=90_000)
+        answered, partitions = coverage.locator(".value").inner_text().split("/")
+        assert int(answered) == int(partitions)
