@@ -21,7 +21,7 @@ import aiohttp
 from pipeline.errors import MissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -86,6 +86,13 @@ class Asked:
     late_s: list[float] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
 
+    def add(self, other: Asked) -> None:
+        """Add what came of others."""
+        self.requests += other.requests
+        self.key_s += other.key_s
+        self.late_s += other.late_s
+        self.refused += other.refused
+
 
 def log_in(running: Running) -> str:
     """A token of the demo's analyst, as soon as the worker's web answers.
@@ -141,6 +148,13 @@ async def ask(
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         await asyncio.gather(*tasks)
+
+
+def ask_all(port: int, token: str, paths: Sequence[str]) -> Asked:
+    """As `ask`, for a process of its own."""
+    asked = Asked()
+    asyncio.run(ask(port, token, paths, asked))
+    return asked
 
 
 async def _one(client: aiohttp.ClientSession, path: str, due: float, asked: Asked) -> None:

@@ -1,24 +1,25 @@
 """What the web views cost beside the stream, and how soon a user's view answers.
 
 The cost is measured at a full backlog: workers that read the same preloaded records, without requests, with, with,
-without (so that a drift cancels). The answers are timed beside an even load, again in four stretches of one worker;
+without (so that a drift cancels), after one that does not count. The answers are timed beside an even load, again in four stretches of one worker;
 its processor time in them tells what requests cost when it is not busy.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from multiprocessing import get_context
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.benchmark.clients import Sender
 from pipeline.benchmark.latency import quantile
-from pipeline.benchmark.requests import REQUESTS_PER_S, Asked, Asking, ask, log_in, paths_of
+from pipeline.benchmark.requests import REQUESTS_PER_S, Asked, Asking, ask_all, log_in, paths_of
 from pipeline.benchmark.throughput import measure_throughput
 from pipeline.errors import MissingError, RefusedError
 from pipeline.topics import RAW_EVENTS
@@ -176,14 +177,19 @@ def measure_answers(
     token = log_in(running)
     asked, paths = Asked(), paths_of(subjects)
     count = int(stretch_s * REQUESTS_PER_S)
+    port = running.settings.web_port
     shares: dict[bool, list[float]] = {False: [], True: []}
     per_event: dict[bool, list[float]] = {False: [], True: []}
-    with _EvenLoad(running, records, per_second) as load:
+    # Who sends the events would keep who asks waiting, were they threads of one process.
+    with (
+        ProcessPoolExecutor(1, get_context("spawn")) as aside,
+        _EvenLoad(running, records, per_second) as load,
+    ):
         time.sleep(WARM_UP_S)
         for with_requests in WITH_REQUESTS:
             before = _answering(running)
             if with_requests:
-                asyncio.run(ask(running.settings.web_port, token, islice(paths, count), asked))
+                asked.add(aside.submit(ask_all, port, token, list(islice(paths, count))).result())
             else:
                 time.sleep(stretch_s)
             after = _answering(running)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pipeline.web.serving import Call, Handlers
 
 _TITLES: Final = record_key("content", "")
-_KEPT_S: Final = 2.0
+_KEPT_S: Final = 5.0
 """So long a ranking is given again: pages ask every few seconds, and many may be open."""
 _KEYS: Final = 5_000
 """So many keys of a partition's cache are looked at for titles that fail rarely or never."""
@@ -84,7 +84,7 @@ class _Health:
     async def _own_ranks(self, limit: int) -> dict[int, list[dict[str, Any]]]:
         """Those of each partition that are among the worst titles of all that are owned here.
 
-        They are as of two seconds ago at most.
+        They are as of five seconds ago at most.
         """
         owned = {
             partition: found.unit
