@@ -23,7 +23,6 @@ class VerdictReader:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._spanned: tuple[int, tuple[int, int | None, int | None]] | None = None
 
     def close(self) -> None:
         """Nothing is asked any more."""
@@ -75,22 +74,14 @@ class VerdictReader:
 
     def span(self, limit: int, behind: int) -> Span:
         """What is indexed."""
-        # Counting looks through the whole index, and answers the same until another connection has written.
-        (version,) = self._db.execute("PRAGMA data_version").fetchone()
-        if self._spanned is None or self._spanned[0] != version:
-            self._spanned = version, self._span()
-        return Span(*self._spanned[1], limit, behind)
-
-    def _span(self) -> tuple[int, int | None, int | None]:
-        """How many verdicts, and when the first and the last of them were published."""
-        (count,) = self._db.execute("SELECT count(*) FROM verdicts").fetchone()
+        (count,) = self._db.execute("SELECT verdicts FROM source").fetchone()
         # Two look-ups in the index; both in one statement would be a scan.
         (first,) = self._db.execute("SELECT min(published) FROM verdicts").fetchone()
         (last,) = self._db.execute("SELECT max(published) FROM verdicts").fetchone()
         (since,) = self._db.execute("SELECT max(complete_since) FROM partitions").fetchone()
         if first is not None and since is not None:
             first = max(first, since)
-        return count, first, last
+        return Span(count, first, last, limit, behind)
 
 
 def _conditions(filters: Filters) -> tuple[list[str], list[object]]:

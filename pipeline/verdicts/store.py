@@ -23,7 +23,7 @@ HALF: Final = 1 << 63
 """SQLite's integers have a sign."""
 
 FILE_NAME: Final = "verdicts.sqlite3"
-VERSION: Final = 3
+VERSION: Final = 4
 """Of the tables below, kept as SQLite's `user_version`; a file of another one is filled again."""
 
 _TABLES: Final = f"""
@@ -43,7 +43,7 @@ CREATE TABLE partitions (
   topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL, complete_since INTEGER,
   PRIMARY KEY (topic, partition)
 ) WITHOUT ROWID;
-CREATE TABLE source (topics TEXT NOT NULL);
+CREATE TABLE source (topics TEXT NOT NULL, verdicts INTEGER NOT NULL DEFAULT 0);
 PRAGMA user_version = {VERSION};
 """
 
@@ -96,7 +96,7 @@ def _opened(path: Path, topics: str) -> sqlite3.Connection:
     db = connect(path)
     with closing(db.cursor()) as cursor:
         cursor.executescript(f"BEGIN; {_TABLES} COMMIT;")
-        cursor.execute("INSERT INTO source VALUES (?)", (topics,))
+        cursor.execute("INSERT INTO source (topics) VALUES (?)", (topics,))
     return db
 
 

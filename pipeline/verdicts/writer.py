@@ -125,8 +125,10 @@ class VerdictWriter:
                 )
             )
         with self._transaction(next_offsets):
+            before = self._newest_id()
             self._db.executemany(_INSERT, rows)
-            self._count += len(rows)
+            # Ids go up by one; a verdict that was there keeps its own.
+            self._count += self._newest_id() - before
             self._trim()
         return refused
 
@@ -165,16 +167,16 @@ class VerdictWriter:
 
     def expire(self, published: int) -> None:
         """Delete what was published before that time, milliseconds since 1970."""
-        with self._db:
-            self._db.execute("DELETE FROM verdicts WHERE published < ?", (published,))
+        with self._transaction({}):
+            self._count -= self._db.execute("DELETE FROM verdicts WHERE published < ?", (published,)).rowcount
 
     def clear(self) -> None:
         """Forget everything: the topic was made anew."""
-        with self._db:
+        with self._transaction({}):
             self._db.execute("DELETE FROM verdicts")
             self._db.execute("DELETE FROM alerts")
             self._db.execute("DELETE FROM partitions")
-        self._count = 0
+            self._count = 0
 
     def _profile(self, verdict: _Verdict) -> int:
         rules = [finding.rule_id for finding in verdict.findings]
@@ -201,15 +203,16 @@ class VerdictWriter:
     def _trim(self) -> None:
         if self._count <= self._limit + self._limit // _SPARE:
             return
-        # Repeated verdicts made no row.
-        self._count = self._counted()
-        if self._count > self._limit:
-            self._db.execute(_OLDEST, (self._count - self._limit,))
-            self._count = self._limit
+        self._db.execute(_OLDEST, (self._count - self._limit,))
+        self._count = self._limit
 
     def _counted(self) -> int:
-        (count,) = self._db.execute("SELECT count(*) FROM verdicts").fetchone()
+        (count,) = self._db.execute("SELECT verdicts FROM source").fetchone()
         return int(count)
+
+    def _newest_id(self) -> int:
+        (newest,) = self._db.execute("SELECT max(id) FROM verdicts").fetchone()
+        return newest or 0
 
     @contextmanager
     def _transaction(self, next_offsets: NextOffsets) -> Iterator[None]:
@@ -222,6 +225,7 @@ class VerdictWriter:
                 "ON CONFLICT (topic, partition) DO UPDATE SET next = excluded.next",
                 [(*place, offset) for place, offset in next_offsets.items()],
             )
+            db.execute("UPDATE source SET verdicts = ?", (self._count,))
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:

@@ -276,3 +276,25 @@ def test_the_newest_verdict_on_a_user_is_the_first_of_the_page_of_that_user(inde
             newest = page.verdicts[0].value if page.verdicts else None
             assert index.reader.newest_of(user) == newest
     assert index.reader.newest_of("nobody") is None
+
+
+def test_the_count_is_that_of_the_rows_whatever_comes_again_or_goes(tmp_path):
+    chance = random.Random(7)
+    records = random_verdicts(600)
+
+    def rows(index):
+        (count,) = index.reader._db.execute("SELECT count(*) FROM verdicts").fetchone()
+        return count
+
+    index = Index(tmp_path, limit=200)
+    for _ in range(40):
+        index.add(chance.sample(records, chance.randint(1, 60)))
+        if chance.random() < 0.2:
+            index.writer.expire(1_000 + chance.randint(0, 100))
+        if chance.random() < 0.1:
+            index.close()
+            index = Index(tmp_path, limit=200)
+        if chance.random() < 0.05:
+            index.writer.clear()
+        assert index.reader.span(200, 0).verdicts == rows(index) <= 210
+    index.close()
