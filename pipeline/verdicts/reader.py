@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -12,6 +12,9 @@ from pipeline.verdicts.summary import Profile, Span, Tally
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
+
+T = TypeVar("T")
 
 
 class VerdictReader:
@@ -35,13 +38,30 @@ class VerdictReader:
             conditions.append('(published, partition, "offset") < (?, ?, ?)')
             values += after
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        rows = self._db.execute(
+        rows = self._rows(
             f'SELECT published, partition, "offset", value FROM verdicts {where} '  # noqa: S608 - conditions are ours
             'ORDER BY published DESC, partition DESC, "offset" DESC LIMIT ?',
+            'published, partition, "offset", CAST(value AS TEXT)',
             (*values, size + 1),
-        ).fetchall()
-        verdicts = [Indexed(Position(*row[:3]), row[3]) for row in rows[:size]]
+            tuple[int, int, int, str],
+        )
+        verdicts = [Indexed(Position(*row[:3]), row[3].encode()) for row in rows[:size]]
         return Page(verdicts, verdicts[-1].position.cursor() if len(rows) > size else None)
+
+    def _rows(self, select: str, columns: str, values: Iterable[object], row: type[T]) -> list[T]:
+        """What a SELECT finds, in one step, see `pipeline.verdicts.writer`.
+
+        Args:
+            select: the statement.
+            columns: of what it finds, in a form that JSON can take.
+            values: for the statement.
+            row: the type of their tuple.
+        """
+        (text,) = self._db.execute(
+            f"SELECT json_group_array(json_array({columns})) FROM ({select})",  # noqa: S608 - ours
+            tuple(values),
+        ).fetchone()
+        return msgspec.json.decode(text, type=list[row])  # type: ignore[valid-type]  # mypy: a variable, not a type
 
     def newest_of(self, user: str) -> bytes | None:
         """The newest verdict on a user."""
@@ -55,20 +75,28 @@ class VerdictReader:
 
     def alerts(self, size: int) -> Alerts:
         """The most severe alerts, the open ones first."""
-        rows = self._db.execute(
-            "SELECT value FROM alerts ORDER BY closed, points DESC, last_at DESC LIMIT ?", (size,)
+        rows = self._rows(
+            "SELECT value FROM alerts ORDER BY closed, points DESC, last_at DESC LIMIT ?",
+            "CAST(value AS TEXT)",
+            (size,),
+            tuple[str],
         )
         counted = dict(self._db.execute("SELECT closed, count(*) FROM alerts GROUP BY closed"))
-        return Alerts([value for (value,) in rows], counted.get(0, 0), counted.get(1, 0))
+        return Alerts([value.encode() for (value,) in rows], counted.get(0, 0), counted.get(1, 0))
 
     def tallies(self) -> list[Tally]:
         """All verdicts, counted by profile and region."""
         profiles = {
             number: msgspec.json.decode(content, type=Profile)
-            for number, content in self._db.execute("SELECT id, content FROM profiles")
+            for number, content in self._rows(
+                "SELECT id, content FROM profiles", "id, content", (), tuple[int, str]
+            )
         }
-        counted = self._db.execute(
-            "SELECT profile, region, count(*) FROM verdicts INDEXED BY newest GROUP BY profile, region"
+        counted = self._rows(
+            "SELECT profile, region, count(*) AS verdicts FROM verdicts INDEXED BY newest GROUP BY profile, region",
+            "profile, region, verdicts",
+            (),
+            tuple[int, str | None, int],
         )
         return [Tally(profiles[profile], region, count) for profile, region, count in counted]
 

@@ -18,17 +18,52 @@ if TYPE_CHECKING:
 
     from pipeline.verdicts.query import Position
 
+
+def _rows(rows: object) -> str:
+    """Rows for `json_each`; bytes must be text there."""
+    return msgspec.json.encode(rows).decode()
+
+
 NextOffsets = Mapping[tuple[str, int], int]
 """The offset after the last record, by topic and partition."""
 
+# All rows of a statement come as one JSON array (see `_rows`): SQLite gives up Python's global lock for each step of a
+# statement, and to get it back from a loop that is busy takes both threads longer than the step.
 _INSERT: Final = """
 INSERT INTO verdicts (subject, verdict, published, partition, "offset", profile, region, event_time, value)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+SELECT
+  json_extract(value, '$[0]'),
+  json_extract(value, '$[1]'),
+  json_extract(value, '$[2]'),
+  json_extract(value, '$[3]'),
+  json_extract(value, '$[4]'),
+  json_extract(value, '$[5]'),
+  json_extract(value, '$[6]'),
+  json_extract(value, '$[7]'),
+  CAST(json_extract(value, '$[8]') AS BLOB)
+FROM json_each(?) WHERE true
 ON CONFLICT (subject, verdict) DO UPDATE SET
   profile = excluded.profile, region = excluded.region, event_time = excluded.event_time, value = excluded.value
 """
 _OLDEST: Final = """
 DELETE FROM verdicts WHERE id IN (SELECT id FROM verdicts ORDER BY published, partition, "offset" LIMIT ?)
+"""
+_REPLACE_ALERTS: Final = """
+INSERT OR REPLACE INTO alerts
+SELECT
+  CAST(json_extract(value, '$[0]') AS BLOB),
+  json_extract(value, '$[1]'),
+  json_extract(value, '$[2]'),
+  json_extract(value, '$[3]'),
+  CAST(json_extract(value, '$[4]') AS BLOB)
+FROM json_each(?)
+"""
+_DELETE_ALERTS: Final = "DELETE FROM alerts WHERE key IN (SELECT CAST(value AS BLOB) FROM json_each(?))"
+_PLACE: Final = """
+INSERT INTO partitions (topic, partition, next)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
+FROM json_each(?) WHERE true
+ON CONFLICT (topic, partition) DO UPDATE SET next = excluded.next
 """
 _SPARE: Final = 20
 """A twentieth more than the limit may stand in the file before the oldest are deleted, many at a time."""
@@ -108,7 +143,7 @@ class VerdictWriter:
         refused = 0
         for position, value in records:
             try:
-                verdict = self._read(value)
+                text, verdict = value.decode(), self._read(value)
                 number = int(verdict.verdict_id[-16:], 16) - HALF
             except (msgspec.DecodeError, ValueError):
                 refused += 1
@@ -121,12 +156,12 @@ class VerdictWriter:
                     self._profile(verdict),
                     verdict.region,
                     verdict.event_time,
-                    value,
+                    text,
                 )
             )
         with self._transaction(next_offsets):
             before = self._newest_id()
-            self._db.executemany(_INSERT, rows)
+            self._db.execute(_INSERT, (_rows(rows),))
             # Ids go up by one; a verdict that was there keeps its own.
             self._count += self._newest_id() - before
             self._trim()
@@ -138,23 +173,24 @@ class VerdictWriter:
         Returns:
             how many of them are no alerts.
         """
-        rows: dict[bytes, tuple[object, ...]] = {}
-        deleted: list[tuple[bytes]] = []
+        rows: dict[str, tuple[object, ...]] = {}
+        deleted: list[str] = []
         refused = 0
         for key, value in records:
-            rows.pop(key, None)
-            if value is None:
-                deleted.append((key,))
-                continue
             try:
-                alert = self._read_alert(value)
-            except msgspec.DecodeError:
+                name = key.decode()
+                rows.pop(name, None)
+                if value is None:
+                    deleted.append(name)
+                    continue
+                text, alert = value.decode(), self._read_alert(value)
+            except (msgspec.DecodeError, ValueError):
                 refused += 1
                 continue
-            rows[key] = (key, alert.status == "closed", POINTS[alert.severity], alert.last_at, value)
+            rows[name] = (name, int(alert.status == "closed"), POINTS[alert.severity], alert.last_at, text)
         with self._transaction(next_offsets):
-            self._db.executemany("DELETE FROM alerts WHERE key = ?", deleted)
-            self._db.executemany("INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?, ?)", rows.values())
+            self._db.execute(_DELETE_ALERTS, (_rows(deleted),))
+            self._db.execute(_REPLACE_ALERTS, (_rows(list(rows.values())),))
         return refused
 
     def skip(self, topic: str, partition: int, offset: int, published: int) -> None:
@@ -220,11 +256,7 @@ class VerdictWriter:
         try:
             db.execute("BEGIN IMMEDIATE")
             yield
-            db.executemany(
-                "INSERT INTO partitions (topic, partition, next) VALUES (?, ?, ?) "
-                "ON CONFLICT (topic, partition) DO UPDATE SET next = excluded.next",
-                [(*place, offset) for place, offset in next_offsets.items()],
-            )
+            db.execute(_PLACE, (_rows([(*place, offset) for place, offset in next_offsets.items()]),))
             db.execute("UPDATE source SET verdicts = ?", (self._count,))
             db.execute("COMMIT")
         except BaseException:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sqlite3
 from collections import Counter
 
 import pytest
@@ -11,7 +12,7 @@ from pipeline.verdicts.query import CursorError, Filters, Position
 from pipeline.verdicts.reader import VerdictReader
 from pipeline.verdicts.store import FILE_NAME, connect, open_store
 from pipeline.verdicts.summary import count_all, count_by_region
-from pipeline.verdicts.writer import VerdictWriter
+from pipeline.verdicts.writer import Published, VerdictWriter
 from tests.pipeline.verdicts.verdicts import REGIONS, RULES, published, random_verdicts, verdict
 
 T0 = ("flagged-events", 0)
@@ -197,8 +198,8 @@ def test_a_restart_keeps_verdicts_and_offsets(tmp_path):
 
 def test_offsets_and_verdicts_are_written_together_or_not_at_all(index):
     index.writer.add(random_verdicts(5), {T0: 5})
-    with pytest.raises(OverflowError):
-        index.writer.add([published(verdict(7), 1 << 70)], {T0: 6})
+    with pytest.raises(sqlite3.IntegrityError):
+        index.writer.add([published(verdict(6), 8), published(verdict(7), None)], {T0: 6})
     assert index.writer.next_offsets() == {T0: 5}
     assert len(index.all()) == 5
     index.writer.add([published(verdict(8), 9)], {T0: 7})
@@ -298,3 +299,33 @@ def test_the_count_is_that_of_the_rows_whatever_comes_again_or_goes(tmp_path):
             index.writer.clear()
         assert index.reader.span(200, 0).verdicts == rows(index) <= 210
     index.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["\x00", "\U0001f4fa é ü \u2028", 'say \\ "no"', "[1, null]", "\\u0000 </script>"]
+)
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_what_is_published_comes_back_byte_for_byte(index, text, ascii_only):
+    content = json.dumps(verdict(1, text, region=text), ensure_ascii=ascii_only).encode()
+    key = f"{text}/rule".encode()
+    alert = json.dumps(
+        {"status": "open", "severity": "HIGH", "last_at": text, "subject": text}, ensure_ascii=ascii_only
+    ).encode()
+    index.writer.add([Published(Position(1, 0, 0), content)], {("topic", 3): 1 << 60})
+    assert index.writer.fold([(key, alert)], {}) == 0
+    (found,) = index.all()
+    assert found.value == content
+    assert index.reader.newest_of(text) == content
+    assert index.reader.alerts(5).values == [alert]
+    assert index.writer.next_offsets() == {("topic", 3): 1 << 60}
+    index.writer.fold([(key, None)], {})
+    assert index.reader.alerts(5).values == []
+
+
+def test_what_is_no_text_is_refused_alone(index):
+    broken = json.dumps(verdict(1, note="x")).encode().replace(b'"x"', b'"\xff"')
+    assert index.add([Published(Position(1, 0, 0), broken), published(verdict(2), 2)]) == 1
+    assert len(index.all()) == 1
+    alert = json.dumps({"status": "open", "severity": "LOW", "last_at": "a"}).encode()
+    assert index.writer.fold([(b"\xff", alert), (b"k", alert[:-1] + b',"x":"\xff"}'), (b"l", alert)], {}) == 2
+    assert index.reader.alerts(5).values == [alert]
