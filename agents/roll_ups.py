@@ -1,6 +1,5 @@
 """The risk agent's roll-ups: what its partitions noted, to the partitions of `health-partials`, with each commit."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -8,7 +7,7 @@ from pipeline.delivery.outputs import Output
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.unit import State
 from pipeline.evaluation.partials import SourceTime, packed, source_name, subject_key
-from pipeline.evaluation.roll_ups import Dimension, Notes, Summed, roll_up_in_pieces
+from pipeline.evaluation.roll_ups import Dimension, Notes, roll_up
 from tables.risk import PARTITION_KEY, RiskValue, partition_state
 
 _REMEMBERED: Final = 200_000
@@ -37,13 +36,7 @@ class RollUpPublisher:
         partition = partition_state(unit)
         partition.sequence += 1
         unit[PARTITION_KEY] = partition
-        summed = Summed({}, Counter())
-        for found in roll_up_in_pieces(notes):
-            if found is None:
-                yield None
-            else:
-                summed = found
-        rows, counts = summed
+        rows, counts = yield from roll_up(notes)
         yield None
         for name, count in counts.items():
             if count:

@@ -28,8 +28,8 @@ _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with,
 _RECORD_OVERHEAD: Final = 64 << 10
 
 # The caches hold hundreds of thousands of long-lived objects; looking through all of them every 700 allocations, as
-# by default, takes a fifth of the time. The first threshold also bounds how long everything waits for one collection.
-_GC_THRESHOLDS: Final = (30_000, 150, 100)
+# by default, takes a fifth of the time.
+_GC_THRESHOLDS: Final = (100_000, 50, 100)
 
 
 def tune_collector() -> None:

@@ -5,7 +5,7 @@ partitions.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from itertools import compress, repeat
 from typing import Any, Final, Literal, NamedTuple
 
@@ -124,13 +124,8 @@ class Summed(NamedTuple):
     counts: Counter[str]
 
 
-def roll_up(notes: Iterable[Notes]) -> Summed:
-    """The rows of some notes, and their sums."""
-    return next(summed for summed in roll_up_in_pieces(notes) if summed is not None)
-
-
-def roll_up_in_pieces(notes: Iterable[Notes]) -> Iterator[Summed | None]:
-    """As `roll_up`, with pauses between pieces of work, each of which yields None; the last one is the result."""
+def roll_up(notes: Iterable[Notes]) -> Generator[None, None, Summed]:
+    """The rows of some notes, and their sums; with pauses between pieces of work."""
     lines: list[Any] = []
     findings: list[Finding] = []
     counts: Counter[str] = Counter()
@@ -139,15 +134,14 @@ def roll_up_in_pieces(notes: Iterable[Notes]) -> Iterator[Summed | None]:
         findings += some.findings
         counts["roll_ups.too_old"] += some.too_old
     if not lines:
-        yield Summed({}, counts)
-        return
+        return Summed({}, counts)
     columns = [lines[number::_COLUMNS] for number in range(_COLUMNS)]
     minutes, contents, devices, users, regions, plans, errors, kinds, types, played, start_failed = columns
     counts["playback"] = len(kinds) - kinds.count(ACCOUNT)
     counts["playback.failed"] = len(errors) - errors.count(None)
     counts["plays"] = kinds.count(PLAY)
     counts["watched_ms"] = sum(played)
-    yield None
+    yield
     # What counts and encodes below is C's work as far as possible; a Python loop takes several times as long.
     rows: dict[Dimension, _Rows] = {
         "content": _grouped(
@@ -159,11 +153,11 @@ def roll_up_in_pieces(notes: Iterable[Notes]) -> Iterator[Summed | None]:
     for content, minute in compress(zip(contents, minutes, strict=True), start_failed):
         if content is not None:
             rows["content"][content].append(encode_row((minute, None, None, START_FAILED, None, 1, 0)))
-    yield None
+    yield
     rows["device"] = _grouped(
         devices, map(encode_row, zip(minutes, regions, errors, kinds, users, _ONE, _NOTHING, strict=False))
     )
-    yield None
+    yield
     rows["region"] = _summed(Counter(zip(regions, minutes, errors, kinds, types, strict=True)))
     rows["plan"] = _summed(Counter(zip(plans, minutes, errors, kinds, types, strict=True)))
     rows["rule"] = defaultdict(list)
@@ -172,13 +166,13 @@ def roll_up_in_pieces(notes: Iterable[Notes]) -> Iterator[Summed | None]:
     for (rule_id, minute, region), number in Counter(findings).items():
         rows["rule"][rule_id].append(encode_row((minute, region, None, FLAGGED, None, number, 0)))
         rows["region"][region].append(encode_row((minute, None, None, FLAGGED, rule_id, number, 0)))
-    yield None
+    yield
     failed: dict[str, set[str]] = {
         "content": set(compress(contents, errors)) - {None},
         "device": set(compress(devices, errors)),
     }
     bounds = min(minutes), max(minutes)
-    yield Summed(
+    return Summed(
         {
             dimension: RollUp(of_dimension, failed.get(dimension, set()), bounds)
             for dimension, of_dimension in rows.items()

@@ -55,6 +55,15 @@ def place(key, targets):
     return sum(key) % targets
 
 
+def result_of(work):
+    """What a generator returns in the end."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
 class Unit:
     """One partition of the risk agent."""
 
@@ -72,7 +81,7 @@ class Unit:
     def commit(self, sequence=None):
         """The messages of a commit, as (target, value)."""
         self.partition.sequence += 1
-        rows, counts = roll_up(self.notes)
+        rows, counts = result_of(roll_up(self.notes))
         self.counts.update(counts)
         self.notes = []
         places = {
