@@ -81,7 +81,8 @@ class Tokens:
         if header is None:
             raise unauthorized("a token is needed: Authorization: Bearer TOKEN; get one with POST /token")
         scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        # What is not ASCII is no token, and may be no text either: a header is any bytes.
+        if scheme.lower() != "bearer" or not token.strip() or not token.isascii():
             raise unauthorized("the Authorization header must have the form: Bearer TOKEN")
         claims = self._claims(token.strip())
         role = self._users.role_of(claims.name)
@@ -126,7 +127,7 @@ class Tokens:
 
     def is_peer(self, token: str | None) -> bool:
         """Whether a request comes from another worker, which has let it in and put it into the audit trail."""
-        if token is None or self._secret is None:
+        if token is None or self._secret is None or not token.isascii():
             return False
         try:
             jwt.decode(

@@ -172,3 +172,12 @@ def test_a_token_that_was_let_in_is_refused_once_it_expired_or_its_user_is_gone(
     with pytest.raises(Problem) as refused:
         tokens.identify(f"Bearer {long}")
     assert "not exist" in refused.value.detail
+
+
+@pytest.mark.parametrize("header", ["Bearer \udcff.x.y", "Bearer é", "Bearer a.b.c\x00"])
+def test_a_header_that_is_no_text_is_refused_like_any_other(header):
+    tokens = Tokens(SECRET, Users(None, demo=True))
+    with pytest.raises(Problem) as refused:
+        tokens.identify(header)
+    assert refused.value.status == 401
+    assert not tokens.is_peer(header.removeprefix("Bearer "))
