@@ -15,7 +15,7 @@ from pipeline.rules.account_impossible_travel import ImpossibleTravel
 from pipeline.rules.case import Case, event_laws
 from pipeline.rules.retention_opt_out_ignored import OptOutIgnored
 from pipeline.web.answers import Finding, Mark, Place, PrivacyView, Seen, Segment, UserView, WindowView
-from pipeline.windows.window import PLAYS, WINDOW_MS
+from pipeline.windows.window import PLAYING, WINDOW_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -179,7 +179,7 @@ def segment_of(
     middle = (end or 0) - WINDOW_MS // 2
     newer = sum(entry.time > middle for entry in entries)
     older = len(entries) - newer
-    plays = sum(entry.role == PLAYS for entry in entries)
+    plays = sum(entry.role in PLAYING for entry in entries)
     playing = 0 if end is None else len(window.playing(end))
     name, why = _segment(
         state, partition_time, plays, {one.rule_id for one in findings_now(state, rules, show)}

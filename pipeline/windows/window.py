@@ -44,7 +44,8 @@ ROLES: Final = {
     "TOKEN_REFRESH_FAILED": FAILS_LOGIN,
 }
 
-_PLAYING: Final = frozenset({PLAYS, STARTS, START_FAILS})
+PLAYING: Final = frozenset({PLAYS, STARTS, START_FAILS})
+"""After these a device plays."""
 _SIGNS: Final = frozenset({PLAYS, RELEASES, STARTS, START_FAILS, FAILS})
 """What tells of a device's playing."""
 
@@ -103,7 +104,7 @@ class Window:
         self.login_failures = sum(entry.role == FAILS_LOGIN for entry in entries)
         self._by_identity = {entry.identity: entry for entry in entries}
         # In order of time, so that a device's last entry of a role is its newest.
-        self._played = {entry.device: entry.time for entry in entries if entry.role in _PLAYING}
+        self._played = {entry.device: entry.time for entry in entries if entry.role in PLAYING}
         self._released = {entry.device: entry.time for entry in entries if entry.role == RELEASES}
 
     def __len__(self) -> int:
@@ -235,14 +236,12 @@ class Window:
         """Make room: the oldest entry leaves early."""
         oldest = self.entries.pop(0)
         self._discount(oldest)
-        playing = oldest.role in _PLAYING
+        playing = oldest.role in PLAYING
         if playing or oldest.role == RELEASES:
             # An entry of the same time may have stayed, and still tells what the device did.
             newest = self._played if playing else self._released
             for tie in takewhile(lambda entry: entry.time == oldest.time, self.entries):
-                if tie.device == oldest.device and (
-                    tie.role in _PLAYING if playing else tie.role == RELEASES
-                ):
+                if tie.device == oldest.device and (tie.role in PLAYING if playing else tie.role == RELEASES):
                     newest.setdefault(tie.device, tie.time)
         if self.left_early is None or self.left_early < oldest.time:
             self.left_early = oldest.time

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import time
 import urllib.parse
 import urllib.request
 import uuid
@@ -142,3 +143,28 @@ def ask(address, path, name="analyst", body=None):
     request = urllib.request.Request(address + path, data=data, headers=headers)
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)
+
+
+def until(page, condition, timeout_s=30):
+    """Wait for a condition of Python's side."""
+    for _ in range(timeout_s * 4):
+        if condition():
+            return
+        page.wait_for_timeout(250)
+    assert condition()
+
+
+def play(user):
+    """An event of a user who begins to play now, as a client posts it."""
+    return {
+        "event_id": uuid.uuid4().hex,
+        "user_id": user,
+        "device_id": f"tv-of-{user}",
+        "content_id": "film-1",
+        "event_type": "play",
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "region": "US",
+        "is_eu": False,
+        "has_consent": True,
+        "ip_address": "203.0.113.7",
+    }

@@ -3,24 +3,17 @@
 import json
 import re
 import time
+import urllib.error
+import uuid
 
 import pytest
 
 from pipeline.events.instants import parse_instant
-from tests.dashboard.conftest import ask, figure, sign_in
+from tests.dashboard.conftest import ask, figure, play, sign_in, until
 
 pytestmark = pytest.mark.slow
 
 _VIEWS = ("", "verdicts", "users", "rules", "operation")
-
-
-def until(page, condition, timeout_s=30):
-    """Wait for a condition of Python's side."""
-    for _ in range(timeout_s * 4):
-        if condition():
-            return
-        page.wait_for_timeout(250)
-    assert condition()
 
 
 def test_figures_move_while_events_come(live, signed_in):
@@ -108,15 +101,7 @@ def test_a_users_segment_and_privacy_requests_are_told(live, signed_in):
     page.click("#panel-user summary:has-text('Privacy requests')")
     requests = page.locator("#panel-user details:has(summary:text-is('Privacy requests'))")
     requests.get_by_text("None are known.").wait_for()
-    request = {
-        "schema": "privacy-request/1",
-        "request_id": "asked-in-a-browser-test",
-        "user_id": user,
-        "type": "opt_out",
-        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "region": "US-CA",
-    }
-    ask(live, "/privacy/requests", "admin", request)
+    ask(live, "/privacy/requests", "admin", _request(user, "opt_out"))
     until(page, lambda: _requests(live, user))
     page.reload()
     page.click("#panel-user summary:has-text('Privacy requests')")
@@ -129,6 +114,51 @@ def test_a_users_segment_and_privacy_requests_are_told(live, signed_in):
     assert parse_instant(deadline["due"]) in shown
     opt_out = page.locator("#panel-user dl.facts > div:has(dt:text-is('Opt-out'))")
     assert re.search(r"(in force|from the next event) since", opt_out.inner_text())
+
+
+def test_opened_parts_of_a_user_follow_what_comes(live, signed_in):
+    user = f"asks-{uuid.uuid4().hex}"
+    ask(live, "/events", body=[play(user) for _ in range(12)])
+    page = signed_in(live, "analyst")
+    until(page, lambda: _is_known(live, user))
+    page.goto(f"{live}/#/users/{user}")
+    segment, requests = (
+        page.locator(f"#panel-user details:has(summary:text-is('{title}'))")
+        for title in ("Segment and trend", "Privacy requests")
+    )
+    for part in (segment, requests):
+        part.locator("summary").click()
+    segment.get_by_text("viewer", exact=True).wait_for()
+    segment.get_by_text("12 signs of playing within the hour.").wait_for()
+    segment.get_by_text("rising: 12 events in the newer half hour, 0 in the older").wait_for()
+    requests.get_by_text("None are known.").wait_for()
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        ask(live, "/privacy/requests", "analyst", _request(user, "delete"))
+    ask(live, "/privacy/requests", "admin", _request(user, "delete"))
+    # Nothing is reloaded or opened again.
+    requests.locator("tbody tr", has_text="delete").wait_for()
+    segment.get_by_text("restricted", exact=True).wait_for()
+    ask(live, "/privacy/requests", "admin", _request(user, "reinstate"))
+    requests.locator("tbody tr", has_text="reinstate").wait_for()
+    segment.get_by_text("viewer", exact=True).wait_for()
+    holds = {row[1]: row[3] for row in _rows(requests)}
+    assert holds == {"delete": "no", "reinstate": "yes"}
+    with_deadline = [row[1] for row in _rows(requests) if "CCPA" in row[4]]
+    assert with_deadline == ["delete"]
+
+
+def test_a_part_that_is_read_is_not_drawn_anew_while_nothing_changes(live, signed_in):
+    user = f"still-{uuid.uuid4().hex}"
+    ask(live, "/events", body=[play(user)])
+    page = signed_in(live, "analyst")
+    until(page, lambda: _is_known(live, user))
+    page.goto(f"{live}/#/users/{user}")
+    page.click("#panel-user summary:text-is('Segment and trend')")
+    read = page.wait_for_selector("#panel-user dt:text-is('Segment')")
+    with page.expect_response(lambda answer: answer.url.endswith("/segment")):
+        pass
+    page.wait_for_timeout(500)
+    assert read.evaluate("one => one.isConnected")
 
 
 def test_an_unknown_user_is_said_to_be_unknown(live, signed_in):
@@ -364,3 +394,30 @@ def _user_verdicts(address):
 
 def _requests(address, user):
     return ask(address, f"/privacy/requests/{user}")["requests"]
+
+
+def _is_known(address, user):
+    try:
+        return ask(address, f"/users/{user}")["window"]
+    except urllib.error.HTTPError as error:
+        if error.code != 404:
+            raise
+        return False
+
+
+def _rows(part):
+    """The texts of a table's cells, row by row."""
+    return part.locator("tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim()))"
+    )
+
+
+def _request(user, kind):
+    return {
+        "schema": "privacy-request/1",
+        "request_id": uuid.uuid4().hex,
+        "user_id": user,
+        "type": kind,
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "region": "US-CA",
+    }

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.dashboard.conftest import generating, new_stream
+from tests.dashboard.conftest import ask, generating, new_stream, play, until
 
 pytestmark = pytest.mark.slow
 
@@ -51,3 +51,20 @@ def test_what_is_missing_of_a_killed_worker_is_said_until_another_has_it(
         page.wait_for_selector("#headline:not([data-state=partly]):not([data-state=unknown])", timeout=90_000)
         answered, partitions = coverage.locator(".value").inner_text().split("/")
         assert int(answered) == int(partitions)
+
+
+def test_a_user_is_whole_where_ids_are_shown_as_pseudonyms(embedded_broker, tmp_path, signed_in):
+    stream = new_stream(embedded_broker, tmp_path)
+    with stream.worker(OTT_PSEUDONYM_KEY=secrets.token_hex(16)) as worker:
+        worker.wait_ready()
+        ask(worker.address, "/events", body=[play("somebody") for _ in range(3)])
+        page = signed_in(worker.address, "analyst")
+        until(page, lambda: ask(worker.address, "/stats/summary")["judged"] == 3)
+        page.goto(f"{worker.address}/#/users/somebody")
+        page.wait_for_selector(
+            f"#panel-user h2:has-text('{ask(worker.address, '/users/somebody')['user_id']}')"
+        )
+        page.click("#panel-user summary:text-is('Segment and trend')")
+        page.wait_for_selector("#panel-user >> text=3 signs of playing within the hour.")
+        page.click("#panel-user summary:text-is('Raw state in the tables')")
+        page.wait_for_selector("#panel-user >> text=/changelog offset/")

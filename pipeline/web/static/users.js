@@ -3,6 +3,7 @@ import { get } from "./api.js";
 import { bar, byId, h, number, setText, table } from "./dom.js";
 import { NOTHING, countryOf, period, time, whole } from "./format.js";
 import { Panel, sayError } from "./panel.js";
+import { Part } from "./part.js";
 import { Source } from "./source.js";
 import { openDevice } from "./subject.js";
 import { openVerdict } from "./verdict.js";
@@ -11,6 +12,7 @@ import { findings, gist, level } from "./words.js";
 export class Users {
   constructor() {
     this.id = null;
+    this.parts = [];
     this.form = byId("user-search");
     this.panel = new Panel(byId("panel-user"), new Source(() => (this.id ? `/users/${encodeURIComponent(this.id)}` : null)), {
       draw: (body, data) => this.#draw(body, data),
@@ -38,7 +40,7 @@ export class Users {
   async refresh(signal) {
     if (!this.id) return;
     // What is read, opened or selected here must not be drawn away: asked anew every 5 s, drawn when it changed.
-    await this.panel.source.refresh(signal);
+    await Promise.all([this.panel.source.refresh(signal), ...this.parts.map((part) => part.refresh(signal))]);
     if (signal?.aborted) return;
     this.#show();
   }
@@ -46,6 +48,7 @@ export class Users {
   clear() {
     this.drawn = null;
     this.moreOf = null;
+    this.parts = [];
     this.panel.source.clear();
     this.#show();
   }
@@ -73,18 +76,24 @@ export class Users {
         h("section.card.wide", h("header", h("h2", "Why")), h("div.body", why(data))),
         h("section.card", h("header", h("h2", "Privacy record")), h("div.body", privacy(data.privacy))),
         ...(data.window ? windowCards(data.window) : []),
-        this.#more(data.user_id),
+        this.#more(this.id),
       ),
     );
   }
 
-  /** What is asked for when it is opened. The same element for a user's every drawing: what is open stays open. */
+  /**
+   * What is asked for when it is opened. By the id that was looked up: where there are pseudonyms, an answer has one
+   * in its place. The same element for a user's every drawing: what is open stays open.
+   */
   #more(id) {
     if (this.moreOf !== id) {
       this.moreOf = id;
+      this.parts = [
+        new Part("Segment and trend", `/users/${encodeURIComponent(id)}/segment`, segment),
+        new Part("Privacy requests", `/privacy/requests/${encodeURIComponent(id)}`, requests),
+      ];
       this.moreElement = h("section.card.full", h("header", h("h2", "More")), h("div.body",
-        this.#lazy("Segment and trend", `/users/${encodeURIComponent(id)}/segment`, segment),
-        this.#lazy("Privacy requests", `/privacy/requests/${encodeURIComponent(id)}`, requests),
+        this.parts.map((part) => part.element),
         this.#lazyTables(id),
         this.#lazy("This view as JSON", `/users/${encodeURIComponent(id)}`, (view) => h("pre", { tabindex: "0", "aria-label": "This view as JSON" }, JSON.stringify(view, null, 2))),
       ));
@@ -92,7 +101,7 @@ export class Users {
     return this.moreElement;
   }
 
-  /** A part that is asked for when it is opened. */
+  /** What is asked for only when it is opened: a key that was typed, a place in a long text are not drawn away. */
   #lazy(title, path, draw) {
     const inner = h("div", h("p.soft", "Loading"));
     const element = h("details", h("summary", title), inner);
