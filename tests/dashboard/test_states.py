@@ -5,9 +5,13 @@ import signal
 
 import pytest
 
-from tests.dashboard.conftest import ask, generating, new_stream, play, until
+from tests.dashboard.conftest import ask, figure, generating, new_stream, play, until
+from tests.stream.web import SECRET, Web
 
 pytestmark = pytest.mark.slow
+
+NO_FIGURE = "\N{EN DASH}"
+_WHOLE = "#headline:not([data-state=partly]):not([data-state=unknown]):not([data-state=loading])"
 
 
 def test_a_worker_that_stops_answering_is_said_and_comes_back(embedded_broker, tmp_path, signed_in):
@@ -29,28 +33,95 @@ def test_a_worker_that_stops_answering_is_said_and_comes_back(embedded_broker, t
         page.wait_for_selector("#figures:not(.stale)")
 
 
-def test_what_is_missing_of_a_killed_worker_is_said_until_another_has_it(
-    embedded_broker, tmp_path, signed_in
-):
+@pytest.fixture
+def two_workers(embedded_broker, tmp_path):
+    """Two workers that share the partitions of a stream whose dead members are missed for 15 s."""
     stream = new_stream(embedded_broker, tmp_path)
-    stream.variables["OTT_JWT_SECRET"] = secrets.token_hex(32)
-    with stream.worker("a") as worker, generating(stream), stream.worker("b") as other:
+    stream.variables["OTT_JWT_SECRET"] = SECRET
+    stream.variables["OTT_SESSION_TIMEOUT_MS"] = "15000"
+    with stream.worker("a") as worker, stream.worker("b") as other:
         worker.wait_ready()
         other.wait_ready()
-        page = signed_in(worker.address, "analyst")
-        coverage = page.locator("#figures > div", has_text="Coverage")
-        coverage.get_by_text("2 workers").wait_for(timeout=90_000)
-        page.wait_for_selector("#headline:not([data-state=partly]):not([data-state=unknown])")
-        # Pages ask every few seconds, and the group takes its time to notice.
+        Web([worker, other]).wait_covered()
+        yield stream, worker, other
+
+
+def test_what_is_missing_of_a_killed_worker_is_said_until_another_has_it(two_workers, signed_in):
+    stream, worker, other = two_workers
+    with generating(stream):
+        page = signed_in(worker.address, "admin")
+        page.wait_for_selector("#figures :text('2 workers')")
+        page.wait_for_selector(_WHOLE)
+        until(page, lambda: figure(page, "Records read") > 500)
+        operation = signed_in(worker.address, "admin")
+        operation.click("#tabs >> text=Operation")
+        operation.wait_for_selector("#process-state >> text=Consuming on 2 workers")
+        assert "Without" not in operation.inner_text("#process-state")
+        before = ask(worker.address, "/stats/summary")["events"]
         other.kill()
-        page.wait_for_selector("#headline[data-state=partly]", timeout=60_000)
-        assert "missing" in page.inner_text("#overview-why")
-        answered, partitions = coverage.locator(".value").inner_text().split("/")
-        assert int(answered) < int(partitions)
-        coverage.get_by_text("1 worker", exact=False).wait_for(timeout=90_000)
-        page.wait_for_selector("#headline:not([data-state=partly]):not([data-state=unknown])", timeout=90_000)
-        answered, partitions = coverage.locator(".value").inner_text().split("/")
-        assert int(answered) == int(partitions)
+        # At one look: the headline, the figure and the panels say which partitions their sums lack.
+        page.wait_for_function(
+            """() => {
+                const text = (selector) => document.querySelector(selector).innerText;
+                const lacking = /^Without partitions? ([0-9, ]+)$/.exec(text("#panel-levels .note"))?.[1];
+                const [, answered, total] = /([0-9]+) . ([0-9]+)/.exec(text("#figures > div:last-child .value"));
+                return document.querySelector("#headline").dataset.state === "partly"
+                    && lacking
+                    && text("#overview-why").includes(`${answered} of ${total} partitions answer (${lacking} missing)`)
+                    && lacking.split(", ").length === total - answered
+                    && ["flow", "rules", "content"].every((name) => text(`#panel-${name} .note`).includes(lacking));
+            }""",
+            timeout=60_000,
+        )
+        assert "in the partitions that answer" in page.inner_text("#figures > div:has-text('Waiting')")
+        operation.wait_for_selector("#process-state >> text=/Consuming on 1 worker.*Without partition/")
+        operation.click("#process [data-action=drain]")
+        operation.wait_for_selector("#process-log >> text=/Not drained.*Without partition/")
+        page.wait_for_selector(_WHOLE, timeout=90_000)
+        page.wait_for_selector("#figures :text('1 worker')")
+        coverage = page.locator("#figures > div", has_text="Coverage").locator(".value").inner_text()
+        assert coverage == f"{stream.partitions} / {stream.partitions}"
+        assert "Without" not in page.inner_text("#view-overview")
+        operation.wait_for_selector("#process-state >> text=/Consuming on 1 worker[^W]*$/")
+        assert figure(page, "Records read") >= before
+        # The sums fell and rose with the partitions: no rate is made of that.
+        page.click("#panel-flow summary")
+        rates = page.locator("#flow-table tbody tr").evaluate_all(
+            "rows => rows.map(row => row.cells[1].innerText)"
+        )
+        assert rates.count(NO_FIGURE) >= 2
+
+
+def test_a_user_of_a_killed_worker_is_not_shown_as_current_until_another_has_it(two_workers, signed_in):
+    _, worker, other = two_workers
+    web = Web([worker, other])
+    users = [f"somebody-{number}" for number in range(12)]
+    web.post("/events", 202, name=None, body=[play(user) for user in users])
+    web.post("/process/drain")
+    owners = {user: web.get(f"/tables/users-v1/u{user}")["owner"] for user in users}
+    of_other, unseen = [user for user, owner in owners.items() if owner == other.address][:2]
+    of_this = next(user for user, owner in owners.items() if owner == worker.address)
+    page = signed_in(worker.address, "analyst")
+    page.goto(f"{worker.address}/#/users/{of_other}")
+    page.click("#panel-user summary:text-is('Segment and trend')")
+    page.wait_for_selector("#panel-user dd:text-is('viewer')")
+    other.kill()
+    moved = "Not available now: partitions are being moved or recovered."
+    page.wait_for_selector(f"#panel-user > header .note:has-text('{moved} Figures of')")
+    page.wait_for_selector(f"#panel-user details .note:has-text('{moved} This is of')")
+    assert page.is_visible("#panel-user dd:text-is('viewer')")
+    page.goto(f"{worker.address}/#/users/{of_this}")
+    page.wait_for_selector(f"#panel-user h2:has-text('{of_this}')")
+    page.goto(f"{worker.address}/#/users/{unseen}")
+    page.wait_for_selector(f"#panel-user > .state:has-text('{moved}')")
+    assert not page.is_visible("#panel-user h2")
+    # Nothing is reloaded: the page asks on.
+    page.wait_for_selector(f"#panel-user h2:has-text('{unseen}')", timeout=90_000)
+    page.goto(f"{worker.address}/#/users/{of_other}")
+    page.click("#panel-user summary:text-is('Segment and trend')")
+    page.wait_for_selector("#panel-user dd:text-is('viewer')")
+    assert not page.is_visible("#panel-user details .note")
+    assert page.inner_text("#panel-user > header .note") == ""
 
 
 def test_a_user_is_whole_where_ids_are_shown_as_pseudonyms(embedded_broker, tmp_path, signed_in):

@@ -17,7 +17,7 @@ export class History {
   add(at, { judged, duplicate, failed, flagged, coverage }) {
     const last = this.totals.at(-1);
     if (last && at <= last.at) return;
-    this.totals.push({ at, events: judged + duplicate + failed, flagged, partitions: coverage?.answered ?? 0 });
+    this.totals.push({ at, events: judged + duplicate + failed, flagged, missing: coverage.missing.join() });
     this.totals = this.totals.filter((one) => at - one.at <= KEPT_MS);
     try {
       sessionStorage.setItem(KEY, JSON.stringify(this.totals));
@@ -42,7 +42,7 @@ export class History {
   rates(name) {
     return this.totals.slice(1).map((now, index) => {
       const before = this.totals[index];
-      const comparable = now.partitions === before.partitions && now[name] >= before[name] && now.at - before.at <= GAP_MS;
+      const comparable = now.missing === before.missing && now[name] >= before[name] && now.at - before.at <= GAP_MS;
       return { at: now.at, value: comparable ? ((now[name] - before[name]) * 1000) / (now.at - before.at) : null };
     });
   }

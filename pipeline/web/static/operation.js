@@ -3,7 +3,7 @@ import { ask } from "./api.js";
 import { confirmed } from "./details.js";
 import { bar, byId, h, number, setText, table } from "./dom.js";
 import { NOTHING, clock, share, time, whole } from "./format.js";
-import { Panel, sayError } from "./panel.js";
+import { Panel, coverageNote, sayError } from "./panel.js";
 import { session } from "./session.js";
 import { Source } from "./source.js";
 
@@ -63,7 +63,7 @@ export class Operation {
     const paused = known && data.paused;
     setText(
       byId("process-state"),
-      !known ? "Not known now." : paused ? `Paused. ${whole(data.total_lag)} records wait.` : `Consuming on ${whole(data.workers)} worker${data.workers === 1 ? "" : "s"}. ${whole(data.total_lag)} records wait.`,
+      !known ? "Not known now." : withCoverage(`${paused ? "Paused" : `Consuming on ${whole(data.workers)} worker${data.workers === 1 ? "" : "s"}`}. ${whole(data.total_lag)} records wait.`, data),
     );
     setText(
       byId("process-hint"),
@@ -102,12 +102,19 @@ export class Operation {
   }
 }
 
+/** A sentence, and what it leaves out where partitions are missing. */
+function withCoverage(text, answer) {
+  const note = coverageNote(answer);
+  return note ? `${text} ${note}.` : text;
+}
+
 function outcome(action, answer) {
-  if (action === "pause") return `Paused on ${whole(answer.workers)} worker${answer.workers === 1 ? "" : "s"}.`;
-  if (action === "resume") return "Consuming again.";
+  if (action === "pause") return withCoverage(`Paused on ${whole(answer.workers)} worker${answer.workers === 1 ? "" : "s"}.`, answer);
+  if (action === "resume") return withCoverage("Consuming again.", answer);
   if (action === "one") return answer.judged ? `Judged one: ${answer.topic}, partition ${answer.partition}, offset ${whole(answer.offset)}.` : "No record waited.";
   const worked = `${whole(answer.count)} records worked off in ${answer.seconds.toFixed(1)} s`;
-  return answer.drained ? `Drained: ${worked}.` : `Not drained in time: ${worked}, ${whole(answer.remaining)} remain.`;
+  if (answer.drained) return `Drained: ${worked}.`;
+  return withCoverage(`Not drained${answer.remaining ? " in time" : ""}: ${worked}, ${whole(answer.remaining)} remain.`, answer);
 }
 
 /** The lag of `topic-3` as a row for partition 3 with a column for each topic. */

@@ -2,7 +2,7 @@
 import { Donut, TimeLine } from "./charts.js";
 import { bar, byId, h, number, setText, table } from "./dom.js";
 import { NOTHING, clock, countryOf, duration, rate, share, time, whole } from "./format.js";
-import { Panel, sayError } from "./panel.js";
+import { Panel, coverageNote, sayError } from "./panel.js";
 import { Source } from "./source.js";
 import { openDevice, openRegion, openTitle } from "./subject.js";
 import { verdictList } from "./verdict.js";
@@ -22,7 +22,7 @@ export function standing(summary) {
   const seconds = now > 0 ? waiting / now : waiting > 0 ? Infinity : 0;
   const waits = waiting ? `${whole(waiting)} waiting` : "nothing waiting";
   const flow = `${rate(now)} events a second, ${waits}`;
-  if (summary.paused) return { state: "paused", title: "Paused", why: `Consuming is paused; ${waits}.` };
+  if (summary.paused) return { state: "paused", title: "Paused", why: [`Consuming is paused; ${waits}.`, sentence(coverageNote(summary))].join(" ").trim() };
   if (summary.coverage.missing.length) {
     const { answered, partitions, missing } = summary.coverage;
     return { state: "partly", title: "Partly answering", why: `${answered} of ${partitions} partitions answer (${missing.join(", ")} missing): being moved or recovered. The figures lack the others.` };
@@ -165,7 +165,10 @@ export class Overview {
   }
 }
 
+const sentence = (note) => (note ? `${note}.` : "");
+
 function waitingIn(data) {
+  if (data.coverage.missing.length) return "in the partitions that answer";
   if (data.total_lag === 0) return "nothing to catch up";
   if (data.events_per_second <= 0) return "not moving now";
   const seconds = data.total_lag / data.events_per_second;
