@@ -92,6 +92,21 @@ def test_what_is_missing_of_a_killed_worker_is_said_until_another_has_it(two_wor
         assert rates.count(NO_FIGURE) >= 2
 
 
+def test_what_is_missing_is_said_while_paused_too(two_workers, signed_in):
+    _, worker, other = two_workers
+    ask(worker.address, "/process/pause", "admin", {})
+    page = signed_in(worker.address, "analyst")
+    page.wait_for_selector("#overview-title:text-is('Paused')")
+    assert "Without" not in page.inner_text("#overview-why")
+    other.kill()
+    page.wait_for_selector(
+        "#overview-why:text-matches('Consuming is paused; .* Without partitions? [0-9, ]+[.]')"
+    )
+    assert page.inner_text("#overview-title") == "Paused"
+    page.wait_for_selector("#overview-why:not(:has-text('Without'))", timeout=90_000)
+    assert page.inner_text("#overview-title") == "Paused"
+
+
 def test_a_user_of_a_killed_worker_is_not_shown_as_current_until_another_has_it(two_workers, signed_in):
     _, worker, other = two_workers
     web = Web([worker, other])
