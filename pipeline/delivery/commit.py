@@ -245,7 +245,7 @@ class OwnedUnit(Generic[V]):
             EncodingError: a value cannot be encoded.
         """
         await self._turns.next()
-        for snapshot in self.unit.take_in_pieces():
+        for snapshot in self.unit.take():
             if snapshot is not None:
                 self._may_change.set()
                 return snapshot

@@ -375,8 +375,8 @@ class Ownership(Service):
         """
         unit = owned.unit
         all_processed = unread.handed_out == unit.next_offsets[topic]
-        closed = unit.closed or unit.broken or not owned.may_change
-        if all_processed and unread.position > unread.handed_out and not closed:
+        stands_still = unit.closed or unit.broken or not owned.may_change
+        if all_processed and unread.position > unread.handed_out and not stands_still:
             unit.advance(topic, unread.position, [])
 
     def _summarise(self, rate: float) -> None:

@@ -322,21 +322,13 @@ class Unit(State[V], Generic[V]):
             )
         return data
 
-    def take(self) -> Snapshot:
-        """Everything since the last snapshot, encoded now. The unit goes on; the snapshot is in flight.
+    def take(self) -> Iterator[Snapshot | None]:
+        """Everything since the last snapshot, encoded. The unit goes on after it; the snapshot is in flight.
+
+        Each None is a pause between pieces of work, in which the unit must not change; the last one is the snapshot.
 
         Raises:
             EncodingError: a value cannot be encoded; nothing is in flight.
-        """
-        return next(snapshot for snapshot in self.take_in_pieces() if snapshot is not None)
-
-    def take_in_pieces(self) -> Iterator[Snapshot | None]:
-        """As `take`, with pauses between pieces of work, each of which yields None; the last one is the snapshot.
-
-        The unit must not change in a pause.
-
-        Raises:
-            EncodingError: as `take`.
         """
         if self.in_flight is not None:
             raise RuntimeError(f"{self}: a commit is under way")

@@ -94,16 +94,14 @@ class _Health:
         now = time.monotonic()
         if self._ranked is None or self._ranked[:2] != (limit, owned.keys()) or now > self._ranked[3]:
             every: list[tuple[int, dict[str, Any]]] = []
+            ranks: dict[int, list[dict[str, Any]]] = {}
             for partition, unit in owned.items():
                 await self._app.turns.next()
                 if not unit.closed:
+                    ranks[partition] = []
                     every += [(partition, rank) for rank in _ranks(unit, limit)]
-            ranks: dict[int, list[dict[str, Any]]] = {
-                partition: [] for partition, unit in owned.items() if not unit.closed
-            }
             for partition, rank in nsmallest(limit, every, key=lambda one: _worst_first(one[1])):
-                if partition in ranks:
-                    ranks[partition].append(rank)
+                ranks[partition].append(rank)
             self._ranked = (limit, owned.keys(), ranks, now + _KEPT_S)
         return self._ranked[2]
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-import time
 import urllib.parse
 import urllib.request
 import uuid
@@ -152,19 +151,3 @@ def until(page, condition, timeout_s=30):
             return
         page.wait_for_timeout(250)
     assert condition()
-
-
-def play(user):
-    """An event of a user who begins to play now, as a client posts it."""
-    return {
-        "event_id": uuid.uuid4().hex,
-        "user_id": user,
-        "device_id": f"tv-of-{user}",
-        "content_id": "film-1",
-        "event_type": "play",
-        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "region": "US",
-        "is_eu": False,
-        "has_consent": True,
-        "ip_address": "203.0.113.7",
-    }

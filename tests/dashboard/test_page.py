@@ -9,7 +9,8 @@ import uuid
 import pytest
 
 from pipeline.events.instants import parse_instant
-from tests.dashboard.conftest import ask, figure, play, sign_in, until
+from tests.dashboard.conftest import ask, figure, sign_in, until
+from tests.stream.web import event
 
 pytestmark = pytest.mark.slow
 
@@ -118,7 +119,7 @@ def test_a_users_segment_and_privacy_requests_are_told(live, signed_in):
 
 def test_opened_parts_of_a_user_follow_what_comes(live, signed_in):
     user = f"asks-{uuid.uuid4().hex}"
-    ask(live, "/events", body=[play(user) for _ in range(12)])
+    ask(live, "/events", body=[event(user) for _ in range(12)])
     page = signed_in(live, "analyst")
     until(page, lambda: _is_known(live, user))
     page.goto(f"{live}/#/users/{user}")
@@ -149,7 +150,7 @@ def test_opened_parts_of_a_user_follow_what_comes(live, signed_in):
 
 def test_a_part_that_is_read_is_not_drawn_anew_while_nothing_changes(live, signed_in):
     user = f"still-{uuid.uuid4().hex}"
-    ask(live, "/events", body=[play(user)])
+    ask(live, "/events", body=[event(user)])
     page = signed_in(live, "analyst")
     until(page, lambda: _is_known(live, user))
     page.goto(f"{live}/#/users/{user}")

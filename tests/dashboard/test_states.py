@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from tests.dashboard.conftest import ask, figure, generating, new_stream, play, until
-from tests.stream.web import SECRET, Web
+from tests.dashboard.conftest import ask, figure, generating, new_stream, until
+from tests.stream.web import SECRET, Web, event
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +111,7 @@ def test_a_user_of_a_killed_worker_is_not_shown_as_current_until_another_has_it(
     _, worker, other = two_workers
     web = Web([worker, other])
     users = [f"somebody-{number}" for number in range(12)]
-    web.post("/events", 202, name=None, body=[play(user) for user in users])
+    web.post("/events", 202, name=None, body=[event(user) for user in users])
     web.post("/process/drain")
     owners = {user: web.get(f"/tables/users-v1/u{user}")["owner"] for user in users}
     of_other, unseen = [user for user, owner in owners.items() if owner == other.address][:2]
@@ -143,7 +143,7 @@ def test_a_user_is_whole_where_ids_are_shown_as_pseudonyms(embedded_broker, tmp_
     stream = new_stream(embedded_broker, tmp_path)
     with stream.worker(OTT_PSEUDONYM_KEY=secrets.token_hex(16)) as worker:
         worker.wait_ready()
-        ask(worker.address, "/events", body=[play("somebody") for _ in range(3)])
+        ask(worker.address, "/events", body=[event("somebody") for _ in range(3)])
         page = signed_in(worker.address, "analyst")
         until(page, lambda: ask(worker.address, "/stats/summary")["judged"] == 3)
         page.goto(f"{worker.address}/#/users/somebody")

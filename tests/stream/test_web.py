@@ -27,7 +27,7 @@ from pipeline.topics import ensure_topics
 from pipeline.web.routes import ROUTES
 from tests.stream.events import generated
 from tests.stream.harness import Stream
-from tests.stream.web import SECRET, Web
+from tests.stream.web import SECRET, Web, event
 
 EVENTS = 6_000
 CHECKS = [
@@ -71,23 +71,6 @@ def web(served):
 def encoded(text):
     """As one part of a path; a client would take dots for directories."""
     return quote(text, safe="").replace(".", "%2E")
-
-
-def event(user_id="somebody", **fields):
-    """An event as a client of the first version posts it: lower case, whole seconds with Z."""
-    return {
-        "event_id": uuid.uuid4().hex,
-        "user_id": user_id,
-        "device_id": "tv-1",
-        "content_id": "film-1",
-        "event_type": "play",
-        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "region": "US",
-        "is_eu": False,
-        "has_consent": True,
-        "ip_address": "203.0.113.7",
-        **fields,
-    }
 
 
 # -- any worker answers any request

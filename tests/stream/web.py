@@ -5,11 +5,29 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 from typing import Any, NamedTuple
 
 from tests.stream.harness import Worker
 
 SECRET = "a secret of the tests, 32 characters and more"
+
+
+def event(user_id="somebody", **fields):
+    """An event as a client of the first version posts it: lower case, whole seconds with Z."""
+    return {
+        "event_id": uuid.uuid4().hex,
+        "user_id": user_id,
+        "device_id": "tv-1",
+        "content_id": "film-1",
+        "event_type": "play",
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "region": "US",
+        "is_eu": False,
+        "has_consent": True,
+        "ip_address": "203.0.113.7",
+        **fields,
+    }
 
 
 class Answer(NamedTuple):
