@@ -9,6 +9,9 @@ from typing import Final
 _BETWEEN: Final = 3
 """Iterations of the loop between two turns: so many a request needs from its arrival to its answer. One less for each
 who waits for a turn: a worker that is behind has more use for the time that they take, a tenth of all."""
+_CROWDED_S: Final = 1.0
+"""At an even load there is a moment without work many times a second (seen at two thirds of what a worker can do),
+beside a backlog there is none for seconds."""
 
 
 class Turns:
@@ -22,6 +25,12 @@ class Turns:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._ticking = False
         self._pause = 0
+        self._ticking_since = 0.0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there was always somebody waiting, for so long that the worker is behind."""
+        return self._ticking and asyncio.get_running_loop().time() - self._ticking_since >= _CROWDED_S
 
     async def next(self) -> None:
         """Wait for a turn; it lasts until the caller awaits again."""
@@ -29,7 +38,7 @@ class Turns:
         turn = loop.create_future()
         self._waiting.append(turn)
         if not self._ticking:
-            self._ticking = True
+            self._ticking, self._ticking_since = True, loop.time()
             loop.call_soon(self._tick)
         await turn
 

@@ -109,7 +109,7 @@ def install_web(
         rule_views(app, users, peers, book, outbox, settings.topic(RULE_CONFIG.name)),
         trail_views(trail),
     ]
-    install(app, views, tokens, trail, demo=demo, observe=metrics.observe)
+    install(app, views, tokens, trail, turns=app.turns, demo=demo, observe=metrics.observe)
     server = cast("FaustWeb", app.web).web_app
     server.on_cleanup.extend([trail.close, outbox.close])
 

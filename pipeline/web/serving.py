@@ -6,6 +6,7 @@ that was let in and checked, and returns its answer, or raises a `Problem`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware
     from faust.web.drivers.aiohttp import Web as FaustWeb
 
+    from pipeline.delivery.turns import Turns
     from pipeline.web.tokens import Identity, Tokens
 
 PEER_HEADER: Final = "X-Ott-Peer"
@@ -49,6 +51,8 @@ HEADERS: Final = {
 }
 _MAX_PARAMETER: Final = 255
 _SHUTDOWN_S: Final = 2.0
+_ROUND_S: Final = 0.1
+"""Reads beside a backlog wait for each other for so long at most."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -124,6 +128,7 @@ def install(
     tokens: Tokens,
     trail: Trail,
     *,
+    turns: Turns,
     demo: bool,
     observe: Observe | None = None,
 ) -> None:
@@ -134,6 +139,7 @@ def install(
         handlers: of the view modules.
         tokens: tell who calls.
         trail: takes note of what is protected.
+        turns: of the stream, which the reads are not to slow.
         demo: whether the demo's routes are there.
         observe: is told of each answer.
 
@@ -153,7 +159,7 @@ def install(
     server = driver.web_app
     for route in ROUTES:
         if demo or not route.demo:
-            _add(server, route, _Serve(route, bound[route.name], tokens, trail).serve)
+            _add(server, route, _Serve(route, bound[route.name], tokens, trail, turns).serve)
     server.middlewares.append(_finishing(observe))
     # A view that waits must not keep a worker from stopping.
     driver._runner = web.AppRunner(server, access_log=None, shutdown_timeout=_SHUTDOWN_S)  # noqa: SLF001
@@ -169,15 +175,19 @@ def _add(server: web.Application, route: Route, serve: AiohttpHandler) -> None:
 class _Serve:
     """One route: guard, checks, handler."""
 
-    def __init__(self, route: Route, handler: Handler, tokens: Tokens, trail: Trail) -> None:
+    def __init__(self, route: Route, handler: Handler, tokens: Tokens, trail: Trail, turns: Turns) -> None:
         self._route = route
         self._handler = handler
         self._tokens = tokens
         self._trail = trail
+        self._turns = turns
+        self._waits = route.method == "GET" and route.role != "public"
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Let in, check, take note, answer."""
         route = self._route
+        if self._waits and self._turns.crowded:
+            await _next_round()
         who, from_peer = await self._let_in(request)
         call = Call(
             request,
@@ -209,6 +219,16 @@ class _Serve:
                 f"{route.method} {route.path} is for the role {route.role}; {who.name} is {who.role}",
             )
         return who, False
+
+
+async def _next_round() -> None:
+    """Wait until those that came meanwhile are answered, too.
+
+    Beside a stream that never pauses a request finds none of its code and data in the processor's caches, and takes
+    two to three times as long as alone. Those that are answered together share them.
+    """
+    now = asyncio.get_running_loop().time()
+    await asyncio.sleep(_ROUND_S - now % _ROUND_S)
 
 
 def _subject(call: Call) -> str | None:

@@ -54,3 +54,22 @@ async def test_without_anybody_waiting_the_loop_may_sleep() -> None:
     await turns.next()
     await asyncio.sleep(0.05)
     assert not turns._ticking
+
+
+async def test_it_is_crowded_where_somebody_always_waits() -> None:
+    turns = Turns()
+
+    async def work() -> None:
+        while True:
+            await turns.next()
+
+    working = asyncio.create_task(work())
+    await asyncio.sleep(0.2)
+    assert not turns.crowded  # not for long yet
+    await asyncio.sleep(1.0)
+    assert turns.crowded
+    working.cancel()
+    await asyncio.sleep(0.05)
+    assert not turns.crowded
+    await turns.next()
+    assert not turns.crowded

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web as aiohttp_web
 from aiohttp.test_utils import TestClient, TestServer
 
+from pipeline.delivery.turns import Turns
 from pipeline.evaluation.alerts import SeenVerdict, encode_alert, opened
 from pipeline.evaluation.pseudonyms import pseudonymiser
 from pipeline.verdicts.index import Followed, VerdictIndex
@@ -62,7 +63,7 @@ async def served(tmp_path, tokens, bearer, records):
         class web:  # noqa: N801
             web_app = aiohttp_web.Application()
 
-    install(App, [*views, other_views(views)], tokens, NoTrail(), demo=False)
+    install(App, [*views, other_views(views)], tokens, NoTrail(), turns=Turns(), demo=False)
     async with TestClient(TestServer(App.web.web_app)) as client:
         served = Served(client, bearer("analyst"))
         served.writer = writer

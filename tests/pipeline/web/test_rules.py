@@ -5,6 +5,7 @@ from aiohttp import web as aiohttp_web
 from aiohttp.test_utils import TestClient, TestServer
 
 from pipeline.delivery.partitioner import Partitioner
+from pipeline.delivery.turns import Turns
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.rules.ruleset import built_in, read_ruleset
 from pipeline.web.answers import RuleSetView
@@ -60,7 +61,7 @@ async def rules(tokens, bearer):
         class web:  # noqa: N801
             web_app = aiohttp_web.Application()
 
-    install(App, [*views, other_views(views)], tokens, NoTrail(), demo=False)
+    install(App, [*views, other_views(views)], tokens, NoTrail(), turns=Turns(), demo=False)
     async with TestClient(TestServer(App.web.web_app)) as client:
 
         async def put(document, query=""):
