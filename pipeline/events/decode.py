@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.events import strict_json
 from pipeline.events.addresses import Address, parse_address
 from pipeline.events.event import Event, Request
-from pipeline.events.instants import parse_instant
+from pipeline.events.instants import EARLIEST_MS, LATEST_MS, parse_instant
 from pipeline.events.invalid import ErrorDetail, InvalidMessageError, lost_opt_out, opt_out_not_recorded
 from pipeline.events.kinds import OTHER, PLAYBACK, canonical_type
 from pipeline.events.model import (
@@ -32,8 +32,11 @@ from pipeline.jurisdictions import regions
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _KNOWN_FIELDS: Final = frozenset(RawEvent.model_fields)
 _CACHE_LIMIT: Final = 100_000
-_FRACTIONS: Final = {f".{millisecond:03d}Z": millisecond for millisecond in range(1000)} | {"Z": 0}
-"""What follows the whole second in the common forms of a timestamp."""
+_LONGEST_REST: Final = len(".123+01:00")
+"""What follows the second is remembered up to this length: of microseconds there are too many."""
+_ANY_SECOND: Final = "2026-01-31T20:15:00"
+_ANY_SECOND_MS: Final = parse_instant(f"{_ANY_SECOND}Z")
+_DAY_MS: Final = 86_400_000
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -80,6 +83,7 @@ class EventDecoder:
         self._regions: dict[str, str] = {}
         self._addresses: dict[str, Address] = {}
         self._seconds: dict[str, int] = {}
+        self._rests: dict[str, int] = {}
         self._metadata: dict[bytes, str | None] = {}
 
     def event(self, value: bytes | None) -> Event:
@@ -162,15 +166,22 @@ class EventDecoder:
         )
 
     def _time(self, text: str) -> int:
-        """`parse_instant`, with the whole seconds of the common form (24 characters) remembered."""
-        fraction = _FRACTIONS.get(text[19:])
-        if fraction is None:
-            return parse_instant(text)
-        second = text[:19]
-        start = self._seconds.get(second)
-        if start is None:
-            start = _remember(self._seconds, second, lambda whole: parse_instant(whole + "Z"))
-        return start + fraction
+        """`parse_instant`, with the whole second and what follows it remembered, each for itself."""
+        rest, start = self._rests.get(text[19:]), self._seconds.get(text[:19])
+        if rest is None or start is None:
+            return self._time_anew(text)
+        return start + rest
+
+    def _time_anew(self, text: str) -> int:
+        time = parse_instant(text)
+        second, rest = text[:19], text[19:]
+        # The second lies less than a day from the time, and with another offset it is less than a day from that: with
+        # none of them one that is remembered is outside the years of a date.
+        if EARLIEST_MS + 2 * _DAY_MS < time < LATEST_MS - 2 * _DAY_MS:
+            _remember(self._seconds, second, lambda whole: parse_instant(whole + "Z"))
+        if rest not in self._rests and len(rest) <= _LONGEST_REST:
+            _remember(self._rests, rest, lambda rest: parse_instant(_ANY_SECOND + rest) - _ANY_SECOND_MS)
+        return time
 
     def _event_exactly(self, value: bytes | None) -> Event:
         parsed = _parse(value, on_request_topic=False)

@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from pipeline.events.decode import EventDecoder
 from pipeline.events.event import Event
@@ -45,6 +46,42 @@ def test_both_ways_decide_alike_on_nearly_valid_messages(value):
 @example(b"\xef\xbb\xbf" + encoded())
 def test_both_ways_decide_alike_on_garbled_messages(value):
     assert_alike(value)
+
+
+SECONDS = st.sampled_from(
+    [
+        "2026-01-31T20:15:00",
+        "2024-02-29t23:59:59",
+        "2023-02-29T00:00:00",
+        "2026-01-31T24:00:00",
+        "2026-01-31T20:15:60",
+        "0000-12-31T23:30:00",
+        "0001-01-01T00:00:00",
+        "0001-01-01T12:00:00",
+        "9999-12-31T23:59:59",
+        "9999-12-31T00:30:00",
+        "1969-12-31T23:59:59",
+        "2026-01-31 20:15:00",
+        "2026-01-31T20:15:0",
+        "",
+    ]
+)
+RESTS = st.sampled_from(
+    [
+        *("Z", "z", ".5Z", ".123Z", ".123456Z", ".Z", "", ".5", "+01:00", "-23:59", "+23:59", ".123+05:30"),
+        *("+24:00", "+00:60", "+1:00", ".123456789-08:00", "0Z", " Z"),
+    ]
+)
+
+
+@settings(max_examples=500)
+@given(st.lists(st.builds(str.__add__, SECONDS, RESTS), max_size=20))
+def test_an_instant_is_the_same_whatever_was_read_before(texts):
+    decoder = EventDecoder()
+    for text in texts:
+        value = encoded(timestamp=text)
+        assert decision(decoder.event, value) == decision(EventDecoder()._event_exactly, value), text
+        assert decision(_LONG_LIVED.event, value) == decision(decoder.event, value), text
 
 
 @pytest.mark.parametrize(
