@@ -117,6 +117,12 @@ class Summary(Answer):
     error_rate: Share | None = Field(description="failed among playback events; null without any")
     paused: bool = Field(description="whether consuming is paused on any worker")
     workers: int
+    pseudonymised: bool = Field(
+        description=(
+            "whether ids of users and devices in verdicts, alerts and answers are pseudonyms (keyed hashes); "
+            "what asks about one takes the id that the clients send"
+        )
+    )
     at: Instant
     coverage: Coverage
 

@@ -99,7 +99,7 @@ def install_web(
         login_views(accounts, tokens),
         ingest_views(outbox, raw, failed),
         stats_views(app, users, peers, show),
-        health_views(app, health, peers),
+        health_views(app, health, peers, show),
         people_views(users, peers, book, index, show),
         request_views(outbox, requests),
         table_views([risk_shelf(users, show), health_shelf(health, show), alert_shelf(alerts)], peers),

@@ -17,6 +17,7 @@ from pipeline.evaluation.rule_book import InForce
 from pipeline.evaluation.subject_health import SubjectHealth
 from pipeline.events.addresses import mask_network
 from pipeline.web.answers import TableInfo, TableRecord, Tables
+from pipeline.web.ids import way_out
 from pipeline.web.problems import FieldError, Problem
 from pipeline.windows.user import UserState
 from pipeline.windows.window import FAILS, FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES, START_FAILS, STARTS
@@ -52,11 +53,13 @@ class Shelf:
         table: the table.
         locate: from a key as text to its bytes and partition; a ValueError says what is wrong with it.
         render: from a value to JSON, personal data masked as in all outputs.
+        hint: follows what is said of a key that is not there.
     """
 
     table: WriteBehindTable[Any]
     locate: Callable[[str], tuple[bytes, int]]
     render: Callable[[Any], Any]
+    hint: str = ""
 
 
 def table_views(shelves: Sequence[Shelf], peers: Peers) -> Handlers:
@@ -100,7 +103,7 @@ class _Browser:
         unit = (await self._peers.owned(call, shelf.table, partition)).unit
         value = unit.peek(key)
         if value is None:
-            raise Problem(HTTPStatus.NOT_FOUND, f"table {name} has no key {text}")
+            raise Problem(HTTPStatus.NOT_FOUND, f"table {name} has no key {text}{shelf.hint}")
         in_flight = unit.in_flight is not None and key in unit.in_flight.keys
         return TableRecord(
             table=name,
@@ -143,7 +146,7 @@ def risk_shelf(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -
             case _:
                 return [msgspec.structs.asdict(request) for request in value.requests]
 
-    return Shelf(users, locate, render)
+    return Shelf(users, locate, render, way_out(show))
 
 
 # -- the health agent's table
@@ -176,7 +179,7 @@ def health_shelf(health: WriteBehindTable[HealthValue], show: Callable[[str], st
             shown["fresh"] = value.fresh_rows()
         return shown
 
-    return Shelf(health, locate, render)
+    return Shelf(health, locate, render, way_out(show))
 
 
 # -- the alert agent's table

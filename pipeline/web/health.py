@@ -25,11 +25,12 @@ from pipeline.web.answers import (
     Minute,
     RegionStats,
 )
+from pipeline.web.ids import way_out
 from pipeline.web.problems import Problem
 from pipeline.web.serving import json_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, KeysView, Mapping
+    from collections.abc import Callable, Iterator, KeysView, Mapping
 
     from aiohttp.web import Response
 
@@ -49,15 +50,18 @@ _KEYS: Final = 5_000
 """So many keys of a partition's cache are looked at for titles that fail rarely or never."""
 
 
-def health_views(app: DeliveryApp, health: WriteBehindTable[HealthValue], peers: Peers) -> Handlers:
+def health_views(
+    app: DeliveryApp, health: WriteBehindTable[HealthValue], peers: Peers, show: Callable[[str], str]
+) -> Handlers:
     """The handlers.
 
     Args:
         app: the application.
         health: the health agent's table.
         peers: the other workers.
+        show: the form of device ids in outputs.
     """
-    views = _Health(app, health, peers)
+    views = _Health(app, health, peers, show)
     return {
         "content_ranking": views.ranking,
         "content": views.content,
@@ -67,10 +71,17 @@ def health_views(app: DeliveryApp, health: WriteBehindTable[HealthValue], peers:
 
 
 class _Health:
-    def __init__(self, app: DeliveryApp, health: WriteBehindTable[HealthValue], peers: Peers) -> None:
+    def __init__(
+        self,
+        app: DeliveryApp,
+        health: WriteBehindTable[HealthValue],
+        peers: Peers,
+        show: Callable[[str], str],
+    ) -> None:
         self._app = app
         self._health = health
         self._peers = peers
+        self._show = show
         self._ranked: tuple[int, KeysView[int], dict[int, list[dict[str, Any]]], float] | None = None
 
     async def ranking(self, call: Call) -> Response:
@@ -144,9 +155,9 @@ class _Health:
         known = await self._known(call, "device", device_id)
         settled = known.settled
         if not isinstance(settled, DeviceHealth):
-            raise _unknown("device", device_id)
+            raise _unknown("device", device_id, way_out(self._show))
         return DeviceStats(
-            device_id=device_id,
+            device_id=self._show(device_id),
             events=settled.events,
             error_rate=known.error_rate(),
             users=len(settled.users),
@@ -213,9 +224,10 @@ class _Known:
         return ErrorRate(events=total, errors=failed, rate=rate, low=low, high=high)
 
 
-def _unknown(what: str, identifier: str) -> Problem:
+def _unknown(what: str, identifier: str, hint: str = "") -> Problem:
     return Problem(
-        HTTPStatus.NOT_FOUND, f"nothing is known of {what} {identifier}: no event of it within the last day"
+        HTTPStatus.NOT_FOUND,
+        f"nothing is known of {what} {identifier}: no event of it within the last day{hint}",
     )
 
 

@@ -13,6 +13,7 @@ from pipeline.events.instants import format_instant, parse_instant
 from pipeline.jurisdictions.laws import laws_of
 from pipeline.verdicts.index import IndexUnavailableError
 from pipeline.web.answers import Deadline, RequestList, RequestQueued, RequestView, Segment, UserView, Verdict
+from pipeline.web.ids import way_out
 from pipeline.web.problems import FieldError, Problem
 from pipeline.web.userstate import privacy_of, segment_of, view_of
 from pipeline.windows.requests import RequestHistory
@@ -144,7 +145,7 @@ class _People:
         owned = await self._peers.owned(call, self._users, self._users.partition_of(user_id.encode()))
         state = owned.unit.peek(user_key(user_id))
         if not isinstance(state, UserState):
-            raise Problem(HTTPStatus.NOT_FOUND, f"nothing is known of a user {user_id}")
+            raise Problem(HTTPStatus.NOT_FOUND, f"nothing is known of a user {user_id}{way_out(self._show)}")
         return user_id, owned.unit, state
 
 

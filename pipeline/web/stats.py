@@ -11,6 +11,7 @@ from pipeline.evaluation.batch import PartitionState
 from pipeline.evaluation.recent import Recent
 from pipeline.events.instants import format_instant
 from pipeline.web.answers import RiskLevel, Summary
+from pipeline.web.ids import are_pseudonyms
 from pipeline.web.serving import json_answer
 from tables.risk import PARTITION_KEY, RECENT_KEY
 
@@ -91,6 +92,7 @@ class _Stats:
             error_rate=_share(counts["playback.failed"], counts["playback"]),
             paused=any(worker["paused"] for worker in gathered.workers),
             workers=len(gathered.workers),
+            pseudonymised=are_pseudonyms(self._show),
             at=format_instant(time.time_ns() // 1_000_000),
             coverage=gathered.coverage,
         )

@@ -117,6 +117,89 @@ def test_a_users_segment_and_privacy_requests_are_told(live, signed_in):
     assert re.search(r"(in force|from the next event) since", opt_out.inner_text())
 
 
+def test_the_admin_queues_a_privacy_request_of_the_user_shown(live, signed_in):
+    user = f"asks-{uuid.uuid4().hex}"
+    ask(live, "/events", body=[event(user)])
+    page = signed_in(live, "admin")
+    until(page, lambda: _is_known(live, user))
+    page.goto(f"{live}/#/users/{user}")
+    page.wait_for_selector(f"#panel-user h2:has-text('{user}')")
+    # By keyboard: what, region, confirmed; at first it is called off.
+    for answer in ("#question button[value=no]", "#question-yes"):
+        page.focus("#request-form [name=type]")
+        page.keyboard.type("delete")
+        page.keyboard.press("Tab")
+        page.keyboard.type("us-ca" if answer == "#question-yes" else "")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#question:visible")
+        assert user in page.inner_text("#question-title")
+        assert '"delete"' in page.inner_text("#question-title")
+        page.focus(answer)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#question", state="hidden")
+    page.wait_for_selector("#request-log >> text=/Applied: it is in the list/")
+    (said,) = page.locator("#request-log li").all_inner_texts()
+    (request,) = _requests(live, user)
+    assert (request["type"], request["region"]) == ("delete", "US-CA")
+    assert re.search(rf"request {request['request_id']}, partition \d+, offset \d+", said)
+    rows = _rows(page.locator("#panel-user details:has(summary:text-is('Privacy requests'))"))
+    assert [row[1:4] for row in rows] == [["delete", "US-CA", "yes"]]
+    assert page.input_value("#request-form [name=type]") == ""
+
+
+def test_a_privacy_request_of_somebody_who_is_not_known_is_queued_too(live, signed_in):
+    user = f"unseen-{uuid.uuid4().hex}"
+    page = signed_in(live, "admin")
+    page.goto(f"{live}/#/users/{user}")
+    page.wait_for_selector("#panel-user >> text=Nothing is known of a user")
+    page.select_option("#request-form [name=type]", "opt_out")
+    page.click("#request-form button")
+    assert "Nothing is known of this user here." in page.inner_text("#question-text")
+    page.click("#question-yes")
+    page.wait_for_selector("#request-log >> text=/Applied: it is in the list/")
+    assert page.is_visible("#panel-user tbody td:text-is('opt out')")
+    assert [request["type"] for request in _requests(live, user)] == ["opt_out"]
+
+
+def test_what_was_not_queued_is_said_and_what_may_have_been_counts_once(live, signed_in):
+    user = f"twice-{uuid.uuid4().hex}"
+    page = signed_in(live, "admin")
+    page.goto(f"{live}/#/users/{user}")
+    page.wait_for_selector("#panel-user >> text=Nothing is known of a user")
+
+    def queue():
+        page.select_option("#request-form [name=type]", "opt_out")
+        page.click("#request-form button")
+        page.click("#question-yes")
+
+    clock = "Date.prototype.toISOString"
+    page.evaluate(f"() => {{ window.right = {clock}; {clock} = () => '2999-01-01T00:00:00.000Z'; }}")
+    queue()
+    page.wait_for_selector("#request-log >> text=/^Not queued: .*timestamp lies .* ahead/")
+    page.evaluate(f"() => {{ {clock} = window.right; }}")
+
+    def lose_the_answer(route):
+        route.fetch()
+        route.abort()
+
+    page.route("**/privacy/requests", lose_the_answer)
+    queue()
+    page.wait_for_selector("#request-log >> text=/^Perhaps not queued: The worker cannot be reached/")
+    page.unroute("**/privacy/requests")
+    queue()
+    page.wait_for_selector("#request-log >> text=/Applied: it is in the list/")
+    (request,) = _requests(live, user)
+    assert request["request_id"] in page.inner_text("#request-log")
+
+
+def test_an_address_without_a_user_asks_for_one_also_after_a_reload(live, signed_in):
+    page = signed_in(live, "admin")
+    page.goto(f"{live}/#/users")
+    page.reload()
+    page.wait_for_selector("#panel-user >> text=Type the id of a user, as it stands in a verdict.")
+    assert not page.is_visible("#request-card")
+
+
 def test_opened_parts_of_a_user_follow_what_comes(live, signed_in):
     user = f"asks-{uuid.uuid4().hex}"
     ask(live, "/events", body=[event(user) for _ in range(12)])
@@ -292,6 +375,9 @@ def test_an_analyst_is_offered_no_controls(live, signed_in):
     page.wait_for_selector("#process-hint >> text=admin")
     assert not page.is_visible("#process-buttons")
     assert not page.is_visible("#panel-audit")
+    page.goto(f"{live}/#/users/{_user_verdicts(live)[0]['user_id']}")
+    page.wait_for_selector("#panel-user h2 >> nth=0")
+    assert not page.is_visible("#request-card")
 
 
 def test_a_wrong_password_is_said(live, new_page):
@@ -361,7 +447,10 @@ def test_dark_follows_the_system_and_a_choice_is_remembered(live, new_page):
 
 def test_no_view_scrolls_sideways_on_a_phone(live, signed_in):
     page = signed_in(live, "admin", width=360, height=740)
-    for view in _VIEWS:
+    long = uuid.uuid4().hex * 7
+    ask(live, "/events", body=[event(long, device_id=long, region="DE", has_consent=False)])
+    until(page, lambda: _is_known(live, long))
+    for view in (*_VIEWS, f"users/{long}", f"users/{_user_verdicts(live)[0]['user_id']}"):
         page.goto(f"{live}/#/{view}")
         page.wait_for_timeout(1500)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, view

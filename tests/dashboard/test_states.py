@@ -139,18 +139,68 @@ def test_a_user_of_a_killed_worker_is_not_shown_as_current_until_another_has_it(
     assert page.inner_text("#panel-user > header .note") == ""
 
 
-def test_a_user_is_whole_where_ids_are_shown_as_pseudonyms(embedded_broker, tmp_path, signed_in):
-    stream = new_stream(embedded_broker, tmp_path)
+@pytest.fixture(scope="module")
+def pseudonymised(embedded_broker, tmp_path_factory):
+    """The address of a worker that shows ids as pseudonyms; it has judged somebody's events, and flagged them."""
+    stream = new_stream(embedded_broker, tmp_path_factory.mktemp("pseudonyms"))
     with stream.worker(OTT_PSEUDONYM_KEY=secrets.token_hex(16)) as worker:
         worker.wait_ready()
-        ask(worker.address, "/events", body=[event("somebody") for _ in range(3)])
-        page = signed_in(worker.address, "analyst")
-        until(page, lambda: ask(worker.address, "/stats/summary")["judged"] == 3)
-        page.goto(f"{worker.address}/#/users/somebody")
-        page.wait_for_selector(
-            f"#panel-user h2:has-text('{ask(worker.address, '/users/somebody')['user_id']}')"
-        )
-        page.click("#panel-user summary:text-is('Segment and trend')")
-        page.wait_for_selector("#panel-user >> text=3 signs of playing within the hour.")
-        page.click("#panel-user summary:text-is('Raw state in the tables')")
-        page.wait_for_selector("#panel-user >> text=/changelog offset/")
+        web = Web([worker])
+        web.post("/events", 202, body=[event("somebody", region="DE", has_consent=False) for _ in range(3)])
+        web.wait_for("/compliance/events?user_id=somebody", lambda page: len(page["verdicts"]) == 3)
+        web.wait_for("/alerts", lambda page: page["alerts"])
+        yield worker.address
+
+
+def test_a_user_is_whole_where_ids_are_shown_as_pseudonyms(pseudonymised, signed_in):
+    page = signed_in(pseudonymised, "analyst")
+    page.goto(f"{pseudonymised}/#/users/somebody")
+    pseudonym = ask(pseudonymised, "/users/somebody")["user_id"]
+    page.wait_for_selector(f"#panel-user h2:has-text('{pseudonym}')")
+    page.wait_for_selector("#panel-user header >> text=the pseudonym of somebody")
+    page.click("#panel-user summary:text-is('Segment and trend')")
+    page.wait_for_selector("#panel-user >> text=3 signs of playing within the hour.")
+    page.click("#panel-user summary:text-is('Raw state in the tables')")
+    page.wait_for_selector("#panel-user >> text=/changelog offset/")
+
+
+def test_a_pseudonym_leads_to_verdicts_and_says_why_to_nobody(pseudonymised, signed_in):
+    pseudonym = ask(pseudonymised, "/users/somebody")["user_id"]
+    to_users, to_verdicts = f"a[href='#/users/{pseudonym}']", f"a[href='#/verdicts?user_id={pseudonym}']"
+    page = signed_in(pseudonymised, "analyst", width=360, height=740)
+    page.wait_for_selector(f"#panel-alerts {to_verdicts}")
+    assert "pseudonyms" in page.inner_text("#panel-alerts > .body > p")
+    page.click("#panel-latest ol button >> nth=0")
+    told = page.inner_text("#details")
+    assert "ask by the id that the clients send" in told
+    assert pseudonym in told
+    assert ask(pseudonymised, "/users/somebody")["window"]["devices"][0]["name"] in told
+    assert page.locator(to_users).count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for _ in range(2):  # also where the verdicts of that user are shown already
+        page.click(f"#details {to_verdicts}")
+        page.wait_for_selector("#details", state="hidden")
+        page.wait_for_selector("#panel-verdicts li >> nth=2")
+        assert page.input_value("#verdict-filters [name=user_id]") == pseudonym
+        page.click("#panel-verdicts ol button >> nth=0")
+    page.goto(f"{pseudonymised}/#/users/{pseudonym}")
+    page.wait_for_selector("#panel-user >> text=/Nothing is known .* ask by the id that the clients send/")
+    page.goto(f"{pseudonymised}/#/users/somebody")
+    page.wait_for_selector("#panel-user section:has(h2:text-is('Devices')) >> text=pseudonyms")
+    assert page.locator("#panel-user section:has(h2:text-is('Devices')) button").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_privacy_request_names_the_id_that_was_looked_up_not_its_pseudonym(pseudonymised, signed_in):
+    page = signed_in(pseudonymised, "admin")
+    page.goto(f"{pseudonymised}/#/users/somebody")
+    page.wait_for_selector("#panel-user header >> text=the pseudonym of somebody")
+    page.select_option("#request-form [name=type]", "consent_withdrawn")
+    page.click("#request-form button")
+    assert "somebody" in page.inner_text("#question-title")
+    with page.expect_request("**/privacy/requests") as sent:
+        page.click("#question-yes")
+    assert sent.value.post_data_json["user_id"] == "somebody"
+    page.wait_for_selector("#request-log >> text=/Applied: it is in the list/")
+    (request,) = ask(pseudonymised, "/privacy/requests/somebody")["requests"]
+    assert request["request_id"] == sent.value.post_data_json["request_id"]

@@ -101,6 +101,7 @@ def test_a_key_that_nobody_has_is_told_alike(web):
     for path in ("/users/nobody", "/tables/users-v1/unobody", "/privacy/requests/nobody"):
         first, second = (web.call("GET", path, worker=number) for number in (0, 1))
         assert first.status == second.status == 404
+        assert "pseudonym" not in first.body["detail"]
         assert first.body == second.body
 
 
@@ -111,6 +112,7 @@ def test_the_summary_is_that_of_the_whole_stream_wherever_it_is_asked(stream, we
         assert summary["coverage"] == {"partitions": 4, "answered": 4, "missing": []}
         assert summary["workers"] == 2
         assert summary["total_lag"] == 0
+        assert summary["pseudonymised"] is False
         for name in ("judged", "duplicate", "failed", "flagged"):
             assert summary[name] == getattr(accounts, name), name
         assert sum(summary["risk_levels"].values()) == summary["judged"]

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tests.stream.harness import Worker
@@ -88,6 +89,16 @@ class Web:
         answer = self.call("POST", path, **more)
         assert answer.status == status, answer
         return answer.body
+
+    def wait_for(self, path: str, holds: Callable[[Any], Any] = lambda _: True, seconds: float = 60.0) -> Any:
+        """The first good answer that holds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            answer = self.call("GET", path)
+            if answer.status == 200 and holds(answer.body):
+                return answer.body
+            assert time.monotonic() < deadline, answer
+            time.sleep(0.2)
 
     def token(self, name: str) -> str:
         """Of one worker; good for all."""

@@ -8,6 +8,7 @@ const body = dialog.querySelector(".body");
 byId("details-close").addEventListener("click", () => dialog.close());
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close(); // the backdrop
+  if (event.target.closest("a")) dialog.close(); // it leads away, also where the address stays the same
 });
 
 /** Show content under a title. */

@@ -3,6 +3,7 @@ import { closeDetails } from "./details.js";
 import { byId, h, setText } from "./dom.js";
 import { clock } from "./format.js";
 import { History } from "./history.js";
+import { ids } from "./ids.js";
 import { describe, sayOnLogin } from "./login.js";
 import { Operation } from "./operation.js";
 import { Overview, standing } from "./overview.js";
@@ -36,6 +37,8 @@ async function refreshSummary(signal) {
   await summary.refresh(signal);
   if (signal.aborted) return;
   if (summary.receivedAt !== before) history.add(summary.receivedAt, summary.data);
+  // What was drawn before it was known has links that lead to nobody.
+  if (ids.learn(summary.data)) polling.now();
   views.overview.show();
   views.operation.show();
   age();

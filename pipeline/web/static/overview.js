@@ -2,6 +2,7 @@
 import { Donut, TimeLine } from "./charts.js";
 import { bar, byId, h, number, setText, table } from "./dom.js";
 import { NOTHING, clock, countryOf, duration, rate, share, time, whole } from "./format.js";
+import { ids, userLink } from "./ids.js";
 import { Panel, coverageNote, sayError } from "./panel.js";
 import { Source } from "./source.js";
 import { openDevice, openRegion, openTitle } from "./subject.js";
@@ -241,9 +242,10 @@ function latest(body, data) {
   return "";
 }
 
-/** Where an alert leads: to its user, its title or its device. */
+/** Where an alert leads: to its user, its title or its device; nowhere to a device that is known by its pseudonym only. */
 function subjectLink({ type, id }) {
-  if (type === "user") return h("a", { href: `#/users/${encodeURIComponent(id)}` }, id);
+  if (type === "user") return userLink(id);
+  if (type === "device" && ids.arePseudonyms) return h("span", id);
   return h("button.link", { type: "button", onclick: () => (type === "content" ? openTitle(id) : openDevice(id)) }, id);
 }
 
@@ -253,5 +255,6 @@ function alerts(body, data) {
     h("ul.alerts", data.alerts.map((alert) =>
       h("li", level(alert.severity), h("span", { title: alert.summary }, ruleName(alert.rule_id), " ", subjectLink(alert.subject)), h("span.soft.small", alert.count === 1 ? "once, " : `${whole(alert.count)} times, `, state(alert))),
     )),
+    ids.arePseudonyms ? h("p.small.soft", "Ids of users and devices are pseudonyms: they lead to verdicts, not to whom they stand for.") : "",
   );
 }

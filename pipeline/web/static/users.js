@@ -2,8 +2,10 @@
 import { get } from "./api.js";
 import { bar, byId, h, number, setText, table } from "./dom.js";
 import { NOTHING, countryOf, period, time, whole } from "./format.js";
+import { ASK_BY, ids } from "./ids.js";
 import { Panel, sayError } from "./panel.js";
 import { Part } from "./part.js";
+import { RequestForm } from "./requests.js";
 import { Source } from "./source.js";
 import { openDevice } from "./subject.js";
 import { openVerdict } from "./verdict.js";
@@ -14,6 +16,7 @@ export class Users {
     this.id = null;
     this.parts = [];
     this.form = byId("user-search");
+    this.request = new RequestForm(() => this.#openRequests());
     this.panel = new Panel(byId("panel-user"), new Source(() => (this.id ? `/users/${encodeURIComponent(this.id)}` : null)), {
       draw: (body, data) => this.#draw(body, data),
     });
@@ -35,44 +38,59 @@ export class Users {
       this.clear();
     }
     this.form.elements.user_id.value = id ?? "";
+    this.request.open(id);
+    this.#show();
   }
 
   async refresh(signal) {
-    if (!this.id) return;
+    if (!this.id) {
+      this.#show();
+      return;
+    }
     // What is read, opened or selected here must not be drawn away: asked anew every 5 s, drawn when it changed.
     await Promise.all([this.panel.source.refresh(signal), ...this.parts.map((part) => part.refresh(signal))]);
     if (signal?.aborted) return;
+    this.request.seen(this.requests?.source.data);
     this.#show();
   }
 
   clear() {
+    this.request.clear();
+    this.#forget();
+    this.panel.source.clear();
+    this.#show();
+  }
+
+  /** Nothing of a user is drawn any more, and no part of theirs is asked for. */
+  #forget() {
     this.drawn = null;
     this.moreOf = null;
     this.parts = [];
-    this.panel.source.clear();
-    this.#show();
+    this.requests = null;
   }
 
   #show() {
     const { panel } = this;
     panel.show();
+    this.request.isAbsent = panel.source.error?.kind === "absent";
     if (!this.id) {
       panel.element.dataset.state = "empty";
-      setText(panel.messageElement, "Type the id of a user, as it stands in a verdict.");
+      setText(panel.messageElement, ids.arePseudonyms ? `Type the id of a user. ${ASK_BY}` : "Type the id of a user, as it stands in a verdict.");
     } else if (panel.source.error?.kind === "absent") {
+      this.#forget();
       panel.source.data = null;
       panel.show();
-      setText(panel.messageElement, `Nothing is known of a user ${this.id}: no event of theirs was judged here, or all of it was forgotten.`);
+      setText(panel.messageElement, `Nothing is known of a user ${this.id}: no event of theirs was judged here, or all of it was forgotten.${ids.arePseudonyms ? ` ${ASK_BY}` : ""}`);
     }
   }
 
   #draw(body, data) {
-    const text = JSON.stringify(data);
+    const text = JSON.stringify([ids.arePseudonyms, data]);
     if (text === this.drawn) return;
     this.drawn = text;
     body.replaceChildren(
       h("div.grid",
-        h("section.card.full", h("header", h("h2", data.user_id), level(data.risk_level), h("span.soft", `score ${whole(data.score)} now`), data.window?.saturated ? h("p.note.small", "The window is full: its oldest events left early") : null), h("div.body", hour(data))),
+        h("section.card.full", h("header", h("h2", data.user_id), ids.arePseudonyms ? h("span.soft", `the pseudonym of ${this.id}`) : null, level(data.risk_level), h("span.soft", `score ${whole(data.score)} now`), data.window?.saturated ? h("p.note.small", "The window is full: its oldest events left early") : null), h("div.body", hour(data))),
         h("section.card.wide", h("header", h("h2", "Why")), h("div.body", why(data))),
         h("section.card", h("header", h("h2", "Privacy record")), h("div.body", privacy(data.privacy))),
         ...(data.window ? windowCards(data.window) : []),
@@ -88,10 +106,9 @@ export class Users {
   #more(id) {
     if (this.moreOf !== id) {
       this.moreOf = id;
-      this.parts = [
-        new Part("Segment and trend", `/users/${encodeURIComponent(id)}/segment`, segment),
-        new Part("Privacy requests", `/privacy/requests/${encodeURIComponent(id)}`, requests),
-      ];
+      this.requests = new Part("Privacy requests", `/privacy/requests/${encodeURIComponent(id)}`, requests);
+      this.parts = [new Part("Segment and trend", `/users/${encodeURIComponent(id)}/segment`, segment), this.requests];
+      if (this.request.isWaiting) this.#openRequests();
       this.moreElement = h("section.card.full", h("header", h("h2", "More")), h("div.body",
         this.parts.map((part) => part.element),
         this.#lazyTables(id),
@@ -99,6 +116,11 @@ export class Users {
       ));
     }
     return this.moreElement;
+  }
+
+  /** What was queued is looked for in the list, as soon as there is one. */
+  #openRequests() {
+    if (this.requests) this.requests.element.open = true;
   }
 
   /** What is asked for only when it is opened: a key that was typed, a place in a long text are not drawn away. */
@@ -198,7 +220,7 @@ function windowCards(view) {
   return [
     card("Regions", "", view.regions, "Region", (one) => [one.name, " ", h("span.soft", countryOf(one.name))]),
     card("Networks", "masked", view.networks, "Network", (one) => h("code", one.name)),
-    card("Devices", "", view.devices, "Device", (one) => [h("button.link", { type: "button", onclick: () => openDevice(one.name) }, one.name), playing.has(one.name) ? h("span.chip", "plays") : ""]),
+    card("Devices", ids.arePseudonyms ? "pseudonyms" : "", view.devices, "Device", (one) => [ids.arePseudonyms ? h("code", one.name) : h("button.link", { type: "button", onclick: () => openDevice(one.name) }, one.name), playing.has(one.name) ? h("span.chip", "plays") : ""]),
   ];
 }
 

@@ -2,6 +2,7 @@
 import { openDetails, rawJson } from "./details.js";
 import { h, keep } from "./dom.js";
 import { NOTHING, countryOf, time, whole } from "./format.js";
+import { ASK_BY, ids, userLink } from "./ids.js";
 import { findings, gist, level } from "./words.js";
 
 /** Fill `body` with a list of verdicts; lines of verdicts that stay keep the focus. */
@@ -49,6 +50,7 @@ export function openVerdict(verdict) {
     verdict.findings.length ? findings(verdict.findings) : h("p", gist(verdict)),
     h("h3", "What was judged"),
     facts(verdict, about),
+    ids.arePseudonyms && subject.type !== "content" ? h("p.small.soft", ASK_BY) : null,
     rawJson(verdict),
   ]);
 }
@@ -63,7 +65,7 @@ function facts(verdict, about) {
   const list = h("dl.facts");
   const fact = (name, value) => value !== null && value !== undefined && list.append(h("div", h("dt", name), h("dd", value)));
   const user = verdict.user_id;
-  fact("User", user && h("a", { href: `#/users/${encodeURIComponent(user)}` }, user));
+  fact("User", user && userLink(user));
   if (!user) fact(about, verdict.subject.id);
   fact("Event", verdict.event_type);
   fact("Event id", verdict.event_id && h("code", verdict.event_id));

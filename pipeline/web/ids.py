@@ -1,0 +1,21 @@
+"""Ids in outputs: whether they are pseudonyms, and what is said to who may have asked by one."""
+
+from collections.abc import Callable
+
+from pipeline.rules.case import shown_as_it_is
+
+
+def are_pseudonyms(show: Callable[[str], str]) -> bool:
+    """Whether ids of users and devices leave the worker as pseudonyms, which cannot be turned back into ids.
+
+    Args:
+        show: the form of ids in outputs.
+    """
+    return show is not shown_as_it_is
+
+
+def way_out(show: Callable[[str], str]) -> str:
+    """What follows "nothing is known of ...": state is kept by the ids that were sent; nothing without pseudonyms."""
+    if not are_pseudonyms(show):
+        return ""
+    return "; ids of users and devices in verdicts are pseudonyms: ask by the id that the clients send"
