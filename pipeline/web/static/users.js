@@ -220,7 +220,7 @@ function windowCards(view) {
   return [
     card("Regions", "", view.regions, "Region", (one) => [one.name, " ", h("span.soft", countryOf(one.name))]),
     card("Networks", "masked", view.networks, "Network", (one) => h("code", one.name)),
-    card("Devices", ids.arePseudonyms ? "pseudonyms" : "", view.devices, "Device", (one) => [ids.arePseudonyms ? h("code", one.name) : h("button.link", { type: "button", onclick: () => openDevice(one.name) }, one.name), playing.has(one.name) ? h("span.chip", "plays") : ""]),
+    card("Devices", ids.arePseudonyms ? "pseudonyms" : "", view.devices, "Device", (one) => [ids.arePseudonyms ? h("code", one.name) : h("button.link", { type: "button", onclick: () => openDevice(one.name) }, one.name), playing.has(one.name) ? [" ", h("span.chip", "plays")] : ""]),
   ];
 }
 
