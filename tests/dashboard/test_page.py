@@ -50,6 +50,18 @@ def test_a_verdict_tells_its_reasons(live, signed_in):
     assert focused == verdict["verdict_id"]
 
 
+def test_a_verdict_leads_to_its_user(live, signed_in):
+    page = signed_in(live, "analyst")
+    until(page, lambda: _user_verdicts(live))
+    user = _user_verdicts(live)[0]["user_id"]
+    page.goto(f"{live}/#/verdicts?user_id={user}")
+    page.click("#panel-verdicts ol button >> nth=0")
+    assert "pseudonym" not in page.inner_text("#details")
+    page.click(f"#details a[href='#/users/{user}']")
+    page.wait_for_selector(f"#panel-user h2:has-text('{user}')")
+    assert not page.is_visible("#details")
+
+
 def test_the_latest_verdicts_go_on_after_one_was_read(live, signed_in):
     page = signed_in(live, "analyst")
     page.click("#panel-latest ol button >> nth=0")
