@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import Final
 
 _BETWEEN: Final = 3
 """Iterations of the loop between two turns: so many a request needs from its arrival to its answer. One less for each
 who waits for a turn: a worker that is behind has more use for the time that they take, a tenth of all."""
-_CROWDED_S: Final = 1.0
-"""At an even load there is a moment without work many times a second (seen at two thirds of what a worker can do),
-beside a backlog there is none for seconds."""
+_LATELY_S: Final = 2.0
+_CROWDED_SHARE: Final = 0.08
+"""Less of that time was without work. Beside a backlog 1 to 8 % is, at half of what a worker can do about a third."""
 
 
 class Turns:
@@ -25,12 +26,20 @@ class Turns:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._ticking = False
         self._pause = 0
-        self._ticking_since = 0.0
+        self._idle_since = float("-inf")
+        self._gaps: deque[tuple[float, float]] = deque()  # without work: from when to when, the newest last
 
     @property
     def crowded(self) -> bool:
-        """Whether there was always somebody waiting, for so long that the worker is behind."""
-        return self._ticking and asyncio.get_running_loop().time() - self._ticking_since >= _CROWDED_S
+        """Whether there was hardly a moment lately in which nobody waited: the worker is behind."""
+        now = time.monotonic()
+        begin, gaps = now - _LATELY_S, self._gaps
+        while gaps and gaps[0][1] <= begin:
+            gaps.popleft()
+        idle = sum([end - max(start, begin) for start, end in gaps])
+        if not self._ticking:
+            idle += now - max(self._idle_since, begin)
+        return idle < _CROWDED_SHARE * _LATELY_S
 
     async def next(self) -> None:
         """Wait for a turn; it lasts until the caller awaits again."""
@@ -38,7 +47,8 @@ class Turns:
         turn = loop.create_future()
         self._waiting.append(turn)
         if not self._ticking:
-            self._ticking, self._ticking_since = True, loop.time()
+            self._ticking = True
+            self._note_gap()
             loop.call_soon(self._tick)
         await turn
 
@@ -51,6 +61,13 @@ class Turns:
             asyncio.get_running_loop().call_soon(self._tick)
         else:
             self._ticking = False
+            self._idle_since = time.monotonic()
+
+    def _note_gap(self) -> None:
+        gaps, now = self._gaps, time.monotonic()
+        gaps.append((self._idle_since, now))
+        while gaps[0][1] < now - _LATELY_S:
+            gaps.popleft()
 
     def _give(self) -> None:
         waiting = self._waiting

@@ -51,7 +51,7 @@ HEADERS: Final = {
 }
 _MAX_PARAMETER: Final = 255
 _SHUTDOWN_S: Final = 2.0
-_ROUND_S: Final = 0.1
+_ROUND_S: Final = 0.2
 """Reads beside a backlog wait for each other for so long at most."""
 _LOG: Final = logging.getLogger(__name__)
 

@@ -1,6 +1,7 @@
 """Turns come one at a time, in order, and leave room for others between them."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -56,20 +57,32 @@ async def test_without_anybody_waiting_the_loop_may_sleep() -> None:
     assert not turns._ticking
 
 
-async def test_it_is_crowded_where_somebody_always_waits() -> None:
+async def test_it_is_crowded_where_hardly_a_moment_is_without_work() -> None:
     turns = Turns()
-
-    async def work() -> None:
-        while True:
-            await turns.next()
-
-    working = asyncio.create_task(work())
-    await asyncio.sleep(0.2)
-    assert not turns.crowded  # not for long yet
-    await asyncio.sleep(1.0)
-    assert turns.crowded
-    working.cancel()
-    await asyncio.sleep(0.05)
     assert not turns.crowded
-    await turns.next()
+
+    async def work(pause: float) -> None:
+        while True:
+            for _ in range(20):
+                await turns.next()
+                time.sleep(0.005)  # noqa: ASYNC251 - a piece of work holds the loop
+            await asyncio.sleep(pause)
+
+    async def crowded_with(pause: float) -> bool:
+        working = asyncio.create_task(work(pause))
+        await asyncio.sleep(2.5)
+        found = turns.crowded
+        working.cancel()
+        return found
+
+    assert await crowded_with(0)
+    assert not await crowded_with(0.05)
+    await asyncio.sleep(0.5)
+    assert not turns.crowded
+
+
+async def test_it_is_not_crowded_as_soon_as_there_is_work() -> None:
+    turns = Turns()
+    for _ in range(10):
+        await turns.next()
     assert not turns.crowded

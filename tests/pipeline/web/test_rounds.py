@@ -16,7 +16,7 @@ async def backlog(web):
             await web.app.turns.next()
 
     work = asyncio.create_task(work())
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(2.5)
     assert web.app.turns.crowded
     yield
     work.cancel()
