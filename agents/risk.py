@@ -23,6 +23,7 @@ from tables.risk import (
     RULES_KEY,
     RiskValue,
     UnitUsers,
+    note_erased,
     partition_state,
     recent_results,
     request_history,
@@ -88,6 +89,8 @@ class RiskAgent:
             history = request_history(unit, request.user_id)
             unit[requests_key(request.user_id)] = history.followed_by(request, record.timestamp)
             published.append(self._journal(unit, "request", request.request_id, record.timestamp))
+        for user_id, at in outputs.erased:
+            note_erased(unit, user_id, at)
         published += [Output(topics.flagged, key, value) for key, value in outputs.flagged]
         published += [Output(topics.failed, key, value) for key, value in outputs.failed]
         if outputs.misplaced:

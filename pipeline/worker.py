@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agents.alerts import AlertAgent
 from agents.health import HealthAgent
+from agents.idle import IdleUsers
 from agents.risk import RiskAgent, RiskTopics
 from agents.roll_ups import RollUpPublisher
 from pipeline.app import ask_cluster, new_app, tune_collector
@@ -48,6 +49,8 @@ from tables.health import HealthCodec
 from tables.risk import TABLE_NAME, RiskCodec, RiskValue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from faust.types import StreamT
     from mode.types import ServiceT
 
@@ -55,7 +58,10 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.batches import Batch
     from pipeline.delivery.kill_points import Hook
+    from pipeline.delivery.outputs import Output
+    from pipeline.delivery.unit import State
     from pipeline.evaluation.health_state import HealthValue
+    from pipeline.evaluation.roll_ups import Notes
     from pipeline.settings import Settings
 
 _HEALTH_COMMIT: Final = 5
@@ -120,13 +126,19 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
     roll_ups = RollUpPublisher(
         partials, cluster.partitions[partials], (topics.raw, topics.rekeyed), final=cluster.transactional
     )
+    idle = IdleUsers()
+
+    def at_commit(unit: State[RiskValue], notes: list[Notes]) -> Iterator[Output | None]:
+        yield from roll_ups.at_commit(unit, notes)
+        idle.at_commit(unit)
+
     users: WriteBehindTable[RiskValue] = WriteBehindTable(
         app,
         name=TABLE_NAME,
         codec=RiskCodec(),
         topics=(topics.raw, topics.rekeyed, topics.requests),
         partitions=partitions,
-        at_commit=roll_ups.at_commit,
+        at_commit=at_commit,
     )
     evaluator = build_evaluator(settings)
     book = RuleBook(evaluator.ruleset, tell_refused, tell_unusable)
@@ -139,6 +151,8 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
     async def judge(batches: StreamT[Batch]) -> None:
         async for batch in batches:
             await rule_config.read_once()
+            if batch.topic == topics.raw:
+                idle.observe(batch.partition, batch.records)
             await users.process(batch, risk.handle, risk.poison)
 
     health = HealthAgent(evaluator, book, topics.flagged, (topics.raw, topics.rekeyed), partitions)

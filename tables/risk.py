@@ -63,9 +63,18 @@ class RiskCodec:
                 return decode_user(value)
 
 
+USER_KEYS: Final = b"u"
+"""How the keys of users begin."""
+
+
 def user_key(user_id: str) -> bytes:
     """The key of a user's record."""
-    return b"u" + user_id.encode()
+    return USER_KEYS + user_id.encode()
+
+
+def user_of(key: bytes) -> str:
+    """The id of the user whose record has this key."""
+    return key[len(USER_KEYS) :].decode()
 
 
 def requests_key(user_id: str) -> bytes:
@@ -121,6 +130,13 @@ def rules_in_force(unit: State[RiskValue]) -> InForce | None:
     """The rule set that judges the partition; None where nothing was judged yet."""
     value = unit.get(RULES_KEY)
     return value if isinstance(value, InForce) else None
+
+
+def note_erased(unit: State[RiskValue], user_id: str, at: int) -> None:
+    """Write down when data of a user was erased; of one who never asked for anything nothing is kept."""
+    history = request_history(unit, user_id)
+    if history.requests:
+        unit[requests_key(user_id)] = history.erased_at(at)
 
 
 def request_history(unit: State[RiskValue], user_id: str) -> RequestHistory:

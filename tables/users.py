@@ -56,8 +56,16 @@ class _User(msgspec.Struct, array_like=True, frozen=True):
     window: _Columns | None
 
 
+class _Beginning(msgspec.Struct, array_like=True, frozen=True):
+    """Of `_User`; what follows is passed over."""
+
+    stream_time: int | None
+    last_record_time: int
+
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_User).decode
+_decode_beginning: Final = msgspec.msgpack.Decoder(_Beginning).decode
 
 
 def encode_user(state: UserState) -> bytes:
@@ -99,6 +107,20 @@ def decode_user(value: bytes) -> UserState:
         user.last_record_time,
         NO_RECORD if user.privacy is None else _privacy(user.privacy),
     )
+
+
+def last_record_time_of(value: bytes) -> int:
+    """`UserState.last_record_time` of bytes that `encode_user` made; the window in them is not read.
+
+    Raises:
+        WireError: as `decode_user`.
+    """
+    if not value.startswith(_READABLE):
+        raise WireError("user", value)
+    try:
+        return _decode_beginning(value[2:]).last_record_time
+    except msgspec.DecodeError as error:
+        raise WireError("user", value) from error
 
 
 def _columns(entries: list[Entry], stream_time: int) -> _Columns:

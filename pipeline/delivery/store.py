@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final, cast
 
@@ -176,6 +177,17 @@ class PartitionStore:
         for key, value in cast("Iterable[tuple[bytes, bytes]]", self._db.items()):
             if not key.startswith(RESERVED):
                 yield key, value
+
+    def page(self, first: bytes, count: int) -> list[tuple[bytes, bytes]]:
+        """So many keys from a key on, in their order, with their values; the table's own come before all others.
+
+        Raises:
+            StoreError: the disk does not give them.
+        """
+        try:
+            return list(islice(cast("Iterable[tuple[bytes, bytes]]", self._db.items(from_key=first)), count))
+        except Exception as error:  # rocksdict raises plain Exceptions
+            raise StoreError(f"the state in {self.path} cannot be read: {error}") from error
 
     def is_empty(self) -> bool:
         """Whether it has neither keys nor a position."""

@@ -70,6 +70,10 @@ class State(MutableMapping[bytes, V]):
         """The value of a key that is not in `cache`, which then is; None if there is no such key."""
         raise NotImplementedError
 
+    def stored(self, first: bytes, count: int) -> list[tuple[bytes, bytes]]:  # noqa: ARG002 - nothing is stored here
+        """So many keys from a key on, in their order, and the bytes of their values, as of the last commit."""
+        return []
+
     def get(self, key: bytes, default: V | None = None) -> V | None:  # type: ignore[override]  # bytes only
         """The value of a key."""
         value = self.cache.get(key)
@@ -225,6 +229,10 @@ class Unit(State[V], Generic[V]):
         value = self.codec.decode(data)
         self.cache[key] = value
         return value
+
+    def stored(self, first: bytes, count: int) -> list[tuple[bytes, bytes]]:
+        """As in `State`."""
+        return [(key, value) for key, value in self.store.page(first, count) if not key.startswith(RESERVED)]
 
     def discard(self, key: bytes) -> None:
         """As in `State`."""

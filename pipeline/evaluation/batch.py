@@ -43,8 +43,9 @@ class BatchOutputs(NamedTuple):
     """What a batch gives.
 
     Keys and values for `flagged-events` and `failed-events`; of misplaced records the number in the batch and
-    the user whose partition they belong to; the last judged records with their outcomes, the applied requests, and
-    what is noted for the roll-ups (nothing of requests).
+    the user whose partition they belong to; the last judged records with their outcomes, the applied requests, users
+    of whom data was erased with the timestamp of the record at which it was, and what is noted for the roll-ups
+    (nothing of requests).
     """
 
     flagged: list[tuple[bytes, bytes]]
@@ -52,6 +53,7 @@ class BatchOutputs(NamedTuple):
     misplaced: list[tuple[int, str]]
     judged: deque[tuple[Record, Outcome]]
     applied: list[tuple[Record, Request]]
+    erased: list[tuple[str, int]]
     notes: Notes
 
 
@@ -70,7 +72,7 @@ def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every reco
         topic: the topic whose partition time they move (a re-keyed record's own one, not that of its origin).
         requests: whether they are privacy requests.
     """
-    outputs = BatchOutputs([], [], [], deque(maxlen=RECENT), [], Notes(topic))
+    outputs = BatchOutputs([], [], [], deque(maxlen=RECENT), [], [], Notes(topic))
     remember, note, device_type = outputs.judged.append, outputs.notes.observe, evaluator.device_types.of
     judge = evaluator.apply if requests else evaluator.judge
     counts, partition_time = partition.counts, partition.times.get(topic)
@@ -88,6 +90,8 @@ def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every reco
                 outputs.applied.append((record, outcome.request))
             continue
         remember((record, outcome))
+        if outcome.anew:
+            outputs.erased.append((event.user_id, record.timestamp))
         if not outcome.late:
             note(event, outcome, partition_time, device_type(event.metadata))
         time = event.time

@@ -72,6 +72,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     `failed-events`, and `reason` says why the record failed; `user_id` names the user of a misplaced record;
     `request` is the privacy request that was applied. `watched` is for how long (milliseconds) the event's device has
     played up to it, `start_failed` whether it tells that a start failed (see `Window.watched`, `Window.only_started`).
+    `anew` is whether its user had been away so long that what was known was erased (see `UserState.erased`).
     """
 
     ending: Ending
@@ -86,6 +87,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
     user_id: str | None = None
     request: Request | None = None
+    anew: bool = False
 
 
 class Evaluator:
@@ -214,6 +216,8 @@ class Evaluator:
         except BaseException:
             window.undo(entry, left, left_early)
             raise
+        if window is not state.window:
+            outcome = msgspec.structs.replace(outcome, anew=True)
         state.stream_time = stream_time
         state.window = window
         state.last_place = last_place

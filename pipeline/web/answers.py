@@ -536,7 +536,12 @@ class RequestList(Answer):
     user_id: str
     requests: list[RequestView]
     privacy: PrivacyView
-    erased: list[Instant] = Field(description="when data of the user was erased here")
+    erased: list[Instant] = Field(
+        description=(
+            "when the window (regions, networks, devices, streams, events) and the last place were erased, 30 days or "
+            "more after the user's last event; oldest first. The privacy record and the requests stay"
+        )
+    )
 
 
 # -- the process

@@ -131,13 +131,15 @@ class _People:
         """The user's requests in the order of their arrival."""
         user_id, unit, state = await self._find(call)
         history = unit.peek(requests_key(user_id))
-        known = history.requests if isinstance(history, RequestHistory) else ()
+        known, erased = (
+            (history.requests, history.erased) if isinstance(history, RequestHistory) else ((), ())
+        )
         home = None if state.last_place is None else state.last_place.region
         return RequestList(
             user_id=self._show(user_id),
             requests=[_request(one, home, state.privacy) for one in known],
             privacy=privacy_of(state),
-            erased=[],
+            erased=[format_instant(at) for at in erased if at >= 0],
         )
 
     async def _find(self, call: Call) -> tuple[str, Unit[RiskValue], UserState]:

@@ -21,9 +21,15 @@ class RequestRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RequestHistory(msgspec.Struct, frozen=True, array_like=True):
-    """The requests of a user in the order of their arrival, each once."""
+    """What a user asked for, and when data of the user was erased.
+
+    Attributes:
+        requests: in the order of their arrival, each once.
+        erased: when window and last place were erased, oldest first, in milliseconds since 1970.
+    """
 
     requests: tuple[RequestRecord, ...] = ()
+    erased: tuple[int, ...] = ()
 
     def followed_by(self, request: Request, record_time: int) -> "RequestHistory":
         """With one more; one that was sent again changes nothing."""
@@ -32,4 +38,8 @@ class RequestHistory(msgspec.Struct, frozen=True, array_like=True):
         ):
             return self
         newest = RequestRecord(request.request_id, request.type, request.time, request.region, record_time)
-        return RequestHistory((*self.requests, newest)[-KEPT:])
+        return RequestHistory((*self.requests, newest)[-KEPT:], self.erased)
+
+    def erased_at(self, time: int) -> "RequestHistory":
+        """With one more erasure."""
+        return RequestHistory(self.requests, (*self.erased, time)[-KEPT:])

@@ -46,6 +46,13 @@ class UserState:
 
     __hash__ = None  # type: ignore[assignment]  # a user's state changes
 
+    def erased(self) -> "UserState | None":
+        """What stays of a user who is idle: the privacy record, or nothing at all.
+
+        Whoever comes back is judged as if nothing had been erased: an idle user starts anew with just this.
+        """
+        return None if self.privacy == NO_RECORD else UserState(privacy=self.privacy)
+
     def idle(self, record_time: int) -> bool:
         """Whether a record of this time (negative for none) comes after the user was away too long."""
         return record_time - self.last_record_time > IDLE_MS and self.last_record_time >= 0

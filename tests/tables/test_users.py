@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipeline.windows.privacy import Mark, PrivacyRecord
 from pipeline.windows.user import LastPlace, UserState
 from pipeline.windows.window import MAX_ENTRIES, WINDOW_MS, Entry, Window
-from tables.users import decode_user, encode_user
+from tables.users import decode_user, encode_user, last_record_time_of
 from tables.wire import WireError
 from tests.oracle.streams import streams
 from tests.pipeline.evaluation.records import Judge
@@ -67,6 +67,11 @@ def test_a_state_comes_back_as_it_went(state):
     assert again == state
     assert everything(again.window) == everything(state.window)
     assert encode_user(again) == encode_user(state)
+
+
+@given(states())
+def test_the_time_of_the_last_record_is_read_without_the_window(state):
+    assert last_record_time_of(encode_user(state)) == state.last_record_time
 
 
 @given(streams())
@@ -145,6 +150,12 @@ def test_what_is_of_an_unknown_version_or_not_a_users_is_refused(value):
         decode_user(value)
 
 
+@pytest.mark.parametrize("value", [b"", b"U\x03\x90", b"P\x01\x90", b"U\x02\xc0", b"U\x02\x91\x01"])
+def test_of_such_bytes_no_time_is_read_either(value):
+    with pytest.raises(WireError, match="a user record begins with"):
+        last_record_time_of(value)
+
+
 @given(st.binary(max_size=40))
 def test_any_other_bytes_are_refused(value):
     for written in (value, b"U\x01" + value, b"U\x02" + value):
@@ -203,3 +214,4 @@ def test_version_1_is_read_for_ever():
     written = bytes.fromhex(V1_USER)
     assert encode_user(decode_user(written)) == b"U\x02" + written[2:]
     assert decode_user(written) == state_of([entry(1), entry(0)])
+    assert last_record_time_of(written) == decode_user(written).last_record_time

@@ -91,3 +91,12 @@ def test_watermarks_that_cannot_be_read_are_an_error(tmp_path: Path, cache: Stor
     store.write([(WATERMARKS, b"?")], 1)
     with pytest.raises(StoreError, match="watermarks"):
         store.watermarks()
+
+
+def test_a_page_begins_at_a_key_and_has_so_many(tmp_path: Path, cache: StoreCache) -> None:
+    store = PartitionStore(tmp_path / "p.db", "app table", cache)
+    store.write([(b"u%d" % number, b"%d" % number) for number in range(5)], 1)
+    assert store.page(b"u1", 2) == [(b"u1", b"1"), (b"u2", b"2")]
+    assert store.page(b"u2\x00", 1) == [(b"u3", b"3")]
+    assert [key for key, _ in store.page(b"u4", 1)] == [b"u4"]
+    assert store.page(b"", 1) == [(b"u0", b"0")]

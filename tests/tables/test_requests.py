@@ -1,0 +1,50 @@
+"""The wire form of a user's requests, and that the one without erasures is still read."""
+
+import msgspec
+import pytest
+
+from pipeline.windows.requests import KEPT, RequestHistory, RequestRecord
+from tables.requests import decode_requests, encode_requests
+from tables.wire import WireError
+
+RECORD = RequestRecord("r1", "delete", 1, "NL", 2)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        RequestHistory(),
+        RequestHistory((RECORD,)),
+        RequestHistory((RECORD,), (5, 7)),
+        RequestHistory((), (5,)),
+    ],
+)
+def test_a_history_comes_back_as_it_went(history):
+    assert decode_requests(encode_requests(history)) == history
+
+
+def test_a_history_that_was_written_before_there_were_erasures_is_read():
+    written = b"Q\x01" + msgspec.msgpack.encode([[["r1", "delete", 1, "NL", 2]]])
+    assert decode_requests(written) == RequestHistory((RECORD,))
+
+
+def test_a_program_that_knows_of_no_erasures_reads_the_requests():
+    class Before(msgspec.Struct, array_like=True):
+        requests: tuple[RequestRecord, ...] = ()
+
+    value = encode_requests(RequestHistory((RECORD,), (5,)))
+    assert msgspec.msgpack.decode(value[2:], type=Before).requests == (RECORD,)
+
+
+def test_the_newest_erasures_are_kept():
+    history = RequestHistory((RECORD,))
+    for time in range(KEPT + 5):
+        history = history.erased_at(time)
+    assert history.erased == tuple(range(5, KEPT + 5))
+    assert history.requests == (RECORD,)
+
+
+@pytest.mark.parametrize("value", [b"", b"Q\x02\x90", b"Q\x01\xc1"])
+def test_what_it_cannot_read_is_refused(value):
+    with pytest.raises(WireError):
+        decode_requests(value)
