@@ -89,5 +89,6 @@ class IdleUsers:
             unit.discard(key)
         else:
             unit[key] = rest
-        note_erased(unit, user_of(key), now)
+        place = state.last_place
+        note_erased(unit, user_of(key), now, None if place is None else place.region)
         return True

@@ -132,11 +132,18 @@ def rules_in_force(unit: State[RiskValue]) -> InForce | None:
     return value if isinstance(value, InForce) else None
 
 
-def note_erased(unit: State[RiskValue], user_id: str, at: int) -> None:
-    """Write down when data of a user was erased; of one who never asked for anything nothing is kept."""
+def note_erased(unit: State[RiskValue], user_id: str, at: int, region: str | None = None) -> None:
+    """Write down when data of a user was erased; of one who never asked for anything nothing is kept.
+
+    Args:
+        unit: with the user's records.
+        user_id: whose data.
+        at: milliseconds since 1970.
+        region: where the user was last.
+    """
     history = request_history(unit, user_id)
     if history.requests:
-        unit[requests_key(user_id)] = history.erased_at(at)
+        unit[requests_key(user_id)] = history.erased_at(at, region)
 
 
 def request_history(unit: State[RiskValue], user_id: str) -> RequestHistory:

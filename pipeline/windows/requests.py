@@ -40,6 +40,17 @@ class RequestHistory(msgspec.Struct, frozen=True, array_like=True):
         newest = RequestRecord(request.request_id, request.type, request.time, request.region, record_time)
         return RequestHistory((*self.requests, newest)[-KEPT:], self.erased)
 
-    def erased_at(self, time: int) -> "RequestHistory":
-        """With one more erasure."""
-        return RequestHistory(self.requests, (*self.erased, time)[-KEPT:])
+    def erased_at(self, time: int, region: str | None = None) -> "RequestHistory":
+        """With one more erasure.
+
+        Args:
+            time: of it.
+            region: where the user was last, which is erased: requests that name no region keep it for their deadlines.
+        """
+        requests = self.requests
+        if region is not None:
+            requests = tuple(
+                request if request.region is not None else msgspec.structs.replace(request, region=region)
+                for request in requests
+            )
+        return RequestHistory(requests, (*self.erased, time)[-KEPT:])

@@ -44,6 +44,13 @@ def test_the_newest_erasures_are_kept():
     assert history.requests == (RECORD,)
 
 
+def test_requests_without_a_region_keep_the_one_that_is_erased():
+    nowhere = RequestRecord("r2", "opt_out", 1, None, 2)
+    erased = RequestHistory((RECORD, nowhere)).erased_at(5, "US-CA")
+    assert [request.region for request in erased.requests] == ["NL", "US-CA"]
+    assert [request.region for request in RequestHistory((nowhere,)).erased_at(5).requests] == [None]
+
+
 @pytest.mark.parametrize("value", [b"", b"Q\x02\x90", b"Q\x01\xc1"])
 def test_what_it_cannot_read_is_refused(value):
     with pytest.raises(WireError):
