@@ -118,12 +118,13 @@ class HealthJudge:
         if subject.type not in self._rules.by_type:
             return
         record = _record(records, subject)
-        series = series_of(records.get, name, record)
+        done = state.judged_through
+        series = series_of(records.get, name, record, 0 if done is None else done - WINDOW_MINUTES + 1, last)
         # Sums up to each minute, so that those of an hour are differences.
         minutes = sorted(series)
         failed_before = [0, *accumulate(series[minute][0] for minute in minutes)]
         before = [0, *accumulate(series[minute][1] for minute in minutes)]
-        level, done = record.level, state.judged_through
+        level = record.level
         points = {point for minute in minutes for point in (minute, minute + WINDOW_MINUTES) if point <= last}
         for minute in sorted(points if done is None else [point for point in points if point > done]):
             begin, end = bisect_right(minutes, minute - WINDOW_MINUTES), bisect_right(minutes, minute)

@@ -3,7 +3,7 @@
 A record that is written with every commit stays small; the rows are read when a level may change.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from pipeline.evaluation.device_health import DeviceHealth, count_in
@@ -80,20 +80,41 @@ def rows_of(read: Read, name: str, record: DeviceHealth | SubjectHealth) -> list
     return [row for row in found if row[3] != ACCOUNT]
 
 
-def series_of(read: Read, name: str, record: DeviceHealth | SubjectHealth) -> dict[int, list[int]]:
-    """By minute failed and all playback events, of the last hour and some older ones; see `rows_of`."""
+def series_of(
+    read: Read, name: str, record: DeviceHealth | SubjectHealth, first: int = 0, last: int | None = None
+) -> dict[int, list[int]]:
+    """By minute failed and all playback events; see `rows_of`.
+
+    Args:
+        read: see `rows_of`.
+        name: see `rows_of`.
+        record: see `rows_of`.
+        first: minutes before it are left out.
+        last: and those after it; while partitions are hours apart, there are hundreds.
+    """
     if isinstance(record, SubjectHealth):
-        series = {minute: [numbers[FAILED], numbers[TOTAL]] for minute, numbers in record.series.items()}
+        known = _between(record.series, first, last)
+        series = {minute: [numbers[FAILED], numbers[TOTAL]] for minute, numbers in known}
         rows = record.fresh_rows()
     elif record.series is not None:
-        series = {minute: numbers.copy() for minute, numbers in record.series.items()}
+        series = {minute: numbers.copy() for minute, numbers in _between(record.series, first, last)}
         rows = record.fresh_rows()
     else:
         series, rows = {}, rows_of(read, name, record)
     for minute, _, error, kind, _, number, _ in rows:
-        if kind in (PLAYBACK, PLAY):
+        if kind in (PLAYBACK, PLAY) and first <= minute and (last is None or minute <= last):
             count_in(series, minute, number, failed=error is not None)
     return series
+
+
+def _between(series: dict[int, list[int]], first: int, last: int | None) -> Iterable[tuple[int, list[int]]]:
+    if last is not None and last - first < len(series):
+        return [(minute, series[minute]) for minute in range(first, last + 1) if minute in series]
+    return [
+        (minute, numbers)
+        for minute, numbers in series.items()
+        if first <= minute and (last is None or minute <= last)
+    ]
 
 
 def sums_of(series: dict[int, list[int]], first: int, last: int) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """What is kept of a title, a region, a plan or a rule: lifetime sums, and the minutes of the last hour."""
 
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -14,7 +15,7 @@ NAMES: Final = 64
 MINUTE_NAMES: Final = 1_000
 """The same for one minute of a title."""
 _PRUNED_FROM: Final = 96
-"""From so many minutes on those that no window will hold again are dropped: not at each event."""
+"""From so many minutes on those that no window will hold again are dropped."""
 _FRESH: Final = 128
 """From so many fresh rows on they are summed."""
 
@@ -81,9 +82,14 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
             self._sum(row)
         self.fresh, self.count = b"", 0
         if judged_through is not None and len(self.series) >= _PRUNED_FROM:
-            first = judged_through - WINDOW_MINUTES + 1
-            self.series = {minute: numbers for minute, numbers in self.series.items() if minute >= first}
+            self._drop_before(judged_through - WINDOW_MINUTES + 1)
         return rows
+
+    def _drop_before(self, first: int) -> None:
+        """Drop the oldest minutes; one that came after newer ones goes with them."""
+        series = self.series
+        for minute in list(takewhile(lambda minute: minute < first, series)):
+            del series[minute]
 
     def _sum(self, row: Row) -> None:  # noqa: C901 - one row, from top to bottom
         minute, region, error, kind, extra, number, played = row

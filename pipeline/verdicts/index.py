@@ -94,7 +94,7 @@ class VerdictIndex(Service):
         self._write_thread = ThreadPoolExecutor(1, "verdict-index-write")
         self._read_thread = ThreadPoolExecutor(1, "verdict-index-read")
         self._reader: VerdictReader | None = None
-        self._newest: VerdictReader | None = None
+        self._look_ups: VerdictReader | None = None
         self._trouble = "it is being opened"
         self._skipped: set[TopicPartition] = set()
         self._tallies: tuple[float, list[Tally]] = (-math.inf, [])
@@ -120,7 +120,7 @@ class VerdictIndex(Service):
         Raises:
             IndexUnavailableError: see there.
         """
-        reader = self._opened(self._newest)
+        reader = self._opened(self._look_ups)
         try:
             return reader.newest_of(user)
         except sqlite3.Error as error:
@@ -148,13 +148,17 @@ class VerdictIndex(Service):
             self._tallies = ended + max(_COUNTED_S, _COUNTED_TIMES * (ended - began)), tallies
         return tallies
 
-    async def span(self) -> Span:
-        """What is indexed.
+    def span(self) -> Span:
+        """What is indexed; some look-ups by the thread that asks, see `newest_of`.
 
         Raises:
             IndexUnavailableError: see there.
         """
-        return await self._ask(VerdictReader.span, self._limit, self.behind)
+        reader = self._opened(self._look_ups)
+        try:
+            return reader.span(self._limit, self.behind)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
 
     async def _ask(self, question: Callable[..., T], *arguments: object) -> T:
         reader = self._opened(self._reader)
@@ -194,7 +198,7 @@ class VerdictIndex(Service):
         writer = await self._in_write_thread(self._open)
         try:
             self._reader = VerdictReader(connect(self._path))
-            self._newest = VerdictReader(connect(self._path))
+            self._look_ups = VerdictReader(connect(self._path))
             async with self._consumer() as consumer:
                 consumer.assign(self._partitions)
                 await self._place(consumer, writer)
@@ -202,9 +206,9 @@ class VerdictIndex(Service):
                     await self._step(consumer, writer)
         finally:
             reader, self._reader = self._reader, None
-            newest, self._newest = self._newest, None
-            if newest is not None:
-                newest.close()
+            look_ups, self._look_ups = self._look_ups, None
+            if look_ups is not None:
+                look_ups.close()
             if reader is not None:
                 await asyncio.get_running_loop().run_in_executor(self._read_thread, reader.close)
             await self._in_write_thread(writer.close)

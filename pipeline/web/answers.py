@@ -159,7 +159,9 @@ class ContentStats(Answer):
     top_error_codes: list[Count]
     device_mix: list[Count] = Field(description="playback events by kind of device")
     risk_level: RiskLevel
-    minutes: list[Minute]
+    minutes: list[Minute] = Field(
+        description="the 60 that were judged last, and up to 15 after them; oldest first"
+    )
 
 
 class ContentRank(Answer):
@@ -190,7 +192,9 @@ class RegionStats(Answer):
     errors: list[Count] = Field(description="error codes by count")
     device_mix: list[Count] = Field(description="playback events by kind of device")
     flagged_by_rule: list[Count] = Field(description="findings by rule")
-    minutes: list[Minute]
+    minutes: list[Minute] = Field(
+        description="the 60 that were judged last, and up to 15 after them; oldest first"
+    )
 
 
 class DeviceStats(Answer):

@@ -60,7 +60,7 @@ class _Compliance:
         filters = self._filters(question)
         try:
             page = await self._index.page(filters, after, question.limit)
-            span = await self._index.span()
+            span = self._index.span()
         except IndexUnavailableError as error:
             raise unavailable(str(error)) from error
         # The verdicts' own bytes: they keep to the schema of their model, and checking them again costs more than
@@ -76,7 +76,7 @@ class _Compliance:
     async def summary(self, call: Call) -> ComplianceSummary:  # noqa: ARG002 - the same for everybody
         try:
             counts = count_all(await self._index.tallies())
-            span = await self._index.span()
+            span = self._index.span()
         except IndexUnavailableError as error:
             raise unavailable(str(error)) from error
         dimensions = {
@@ -96,7 +96,7 @@ class _Compliance:
     async def regions(self, call: Call) -> RegionRisks:  # noqa: ARG002 - as summary
         try:
             found = count_by_region(await self._index.tallies())
-            span = await self._index.span()
+            span = self._index.span()
         except IndexUnavailableError as error:
             raise unavailable(str(error)) from error
         return RegionRisks(

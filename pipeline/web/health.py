@@ -46,7 +46,9 @@ if TYPE_CHECKING:
 _TITLES: Final = record_key("content", "")
 _KEPT_S: Final = 5.0
 """So long a ranking is given again: pages ask every few seconds, and many may be open."""
-_KEYS: Final = 5_000
+_NOT_JUDGED: Final = 15
+"""So many minutes after those that were judged are shown; while partitions are hours apart, there are hundreds."""
+_KEYS: Final = 1_000
 """So many keys of a partition's cache are looked at for titles that fail rarely or never."""
 
 
@@ -130,7 +132,7 @@ class _Health:
             top_error_codes=_counts(settled.error_codes),
             device_mix=_counts(settled.device_types),
             risk_level=settled.level or "NONE",
-            minutes=_minutes(settled),
+            minutes=known.minutes(settled),
         )
 
     async def region(self, call: Call) -> RegionStats:
@@ -146,7 +148,7 @@ class _Health:
             errors=_counts(settled.error_codes),
             device_mix=_counts(settled.device_types),
             flagged_by_rule=_counts(settled.rules),
-            minutes=_minutes(settled),
+            minutes=known.minutes(settled),
         )
 
     async def device(self, call: Call) -> DeviceStats:
@@ -211,17 +213,28 @@ class _Known:
 
     def error_rate(self) -> ErrorRate:
         """Over the hour that was judged last; before the first judgement over the newest one."""
-        state = self._unit.peek(PARTITION_KEY)
-        last = state.judged_through if isinstance(state, HealthPartition) else None
         failed = total = 0
         if isinstance(self.record, SubjectHealth | DeviceHealth):
-            series = series_of(self._unit.peek, self._name, self.record)
+            read, last = self._unit.peek, self._judged_through()
             if last is None:
-                last = max(series, default=0)
-            failed, total = sums_of(series, last - WINDOW_MINUTES + 1, last)
+                last = max(series_of(read, self._name, self.record), default=0)
+            first = last - WINDOW_MINUTES + 1
+            failed, total = sums_of(series_of(read, self._name, self.record, first, last), first, last)
         low, high = wilson_interval(failed, total) if total else (0.0, 1.0)
         rate = round(failed / total, 4) if total else 0.0
         return ErrorRate(events=total, errors=failed, rate=rate, low=low, high=high)
+
+    def minutes(self, settled: SubjectHealth) -> list[Minute]:
+        """The hour that was judged last and what follows it, oldest first; see `error_rate`."""
+        series, last = settled.series, self._judged_through()
+        if last is None:
+            last = max(series, default=0)
+        shown = range(last - WINDOW_MINUTES + 1, last + _NOT_JUDGED + 1)
+        return [_minute(minute, series[minute]) for minute in shown if minute in series]
+
+    def _judged_through(self) -> int | None:
+        state = self._unit.peek(PARTITION_KEY)
+        return state.judged_through if isinstance(state, HealthPartition) else None
 
 
 def _unknown(what: str, identifier: str, hint: str = "") -> Problem:
@@ -270,18 +283,14 @@ def _worst_first(rank: Mapping[str, Any]) -> tuple[float, int, str]:
     return -rate["low"], -rate["events"], rank["content_id"]
 
 
-def _minutes(record: SubjectHealth) -> list[Minute]:
-    """The minutes that are kept, oldest first."""
-    return [
-        Minute(
-            start=format_instant(minute * MINUTE_MS),
-            events=numbers[TOTAL],
-            errors=numbers[FAILED],
-            plays=numbers[PLAYS],
-            watch_seconds=numbers[WATCHED] / 1000,
-        )
-        for minute, numbers in sorted(record.series.items())
-    ]
+def _minute(minute: int, numbers: list[int]) -> Minute:
+    return Minute(
+        start=format_instant(minute * MINUTE_MS),
+        events=numbers[TOTAL],
+        errors=numbers[FAILED],
+        plays=numbers[PLAYS],
+        watch_seconds=numbers[WATCHED] / 1000,
+    )
 
 
 def _counts(counts: Mapping[str, int]) -> list[Count]:

@@ -14,6 +14,7 @@ from pipeline.evaluation.roll_ups import RollUp
 from pipeline.evaluation.row_log import decode_rows, encode_row
 from pipeline.evaluation.segments import names_of, series_of, sums_of
 from pipeline.evaluation.source import PlainRecord
+from pipeline.evaluation.subject_health import SubjectHealth
 from pipeline.evaluation.verdict import encode_verdict
 from pipeline.events.instants import format_instant
 from pipeline.judging.file import FileJudge
@@ -128,6 +129,29 @@ def test_partials_in_pieces_give_the_verdicts_of_a_file(drawn, data, targets, fi
     health = from_partials(records, data, targets=targets, final=final)
     assert in_order([encode_verdict(one) for one in health.verdicts]) == from_a_file(records)
     assert not any(health.state(target).counts.get("too_late") for target in range(targets))
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 59, 60, 61])
+def test_a_level_ends_with_the_minute_however_many_minutes_close_at_once(step):
+    failures = [(0, START + 30_000, {"failed": True}) for _ in range(4)]
+    quiet = [
+        (0, START + minute * MINUTE, {"title": "title-2", "device": "d2"}) for minute in range(1, 130, step)
+    ]
+    records = numbered([*failures, *quiet])
+    unit, health = Unit(0, 1), Health(1, 1)
+    for record in records:
+        if record.partition == 0:
+            unit.judge([record])
+            health.take(unit.commit())
+    found = [
+        (one.subject.id, one.change, one.minute_end)
+        for one in health.verdicts
+        if one.subject.type == "content"
+    ]
+    end = format_instant(START + 61 * MINUTE)
+    assert found[-1] == ("title-1", "closed", end)
+    alone = [one for one in records if one.partition == 0]
+    assert [encode_verdict(one) for one in health.verdicts] == from_a_file(alone)
 
 
 def test_the_law_above_is_not_empty():
@@ -378,3 +402,47 @@ def test_what_is_no_partial_is_refused_and_counted(value):
     health = Health(1, 1)
     health.take([(0, value)])
     assert health.state().counts == {"unreadable": 1}
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, 40),
+        st.just("DE"),
+        st.sampled_from([None, "E1"]),
+        st.integers(0, 4),
+        st.none(),
+        st.integers(1, 3),
+        st.just(0),
+    ),
+    max_size=30,
+)
+
+
+@given(
+    st.sampled_from([SubjectHealth, DeviceHealth]),
+    st.booleans(),
+    ROWS,
+    ROWS,
+    st.integers(0, 45),
+    st.integers(0, 60),
+)
+def test_a_part_of_the_series_is_that_part(kind, with_series, summed, fresh, first, length):
+    record = kind()
+    if kind is DeviceHealth and with_series:
+        record.series = {}
+    for rows in (summed, fresh):
+        record.fresh, record.count = b"".join(map(encode_row, rows)), len(rows)
+        if rows is summed:
+            record.settle(None)
+    last = first + length
+    whole = series_of({}.get, "content:x", record)
+    part = {minute: numbers for minute, numbers in whole.items() if first <= minute <= last}
+    assert series_of({}.get, "content:x", record, first, last) == part
+
+
+@given(st.lists(st.integers(0, 200), max_size=300), st.integers(0, 300))
+def test_minutes_that_no_window_will_hold_again_are_dropped(minutes, judged):
+    record = SubjectHealth(series={minute: [1, 0, 0, 0] for minute in sorted(minutes)})
+    kept = {minute for minute in minutes if minute > judged - 60}
+    record.settle(judged)
+    assert set(record.series) == (kept if len(set(minutes)) >= 96 else set(minutes))

@@ -88,7 +88,7 @@ async def test_it_holds_what_is_published_also_after_a_restart(settings, tmp_pat
     await publish(settings, range(120, 150))
     async with running(settings, tmp_path) as index:
         await until(index, lambda found: found == ids(range(150)))
-        span = await index.span()
+        span = index.span()
         assert (span.verdicts, span.behind) == (150, 0)
         assert sum(tally.verdicts for tally in await index.tallies()) == 150
 

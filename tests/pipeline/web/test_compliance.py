@@ -54,7 +54,7 @@ async def served(tmp_path, tokens, bearer, records):
     index = VerdictIndex(tmp_path, Followed("flagged-events", 4), Followed("risk-alerts", 4), {}, 1_000, 1)
     writer = VerdictWriter(open_store(tmp_path / FILE_NAME, ("flagged-events", "risk-alerts")), 1_000)
     writer.add(records, {})
-    index._reader = VerdictReader(connect(tmp_path / FILE_NAME))
+    index._reader = index._look_ups = VerdictReader(connect(tmp_path / FILE_NAME))
     views = [compliance_views(index, show), alert_views(index)]
 
     class App:
