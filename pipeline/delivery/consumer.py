@@ -28,6 +28,7 @@ from pipeline.delivery.batches import Batch, Chunk
 from pipeline.delivery.closing import stop_consumer
 from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.guarantee import BROKER_WAIT_SECONDS, patiently
+from pipeline.delivery.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -263,6 +264,7 @@ class DeliveryConsumer(driver.Consumer):
         self._epoch = 0
         self._placed: dict[TP, int] = {}
         self._batches: dict[TP, int] = defaultdict(int)
+        self._pace = Pace()
         self._room = asyncio.Event()
         # Stock topics: offsets in the order of their delivery, and what a failed commit still owes.
         self._delivered: dict[TP, deque[int]] = defaultdict(deque)
@@ -296,6 +298,7 @@ class DeliveryConsumer(driver.Consumer):
     def _forget(self) -> None:
         self._placed.clear()
         self._batches.clear()
+        self._pace.forget()
         self._delivered.clear()
         self._owed.clear()
         self._room.set()
@@ -346,9 +349,10 @@ class DeliveryConsumer(driver.Consumer):
         wanted: set[TP] = set()
         busy = False
         active = self._get_active_partitions()
+        working = {tp for tp, batches in self._batches.items() if batches}
         for tp in self._placed:
             if self.app.is_batch_topic(tp.topic):
-                if self._batches[tp] < _BATCHES_IN_FLIGHT:
+                if self._batches[tp] < _BATCHES_IN_FLIGHT and not self._pace.waits(tp, working):
                     wanted.add(tp)
                 else:
                     busy = True
@@ -431,13 +435,16 @@ class DeliveryConsumer(driver.Consumer):
             if self.app.is_batch_topic(tp.topic):
                 batch = Batch(tp.topic, tp.partition, chunk, self._on_batch_finished)
                 self._batches[tp] += 1
+                self._pace.reached(tp, chunk)
                 await self.callback(batch.as_message(generation))
             else:
                 await self._deliver_one_by_one(tp, chunk)
 
     def _on_batch_finished(self, batch: Batch) -> None:
         if self.is_current(batch):
-            self._batches[TP(batch.topic, batch.partition)] -= 1
+            tp = TP(batch.topic, batch.partition)
+            self._batches[tp] -= 1
+            self._pace.worked_off(tp)
             self._room.set()
 
     async def _deliver_one_by_one(self, tp: TP, chunk: Chunk) -> None:
