@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from pipeline.evaluation.minutes import WINDOW_MINUTES
+from pipeline.evaluation.minutes import WINDOW_MINUTES, prune
 from pipeline.evaluation.row_log import ACCOUNT, Row, decode_rows
 from pipeline.rules.finding import Severity
 
@@ -85,7 +85,7 @@ class DeviceHealth(msgspec.Struct, array_like=True, gc=False):
             if self.failures:
                 self.failures = [minute for minute in self.failures if minute >= first]
             if series is not None:
-                self.series = {minute: numbers for minute, numbers in series.items() if minute >= first}
+                prune(series, judged_through)
         return rows
 
     def _note_failure(self, minute: int, number: int) -> None:

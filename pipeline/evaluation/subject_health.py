@@ -1,11 +1,10 @@
 """What is kept of a title, a region, a plan or a rule: lifetime sums, and the minutes of the last hour."""
 
-from itertools import takewhile
 from typing import Final
 
 import msgspec
 
-from pipeline.evaluation.minutes import WINDOW_MINUTES
+from pipeline.evaluation.minutes import prune
 from pipeline.evaluation.row_log import ACCOUNT, FLAGGED, PLAY, START_FAILED, Row, decode_rows
 from pipeline.rules.finding import Severity
 
@@ -14,8 +13,6 @@ NAMES: Final = 64
 """So many error codes, regions, kinds of devices are counted by name over a lifetime; the others as `OTHER`."""
 MINUTE_NAMES: Final = 1_000
 """The same for one minute of a title."""
-_PRUNED_FROM: Final = 96
-"""From so many minutes on those that no window will hold again are dropped."""
 _FRESH: Final = 128
 """From so many fresh rows on they are summed."""
 
@@ -81,15 +78,9 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
         for row in rows:
             self._sum(row)
         self.fresh, self.count = b"", 0
-        if judged_through is not None and len(self.series) >= _PRUNED_FROM:
-            self._drop_before(judged_through - WINDOW_MINUTES + 1)
+        if judged_through is not None:
+            prune(self.series, judged_through)
         return rows
-
-    def _drop_before(self, first: int) -> None:
-        """Drop the oldest minutes; one that came after newer ones goes with them."""
-        series = self.series
-        for minute in list(takewhile(lambda minute: minute < first, series)):
-            del series[minute]
 
     def _sum(self, row: Row) -> None:  # noqa: C901 - one row, from top to bottom
         minute, region, error, kind, extra, number, played = row
