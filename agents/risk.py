@@ -6,6 +6,7 @@ A user's window lives where the user's partition is: a record that was written e
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pipeline.delivery.outputs import Output
 from pipeline.delivery.partitioner import Partitioner
@@ -30,6 +31,9 @@ from tables.risk import (
     requests_key,
     rules_in_force,
 )
+
+LOG_APPEND_TIME: Final = 1
+"""Kafka's timestamp type of records that the broker stamped; 0 (CreateTime): the producer did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +87,16 @@ class RiskAgent:
         unit[PARTITION_KEY] = partition
         if topic != topics.requests:
             unit.notes.append(outputs.notes)
+        if topic == topics.raw and records[-1].timestamp_type == LOG_APPEND_TIME:
+            outputs.notes.stamped = records[-1].timestamp
         if outputs.judged:
             unit[RECENT_KEY] = recent_results(unit).followed_by(outputs.judged)
         for record, request in outputs.applied:
             history = request_history(unit, request.user_id)
             unit[requests_key(request.user_id)] = history.followed_by(request, record.timestamp)
             published.append(self._journal(unit, "request", request.request_id, record.timestamp))
-        for user_id, at in outputs.erased:
-            note_erased(unit, user_id, at)
+        for erased in outputs.erased:
+            note_erased(unit, partition, erased)
         published += [Output(topics.flagged, key, value) for key, value in outputs.flagged]
         published += [Output(topics.failed, key, value) for key, value in outputs.failed]
         if outputs.misplaced:

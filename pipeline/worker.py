@@ -68,12 +68,13 @@ _HEALTH_COMMIT: Final = 5
 """A minute is judged a minute after its end; a few seconds more do not count, and figures change with every event."""
 
 
-def run(settings: Settings, reached: Hook = pass_by) -> int:
+def run(settings: Settings, reached: Hook = pass_by, idle: IdleUsers | None = None) -> int:
     """Run one worker until it is stopped.
 
     Args:
         settings: of this worker.
         reached: called at each kill point, in tests.
+        idle: finds users to erase; tests do not wait a month.
 
     Returns:
         the exit status.
@@ -83,7 +84,7 @@ def run(settings: Settings, reached: Hook = pass_by) -> int:
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    app = loop.run_until_complete(_prepare(settings, reached))
+    app = loop.run_until_complete(_prepare(settings, reached, idle))
     tune_collector()
     worker = DeliveryWorker(
         app,
@@ -99,7 +100,7 @@ def run(settings: Settings, reached: Hook = pass_by) -> int:
         raise MissingError(str(error)) from error
 
 
-async def _prepare(settings: Settings, reached: Hook) -> DeliveryApp:
+async def _prepare(settings: Settings, reached: Hook, idle: IdleUsers | None = None) -> DeliveryApp:
     port = _web_port(settings)
     changelogs = [
         changelog(settings.app_id, TABLE_NAME),
@@ -107,10 +108,12 @@ async def _prepare(settings: Settings, reached: Hook) -> DeliveryApp:
         changelog(settings.app_id, health_table.TABLE_NAME, BY_DIMENSION),
     ]
     cluster = await ask_cluster(settings, changelogs)
-    return build(settings, cluster, web_port=port, reached=reached)
+    return build(settings, cluster, web_port=port, reached=reached, idle=idle)
 
 
-def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook) -> DeliveryApp:
+def build(
+    settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook, idle: IdleUsers | None = None
+) -> DeliveryApp:
     """The application with everything in it."""
     app = new_app(settings, cluster, web_port=web_port, reached=reached)
     topics = RiskTopics(
@@ -126,11 +129,11 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
     roll_ups = RollUpPublisher(
         partials, cluster.partitions[partials], (topics.raw, topics.rekeyed), final=cluster.transactional
     )
-    idle = IdleUsers()
+    sweep = idle or IdleUsers()
 
     def at_commit(unit: State[RiskValue], notes: list[Notes]) -> Iterator[Output | None]:
         yield from roll_ups.at_commit(unit, notes)
-        idle.at_commit(unit)
+        yield from sweep.at_commit(unit, notes)
 
     users: WriteBehindTable[RiskValue] = WriteBehindTable(
         app,
@@ -151,8 +154,6 @@ def build(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook)
     async def judge(batches: StreamT[Batch]) -> None:
         async for batch in batches:
             await rule_config.read_once()
-            if batch.topic == topics.raw:
-                idle.observe(batch.partition, batch.records)
             await users.process(batch, risk.handle, risk.poison)
 
     health = HealthAgent(evaluator, book, topics.flagged, (topics.raw, topics.rekeyed), partitions)

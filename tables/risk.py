@@ -8,7 +8,7 @@ privacy requests of the user, `p` alone for what is kept of the partition, `r` a
 from typing import Final
 
 from pipeline.delivery.unit import State
-from pipeline.evaluation.batch import PartitionState
+from pipeline.evaluation.batch import Erased, PartitionState
 from pipeline.evaluation.recent import Recent
 from pipeline.evaluation.rule_book import InForce
 from pipeline.windows.requests import RequestHistory
@@ -132,18 +132,16 @@ def rules_in_force(unit: State[RiskValue]) -> InForce | None:
     return value if isinstance(value, InForce) else None
 
 
-def note_erased(unit: State[RiskValue], user_id: str, at: int, region: str | None = None) -> None:
-    """Write down when data of a user was erased; of one who never asked for anything nothing is kept.
+def note_erased(unit: State[RiskValue], partition: PartitionState, erased: Erased) -> None:
+    """Count that data of a user was erased, and write down when; of one who never asked for anything only the count.
 
-    Args:
-        unit: with the user's records.
-        user_id: whose data.
-        at: milliseconds since 1970.
-        region: where the user was last.
+    Raises:
+        WireError: the user's requests cannot be read; nothing is changed.
     """
-    history = request_history(unit, user_id)
+    history = request_history(unit, erased.user_id)
     if history.requests:
-        unit[requests_key(user_id)] = history.erased_at(at, region)
+        unit[requests_key(erased.user_id)] = history.erased_at(erased.time, erased.region)
+    partition.counts["erased"] = partition.counts.get("erased", 0) + 1
 
 
 def request_history(unit: State[RiskValue], user_id: str) -> RequestHistory:

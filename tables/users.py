@@ -63,8 +63,19 @@ class _Beginning(msgspec.Struct, array_like=True, frozen=True):
     last_record_time: int
 
 
+class _WithoutWindow(msgspec.Struct, array_like=True, frozen=True):
+    """Of `_User`; the window, which is nearly all of it, is passed over."""
+
+    stream_time: int | None
+    last_record_time: int
+    left_early: int | None
+    last_place: tuple[str, int] | None
+    privacy: tuple[_MarkTimes, _MarkTimes, int | None, int | None] | None
+
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_User).decode
+_decode_without_window: Final = msgspec.msgpack.Decoder(_WithoutWindow).decode
 _decode_beginning: Final = msgspec.msgpack.Decoder(_Beginning).decode
 
 
@@ -100,9 +111,27 @@ def decode_user(value: bytes) -> UserState:
         )
     except (msgspec.DecodeError, struct.error, ValueError, IndexError) as error:
         raise WireError("user", value) from error
+    return _state(user, Window(entries, user.left_early))
+
+
+def decode_without_window(value: bytes) -> UserState:
+    """As `decode_user`, with an empty window in place of that in the bytes, which is not read.
+
+    Raises:
+        WireError: as `decode_user`.
+    """
+    if not value.startswith(_READABLE):
+        raise WireError("user", value)
+    try:
+        return _state(_decode_without_window(value[2:]), Window())
+    except msgspec.DecodeError as error:
+        raise WireError("user", value) from error
+
+
+def _state(user: _User | _WithoutWindow, window: Window) -> UserState:
     return UserState(
         user.stream_time,
-        Window(entries, user.left_early),
+        window,
         None if user.last_place is None else LastPlace(*user.last_place),
         user.last_record_time,
         NO_RECORD if user.privacy is None else _privacy(user.privacy),

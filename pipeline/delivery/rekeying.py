@@ -40,6 +40,8 @@ class SourceRecord(Protocol):
     @property
     def timestamp(self) -> int: ...  # noqa: D102
     @property
+    def timestamp_type(self) -> int: ...  # noqa: D102
+    @property
     def key(self) -> bytes | None: ...  # noqa: D102
     @property
     def value(self) -> bytes | None: ...  # noqa: D102

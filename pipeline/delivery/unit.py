@@ -74,6 +74,10 @@ class State(MutableMapping[bytes, V]):
         """So many keys from a key on, in their order, and the bytes of their values, as of the last commit."""
         return []
 
+    def in_memory(self, key: bytes) -> bool:
+        """Whether a key has a value here that the stored one may be older than, or was deleted."""
+        return key in self.cache or key in self.dirty
+
     def get(self, key: bytes, default: V | None = None) -> V | None:  # type: ignore[override]  # bytes only
         """The value of a key."""
         value = self.cache.get(key)
@@ -233,6 +237,13 @@ class Unit(State[V], Generic[V]):
     def stored(self, first: bytes, count: int) -> list[tuple[bytes, bytes]]:
         """As in `State`."""
         return [(key, value) for key, value in self.store.page(first, count) if not key.startswith(RESERVED)]
+
+    def in_memory(self, key: bytes) -> bool:
+        """As in `State`."""
+        in_flight = self.in_flight
+        return (
+            super().in_memory(key) or key in self._older or (in_flight is not None and key in in_flight.keys)
+        )
 
     def discard(self, key: bytes) -> None:
         """As in `State`."""

@@ -39,13 +39,20 @@ class PartitionState:
     __hash__ = None  # type: ignore[assignment]  # a partition's state changes
 
 
+class Erased(NamedTuple):
+    """What was known of a user was erased: at a record of this timestamp; the region is that of the last place."""
+
+    user_id: str
+    time: int
+    region: str | None
+
+
 class BatchOutputs(NamedTuple):
     """What a batch gives.
 
     Keys and values for `flagged-events` and `failed-events`; of misplaced records the number in the batch and
     the user whose partition they belong to; the last judged records with their outcomes, the applied requests, users
-    of whom data was erased with the timestamp of the record at which it was, and what is noted for the roll-ups
-    (nothing of requests).
+    of whom data was erased (see `Outcome.anew`), and what is noted for the roll-ups (nothing of requests).
     """
 
     flagged: list[tuple[bytes, bytes]]
@@ -53,7 +60,7 @@ class BatchOutputs(NamedTuple):
     misplaced: list[tuple[int, str]]
     judged: deque[tuple[Record, Outcome]]
     applied: list[tuple[Record, Request]]
-    erased: list[tuple[str, int]]
+    erased: list[Erased]
     notes: Notes
 
 
@@ -91,7 +98,7 @@ def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every reco
             continue
         remember((record, outcome))
         if outcome.anew:
-            outputs.erased.append((event.user_id, record.timestamp))
+            outputs.erased.append(Erased(event.user_id, record.timestamp, outcome.left_region))
         if not outcome.late:
             note(event, outcome, partition_time, device_type(event.metadata))
         time = event.time

@@ -72,7 +72,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     `failed-events`, and `reason` says why the record failed; `user_id` names the user of a misplaced record;
     `request` is the privacy request that was applied. `watched` is for how long (milliseconds) the event's device has
     played up to it, `start_failed` whether it tells that a start failed (see `Window.watched`, `Window.only_started`).
-    `anew` is whether its user had been away so long that what was known was erased (see `UserState.erased`).
+    `anew` is whether its user had been away so long that what was known was erased (see `UserState.erased`), and
+    `left_region` the region of the last place that went with it.
     """
 
     ending: Ending
@@ -88,6 +89,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     user_id: str | None = None
     request: Request | None = None
     anew: bool = False
+    left_region: str | None = None
 
 
 class Evaluator:
@@ -217,7 +219,10 @@ class Evaluator:
             window.undo(entry, left, left_early)
             raise
         if window is not state.window:
-            outcome = msgspec.structs.replace(outcome, anew=True)
+            left_place = state.last_place
+            outcome = msgspec.structs.replace(
+                outcome, anew=True, left_region=None if left_place is None else left_place.region
+            )
         state.stream_time = stream_time
         state.window = window
         state.last_place = last_place

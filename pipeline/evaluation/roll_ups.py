@@ -45,15 +45,18 @@ class Notes:
             other: an object for each event would keep the garbage collector busy.
         findings: of their verdicts.
         too_old: events more than an hour behind their partition, which count in no minute.
+        stamped: the timestamp of the last record where the broker made it (LogAppendTime), in milliseconds since 1970;
+            None for those of producers, and where it is of no interest.
     """
 
-    __slots__ = ("findings", "lines", "too_old", "topic")
+    __slots__ = ("findings", "lines", "stamped", "too_old", "topic")
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.lines: list[Any] = []
         self.findings: list[Finding] = []
         self.too_old = 0
+        self.stamped: int | None = None
 
     def observe(self, event: Event, outcome: Outcome, partition_time: int | None, device_type: str) -> None:
         """Note a judged event that was not late, with P of its partition as it stood before it."""

@@ -543,7 +543,8 @@ class RequestList(Answer):
     erased: list[Instant] = Field(
         description=(
             "when the window (regions, networks, devices, streams, events) and the last place were erased, 30 days or "
-            "more after the user's last event; oldest first. The privacy record and the requests stay"
+            "more after the user's last event, by the timestamp of the record at which it was; the newest 100, oldest "
+            "first. The privacy record and the requests stay"
         )
     )
 

@@ -147,6 +147,11 @@ def _counted(values: list[object]) -> Iterator[Metric]:
         "ott_partition_late", "Late among the judged of owned partitions", value=counts["late"]
     )
     yield GaugeMetricFamily(
+        "ott_partition_erased",
+        "How often what was known of a user who stayed away was erased in owned partitions",
+        value=counts["erased"],
+    )
+    yield GaugeMetricFamily(
         "ott_partition_too_old",
         "Events more than an hour behind their partition, which count in no minute of a title or device",
         value=counts["roll_ups.too_old"],

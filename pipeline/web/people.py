@@ -128,27 +128,37 @@ class _People:
         return segment_of(user_id, state, max(times, default=None), self._rules(unit), self._show)
 
     async def requests(self, call: Call) -> RequestList:
-        """The user's requests in the order of their arrival."""
-        user_id, unit, state = await self._find(call)
-        history = unit.peek(requests_key(user_id))
-        known, erased = (
-            (history.requests, history.erased) if isinstance(history, RequestHistory) else ((), ())
-        )
+        """The user's requests in the order of their arrival; they outlast all else that is known of the user."""
+        user_id, unit = await self._owner(call)
+        state, history = unit.peek(user_key(user_id)), unit.peek(requests_key(user_id))
+        if not isinstance(state, UserState):
+            if not isinstance(history, RequestHistory):
+                raise self._unknown(user_id)
+            state = UserState()
+        if not isinstance(history, RequestHistory):
+            history = RequestHistory()
         home = None if state.last_place is None else state.last_place.region
         return RequestList(
             user_id=self._show(user_id),
-            requests=[_request(one, home, state.privacy) for one in known],
+            requests=[_request(one, home, state.privacy) for one in history.requests],
             privacy=privacy_of(state),
-            erased=[format_instant(at) for at in erased if at >= 0],
+            erased=[format_instant(at) for at in history.erased],
         )
 
     async def _find(self, call: Call) -> tuple[str, Unit[RiskValue], UserState]:
+        user_id, unit = await self._owner(call)
+        state = unit.peek(user_key(user_id))
+        if not isinstance(state, UserState):
+            raise self._unknown(user_id)
+        return user_id, unit, state
+
+    async def _owner(self, call: Call) -> tuple[str, Unit[RiskValue]]:
         user_id = call.path["user_id"]
         owned = await self._peers.owned(call, self._users, self._users.partition_of(user_id.encode()))
-        state = owned.unit.peek(user_key(user_id))
-        if not isinstance(state, UserState):
-            raise Problem(HTTPStatus.NOT_FOUND, f"nothing is known of a user {user_id}{way_out(self._show)}")
-        return user_id, owned.unit, state
+        return user_id, owned.unit
+
+    def _unknown(self, user_id: str) -> Problem:
+        return Problem(HTTPStatus.NOT_FOUND, f"nothing is known of a user {user_id}{way_out(self._show)}")
 
 
 def _request(one: RequestRecord, home: str | None, privacy: PrivacyRecord) -> RequestView:

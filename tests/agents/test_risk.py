@@ -39,6 +39,7 @@ class Consumed(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: tuple = ()
+    timestamp_type: int = 1
 
 
 class PlainState(State):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipeline.windows.privacy import Mark, PrivacyRecord
 from pipeline.windows.user import LastPlace, UserState
 from pipeline.windows.window import MAX_ENTRIES, WINDOW_MS, Entry, Window
-from tables.users import decode_user, encode_user, last_record_time_of
+from tables.users import decode_user, decode_without_window, encode_user, last_record_time_of
 from tables.wire import WireError
 from tests.oracle.streams import streams
 from tests.pipeline.evaluation.records import Judge
@@ -151,9 +151,18 @@ def test_what_is_of_an_unknown_version_or_not_a_users_is_refused(value):
 
 
 @pytest.mark.parametrize("value", [b"", b"U\x03\x90", b"P\x01\x90", b"U\x02\xc0", b"U\x02\x91\x01"])
-def test_of_such_bytes_no_time_is_read_either(value):
+@pytest.mark.parametrize("read", [last_record_time_of, decode_without_window])
+def test_of_such_bytes_no_part_is_read_either(value, read):
     with pytest.raises(WireError, match="a user record begins with"):
-        last_record_time_of(value)
+        read(value)
+
+
+@given(states())
+def test_all_but_the_window_is_read_without_it(state):
+    written = encode_user(state)
+    state.window = Window()
+    assert decode_without_window(written) == state
+    assert decode_without_window(b"U\x01" + written[2:]) == state
 
 
 @given(st.binary(max_size=40))

@@ -252,3 +252,24 @@ def test_notes_of_what_is_not_committed_are_dropped(tmp_path: Path) -> None:
     good.keep()
     unit.advance("topic", 1, [])
     assert [output.value for output in taken(unit).outputs] == [b"kept,good"]
+
+
+def test_it_tells_which_stored_values_may_be_older_than_its_own(tmp_path: Path) -> None:
+    unit = new_unit(tmp_path / "p.db", cache_keys=2)
+    for key in (b"a", b"b", b"c", b"d"):
+        unit[key] = [1]
+    unit.settle(taken(unit), None)
+    unit.evict()
+    assert unit.in_memory(b"a")  # in the older half of the cache
+    unit[b"e"], unit[b"f"] = [1], [1]
+    unit.settle(taken(unit), None)
+    unit.evict()
+    assert not any(unit.in_memory(key) for key in (b"a", b"b", b"c", b"d", b"never"))
+    unit.get(b"b")
+    unit.discard(b"c")
+    assert [unit.in_memory(key) for key in (b"a", b"b", b"c")] == [False, True, True]
+    snapshot = taken(unit)
+    assert unit.in_memory(b"c")  # deleted by a commit that is under way
+    unit.settle(snapshot, None)
+    assert not unit.in_memory(b"c")
+    assert unit.stored(b"b", 2) == [(b"b", b"\1"), (b"d", b"\1")]
