@@ -129,9 +129,9 @@ class Bench:
             MissingError: a broker, or a worker that ended or does not get on.
         """
         options, ground = self._options, self._ground
-        prefix = f"{self._tag}.profiled."
+        prefix, end_ms = f"{self._tag}.profiled.", _now_ms()
         with self._own_topics():
-            end_ms = self._preload(prefix)
+            self._preload(prefix, end_ms)
             with self._start(WORKER, prefix, f"{self._tag}-{WORKER.name}") as running:
                 run = measure_throughput(running, options.events)
                 settings = running.settings
@@ -177,11 +177,14 @@ class Bench:
         return {**backlog.as_dict(), **answers.as_dict()}
 
     def _run_asked_backlog(self) -> Backlog:
-        options, prefix, backlog = self._options, f"{self._tag}.asked-preloaded.", Backlog()
-        subjects = self._subjects(self._preload(prefix))
-        # The first worker finds no verdicts of others to index, so it does not count.
+        options, backlog, end_ms = self._options, Backlog(), _now_ms()
+        subjects = self._subjects(end_ms)
+        # Before the first one the machine was idle, so it does not count.
         order = (False, *WITH_REQUESTS * options.runs)
         for number, with_requests in enumerate(order):
+            # On topics of its own: a worker also reads what others have published on its topics.
+            prefix = f"{self._tag}.asked-preloaded-{number}."
+            self._preload(prefix, end_ms)
             with self._start(WORKER, prefix, f"{self._tag}-asked-{number}") as running:
                 run = measure_backlog(
                     running,
@@ -226,10 +229,12 @@ class Bench:
 
     def _run_preloaded(self) -> None:
         options, say = self._options, self._ground.say
-        prefix = f"{self._tag}.preloaded."
-        self._preload(prefix)
+        end_ms = _now_ms()
         contestants = (WORKER, YARDSTICK) if THROUGHPUT in options.parts else (WORKER,)
         for number in range(1, options.runs + 1):
+            # New topics: a worker would also read what the one of an earlier run has published. The yardstick does not.
+            prefix = f"{self._tag}.preloaded-{number}."
+            self._preload(prefix, end_ms)
             for contestant in contestants:
                 measured = self._measured[contestant.name]
                 app_id = f"{self._tag}-{contestant.name}-{number}"
@@ -298,12 +303,12 @@ class Bench:
         runs = self._measured[WORKER.name].throughputs
         return median(run.events_per_s for run in runs) / 2 if runs else _LOAD_WITHOUT_THROUGHPUT
 
-    def _preload(self, prefix: str) -> int:
-        """Send the events; returns the event time at which they end."""
+    def _preload(self, prefix: str, end_ms: int) -> None:
+        """Send the events, the last of which are of this time."""
         options = self._options
         settings = self._settings({"OTT_TOPIC_PREFIX": prefix})
         asyncio.run(ensure_topics(settings, say=self._ground.say))
-        begin, end_ms = time.perf_counter(), _now_ms()
+        begin = time.perf_counter()
         Sender(settings, settings.topic(RAW_EVENTS.name)).send_all(
             Load(options.events, options.users, end_ms, self._tag)
         )
@@ -311,7 +316,6 @@ class Bench:
             f"preloaded {options.events:,} events of {options.users:,} users into {options.partitions} "
             f"partitions in {time.perf_counter() - begin:.1f} s"
         )
-        return end_ms
 
     def _start(self, contestant: Contestant, prefix: str, app_id: str) -> Running:
         self._started += 1

@@ -1,6 +1,6 @@
 """What the web views cost beside the stream, and how soon a user's view answers.
 
-The cost is measured at a full backlog: workers that read the same preloaded records, one that does not count, then
+The cost is measured at a full backlog: workers that read equal preloaded records, one that does not count, then
 without requests, with, with, without (so that a drift cancels). The answers are timed beside an even load, again in
 four stretches of one worker; its processor time in them tells what requests cost when it is not busy.
 """
