@@ -349,7 +349,8 @@ class DeliveryConsumer(driver.Consumer):
         wanted: set[TP] = set()
         busy = False
         active = self._get_active_partitions()
-        working = {tp for tp, batches in self._batches.items() if batches}
+        # Batches of a partition that is to be placed anew are never worked off.
+        working = {tp for tp in self._placed if self._batches[tp]}
         for tp in self._placed:
             if self.app.is_batch_topic(tp.topic):
                 if self._batches[tp] < _BATCHES_IN_FLIGHT and not self._pace.waits(tp, working):
