@@ -28,7 +28,7 @@ from pipeline.delivery.batches import Batch, Chunk
 from pipeline.delivery.closing import stop_consumer
 from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.guarantee import BROKER_WAIT_SECONDS, patiently
-from pipeline.delivery.pace import Pace
+from pipeline.delivery.alignment import Alignment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -264,7 +264,7 @@ class DeliveryConsumer(driver.Consumer):
         self._epoch = 0
         self._placed: dict[TP, int] = {}
         self._batches: dict[TP, int] = defaultdict(int)
-        self._pace = Pace()
+        self._alignment = Alignment()
         self._room = asyncio.Event()
         # Stock topics: offsets in the order of their delivery, and what a failed commit still owes.
         self._delivered: dict[TP, deque[int]] = defaultdict(deque)
@@ -298,7 +298,7 @@ class DeliveryConsumer(driver.Consumer):
     def _forget(self) -> None:
         self._placed.clear()
         self._batches.clear()
-        self._pace.forget()
+        self._alignment.forget()
         self._delivered.clear()
         self._owed.clear()
         self._room.set()
@@ -353,7 +353,7 @@ class DeliveryConsumer(driver.Consumer):
         working = {tp for tp in self._placed if self._batches[tp]}
         for tp in self._placed:
             if self.app.is_batch_topic(tp.topic):
-                if self._batches[tp] < _BATCHES_IN_FLIGHT and not self._pace.waits(tp, working):
+                if self._batches[tp] < _BATCHES_IN_FLIGHT and not self._alignment.waits(tp, working):
                     wanted.add(tp)
                 else:
                     busy = True
@@ -436,7 +436,7 @@ class DeliveryConsumer(driver.Consumer):
             if self.app.is_batch_topic(tp.topic):
                 batch = Batch(tp.topic, tp.partition, chunk, self._on_batch_finished)
                 self._batches[tp] += 1
-                self._pace.reached(tp, chunk)
+                self._alignment.reached(tp, chunk)
                 await self.callback(batch.as_message(generation))
             else:
                 await self._deliver_one_by_one(tp, chunk)
@@ -445,7 +445,7 @@ class DeliveryConsumer(driver.Consumer):
         if self.is_current(batch):
             tp = TP(batch.topic, batch.partition)
             self._batches[tp] -= 1
-            self._pace.worked_off(tp)
+            self._alignment.worked_off(tp)
             self._room.set()
 
     async def _deliver_one_by_one(self, tp: TP, chunk: Chunk) -> None:

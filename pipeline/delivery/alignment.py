@@ -1,5 +1,6 @@
 """Partitions that are behind are read side by side in time, and not side by side in records.
 
+Flink calls this watermark alignment; Kafka Streams, too, goes on where the time of the records is the earliest.
 Where one has fewer records in an hour than another, equal numbers of records would take it hours ahead: whatever waits
 for the slowest partition (a watermark) would have to keep those hours. So a partition waits while another one of its
 topic, which is worked on, has not come as far. The time is that of the records' Kafka timestamps.
@@ -39,7 +40,7 @@ class _Reached(NamedTuple):
     at: float
 
 
-class Pace:
+class Alignment:
     """Says which partitions wait for others.
 
     Args:
