@@ -24,11 +24,11 @@ from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from pipeline.delivery.alignment import Alignment
 from pipeline.delivery.batches import Batch, Chunk
 from pipeline.delivery.closing import stop_consumer
 from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.guarantee import BROKER_WAIT_SECONDS, patiently
-from pipeline.delivery.alignment import Alignment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 from faust.types import TP
 
-from pipeline.delivery.batches import Chunk
 from pipeline.delivery.alignment import Alignment
+from pipeline.delivery.batches import Chunk
 
 A, B, OTHER_TOPIC = TP("t", 0), TP("t", 1), TP("u", 0)
 
