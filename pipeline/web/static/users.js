@@ -199,7 +199,7 @@ function why(data) {
 function mark(name, one) {
   if (one.since === null && one.until === null) return fact(name, h("span.soft", "never"));
   return fact(name, [
-    one.since === null ? "withdrawn " : [h("b", one.in_force ? "in force" : "from the next event"), " since ", time(one.since, { full: true })],
+    one.since === null ? "withdrawn " : [h("b", "in force"), " since ", time(one.since, { full: true })],
     one.last !== null && one.last !== one.since ? [", last signal ", time(one.last, { full: true })] : null,
     one.until !== null ? [one.since === null ? "" : ", withdrawn ", time(one.until, { full: true })] : null,
   ]);
