@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.local.apache import KafkaCluster
 
 SESSION_S: Final = 3.0
-LAG_S: Final = 30.0 * float(os.environ.get("OTT_TEST_PATIENCE", "1"))
+LAG_S: Final = 30.0 * float(os.environ.get("TEST_PATIENCE", "1"))
 _NAMES: Final = ("a", "b", "c")
 _DIES_S: Final = 12.0
 # Until a worker has started, taken its partitions over from one that has to be missed first, and recovered.
