@@ -47,30 +47,25 @@ _FIRST: Final = b"\x00"
 _MarkTimes = tuple[int | None, int | None, int | None]
 
 
-class _User(msgspec.Struct, array_like=True, frozen=True):
-    stream_time: int | None
-    last_record_time: int
-    left_early: int | None
-    last_place: tuple[str, int] | None
-    privacy: tuple[_MarkTimes, _MarkTimes, int | None, int | None] | None
-    window: _Columns | None
-
-
 class _Beginning(msgspec.Struct, array_like=True, frozen=True):
-    """Of `_User`; what follows is passed over."""
+    """Of `_User`; what follows is passed over where only this is read."""
 
     stream_time: int | None
     last_record_time: int
 
 
-class _WithoutWindow(msgspec.Struct, array_like=True, frozen=True):
+class _WithoutWindow(_Beginning, array_like=True, frozen=True):
     """Of `_User`; the window, which is nearly all of it, is passed over."""
 
-    stream_time: int | None
-    last_record_time: int
     left_early: int | None
     last_place: tuple[str, int] | None
     privacy: tuple[_MarkTimes, _MarkTimes, int | None, int | None] | None
+
+
+class _User(_WithoutWindow, array_like=True, frozen=True):
+    """The whole array."""
+
+    window: _Columns | None
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -128,7 +123,7 @@ def decode_without_window(value: bytes) -> UserState:
         raise WireError("user", value) from error
 
 
-def _state(user: _User | _WithoutWindow, window: Window) -> UserState:
+def _state(user: _WithoutWindow, window: Window) -> UserState:
     return UserState(
         user.stream_time,
         window,

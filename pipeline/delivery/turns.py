@@ -33,10 +33,8 @@ class Turns:
     def crowded(self) -> bool:
         """Whether there was hardly a moment lately in which nobody waited: the worker is behind."""
         now = time.monotonic()
-        begin, gaps = now - _LATELY_S, self._gaps
-        while gaps and gaps[0][1] <= begin:
-            gaps.popleft()
-        idle = sum([end - max(start, begin) for start, end in gaps])
+        begin = now - _LATELY_S
+        idle = sum([end - max(start, begin) for start, end in self._gaps if end > begin])
         if not self._ticking:
             idle += now - max(self._idle_since, begin)
         return idle < _CROWDED_SHARE * _LATELY_S

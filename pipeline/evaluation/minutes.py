@@ -9,7 +9,7 @@ GRACE_MS: Final = 60_000
 """A minute is judged when the watermark is this far past its end; stragglers count in a later minute."""
 
 
-PRUNED_FROM: Final = 96
+_PRUNED_FROM: Final = 96
 """From so many minutes on those that no window will hold again are dropped from a series: not at each event."""
 
 
@@ -36,7 +36,7 @@ def prune(series: dict[int, Any], judged_through: int) -> None:
 
     One that came after newer ones goes with them: the time of this is that of the minutes that go.
     """
-    if len(series) >= PRUNED_FROM:
+    if len(series) >= _PRUNED_FROM:
         first = judged_through - WINDOW_MINUTES + 1
         for minute in list(takewhile(lambda minute: minute < first, series)):
             del series[minute]

@@ -177,7 +177,7 @@ class EventDecoder:
         second, rest = text[:19], text[19:]
         # The second lies less than a day from the time, and with another offset it is less than a day from that: with
         # none of them one that is remembered is outside the years of a date.
-        if EARLIEST_MS + 2 * _DAY_MS < time < LATEST_MS - 2 * _DAY_MS:
+        if second not in self._seconds and EARLIEST_MS + 2 * _DAY_MS < time < LATEST_MS - 2 * _DAY_MS:
             _remember(self._seconds, second, lambda whole: parse_instant(whole + "Z"))
         if rest not in self._rests and len(rest) <= _LONGEST_REST:
             _remember(self._rests, rest, lambda rest: parse_instant(_ANY_SECOND + rest) - _ANY_SECOND_MS)
