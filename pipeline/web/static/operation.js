@@ -2,13 +2,12 @@
 import { ask } from "./api.js";
 import { confirmed } from "./details.js";
 import { bar, byId, h, number, setText, table } from "./dom.js";
-import { NOTHING, clock, share, time, whole } from "./format.js";
-import { Panel, coverageNote, sayError } from "./panel.js";
+import { NOTHING, share, time, whole } from "./format.js";
+import { Panel, coverageNote, logLine, sayError } from "./panel.js";
 import { session } from "./session.js";
 import { Source } from "./source.js";
 
 const DRAIN_S = 60;
-const LOGGED = 8;
 const REASONS = {
   too_large: "too large",
   not_json: "not JSON",
@@ -78,7 +77,7 @@ export class Operation {
     this.isBusy = true;
     this.#enable();
     const began = { pause: "Pausing", resume: "Resuming", one: "Judging one", drain: `Draining, for at most ${DRAIN_S} s` }[action];
-    const entry = this.#log(began);
+    const entry = logLine(byId("process-log"), began);
     try {
       const path = action === "drain" ? `/process/drain?timeout=${DRAIN_S}` : `/process/${action}`;
       const answer = await ask("POST", path, { timeoutMs: (DRAIN_S + 10) * 1000 });
@@ -91,14 +90,6 @@ export class Operation {
     this.isBusy = false;
     this.changed();
     this.#enable();
-  }
-
-  #log(text) {
-    const log = byId("process-log");
-    const entry = h("span", text);
-    log.prepend(h("li", h("span.soft", clock(Date.now())), " ", entry));
-    while (log.children.length > LOGGED) log.lastElementChild.remove();
-    return entry;
   }
 }
 

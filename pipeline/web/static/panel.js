@@ -2,6 +2,7 @@
 import { h, setText } from "./dom.js";
 import { clock, duration, whole } from "./format.js";
 
+const LOGGED = 8;
 const WORDS = {
   forbidden: "Your account may not see this.",
   unavailable: "Not available now: partitions are being moved or recovered.",
@@ -84,6 +85,14 @@ export class Panel {
       this.element.classList.remove("stale");
     }
   }
+}
+
+/** Put a line with the time on top of a list of what was done; returns the element with its text. */
+export function logLine(list, text) {
+  const entry = h("span", text);
+  list.prepend(h("li", h("span.soft", clock(Date.now())), " ", entry));
+  while (list.children.length > LOGGED) list.lastElementChild.remove();
+  return entry;
 }
 
 /** What an answer lacks, or what it is limited to, in words; nothing where it has all. */

@@ -1,13 +1,13 @@
 // The admin's form for a privacy request of the user that is shown.
 import { ask } from "./api.js";
 import { confirmed } from "./details.js";
-import { byId, h, setText } from "./dom.js";
-import { clock, whole } from "./format.js";
+import { byId, setText } from "./dom.js";
+import { whole } from "./format.js";
 import { ASK_BY, ids } from "./ids.js";
+import { logLine } from "./panel.js";
 import { session } from "./session.js";
 
 const TIMEOUT_MS = 30_000;
-const LOGGED = 8;
 const EFFECTS = {
   opt_out: "Events of theirs dated after it count as an ignored opt-out, until an opt-in.",
   opt_in: "It withdraws the opt-out; a deletion stays in force.",
@@ -87,7 +87,7 @@ export class RequestForm {
     if (!(await confirmed(`Queue "${words}" for ${user}?`, text.filter(Boolean).join(" "), "Queue"))) return;
     if (user !== this.user) return; // the address went on while it was asked
     this.isBusy = true;
-    const entry = this.#say(`Queueing "${words}".`);
+    const entry = logLine(this.log, `Queueing "${words}".`);
     const request = this.#request(user, type, region);
     try {
       const { request_id: id, partition, offset } = await ask("POST", "/privacy/requests", { json: request, timeoutMs: TIMEOUT_MS });
@@ -115,13 +115,6 @@ export class RequestForm {
       this.unsure = { schema: "privacy-request/1", request_id: newId(), user_id: user, type, timestamp: new Date().toISOString(), ...(region ? { region } : {}) };
     }
     return this.unsure;
-  }
-
-  #say(text) {
-    const entry = h("span", text);
-    this.log.prepend(h("li", h("span.soft", clock(Date.now())), " ", entry));
-    while (this.log.children.length > LOGGED) this.log.lastElementChild.remove();
-    return entry;
   }
 }
 
