@@ -133,6 +133,9 @@ class Running:
         self._contestant = contestant
         self._variables = variables
         self._launch = launch
+        self._connection = http.client.HTTPConnection(
+            "127.0.0.1", self.settings.web_port, timeout=_ANSWER_TIMEOUT_S
+        )
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -148,6 +151,7 @@ class Running:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._connection.close()
         self._process.stop()
 
     def look(self) -> Sample:
@@ -156,7 +160,7 @@ class Running:
         Raises:
             MissingError: it has ended.
         """
-        accounts = _ask(self.settings.web_port)
+        accounts = self._ask()
         try:
             times = self._watched.cpu_times()
         except psutil.NoSuchProcess:
@@ -206,6 +210,20 @@ class Running:
         """The memory that it holds now."""
         return int(self._watched.memory_info().rss)
 
+    def _ask(self) -> Accounts | None:
+        """Over a connection that is kept: a new one for each look would cost the contestant as much as the answer."""
+        try:
+            self._connection.request("GET", _PATH)
+            answer = self._connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            return None
+        if answer.status != _OK:
+            return None
+        document: dict[str, Any] = json.loads(body)
+        return Accounts(*(int(document[name]) for name in ("judged", "duplicate", "failed", "flagged")))
+
     def _failure(self, how: str) -> MissingError:
         try:
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -213,19 +231,3 @@ class Running:
             lines = []
         said = " | ".join(line.strip() for line in lines[-_LAST_LINES:] if line.strip()) or "nothing"
         return MissingError(f"the {self._contestant.name} {how}; it said: {said}; its log: {self.log}")
-
-
-def _ask(port: int) -> Accounts | None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_TIMEOUT_S)
-    try:
-        connection.request("GET", _PATH)
-        answer = connection.getresponse()
-        body = answer.read()
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-    if answer.status != _OK:
-        return None
-    document: dict[str, Any] = json.loads(body)
-    return Accounts(*(int(document[name]) for name in ("judged", "duplicate", "failed", "flagged")))

@@ -229,6 +229,8 @@ def _serve(loop: _Loop, port: int) -> None:
     """Answer `/stats/accounts` as the worker does, from a thread."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections are kept, as by the worker
+
         def do_GET(self) -> None:
             counts = loop.counts()
             names = ("judged", "duplicate", "failed", "flagged", "late")

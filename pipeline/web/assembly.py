@@ -90,7 +90,7 @@ def install_web(
     tokens = Tokens(_secret(settings), accounts)
     peers = Peers(app, tokens)
     outbox = Outbox(options, {name: Partitioner(count) for name, count in cluster.partitions.items()})
-    trail = AuditTrail(outbox, options, audit, cluster.partitions[audit], show)
+    trail = AuditTrail(outbox, options, audit, cluster.partitions[audit], show, app.turns)
     metrics = Metrics(app)
     views: list[Handlers] = [
         page_views(demo=demo),

@@ -20,6 +20,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import OttError
+from pipeline.web.kept import KeptAnswers
 from pipeline.web.problems import FieldError, Problem, invalid, unavailable
 from pipeline.web.routes import FORM, HTML, ROLES, ROUTES, Route
 
@@ -157,9 +158,10 @@ def install(
         raise LookupError(f"routes and handlers differ in {', '.join(sorted(bound.keys() ^ routes.keys()))}")
     driver = cast("FaustWeb", app.web)
     server = driver.web_app
+    kept = KeptAnswers()
     for route in ROUTES:
         if demo or not route.demo:
-            _add(server, route, _Serve(route, bound[route.name], tokens, trail, turns).serve)
+            _add(server, route, _Serve(route, bound[route.name], tokens, trail, turns, kept).serve)
     server.middlewares.append(_finishing(observe))
     # A view that waits must not keep a worker from stopping.
     driver._runner = web.AppRunner(server, access_log=None, shutdown_timeout=_SHUTDOWN_S)  # noqa: SLF001
@@ -175,18 +177,31 @@ def _add(server: web.Application, route: Route, serve: AiohttpHandler) -> None:
 class _Serve:
     """One route: guard, checks, handler."""
 
-    def __init__(self, route: Route, handler: Handler, tokens: Tokens, trail: Trail, turns: Turns) -> None:
+    def __init__(
+        self,
+        route: Route,
+        handler: Handler,
+        tokens: Tokens,
+        trail: Trail,
+        turns: Turns,
+        kept: KeptAnswers,
+    ) -> None:
         self._route = route
         self._handler = handler
         self._tokens = tokens
         self._trail = trail
         self._turns = turns
-        self._waits = route.method == "GET" and route.role != "public"
+        self._kept = kept
+        protected = route.role != "public"
+        self._waits = protected and route.method == "GET"
+        self._keeps = self._waits and not route.parameters
+        self._changes = protected and not self._waits
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Let in, check, take note, answer."""
         route = self._route
-        if self._waits and self._turns.crowded:
+        crowded = self._waits and self._turns.crowded
+        if crowded:
             await _next_round()
         who, from_peer = await self._let_in(request)
         call = Call(
@@ -200,11 +215,30 @@ class _Serve:
         )
         if who is not None:
             await self._trail.note(who, route, _subject(call), request.remote, allowed=True)
+        if crowded and self._keeps and not from_peer:
+            return await self._kept_answer(call)
+        try:
+            return await self._answer(call)
+        finally:
+            if self._changes:
+                self._kept.forget()
+
+    async def _answer(self, call: Call) -> web.StreamResponse:
         try:
             found = await self._handler(call)
         except Instead as other:
             return other.response
-        return answer(found, route.status) if isinstance(found, BaseModel) else found
+        return answer(found, self._route.status) if isinstance(found, BaseModel) else found
+
+    async def _kept_answer(self, call: Call) -> web.StreamResponse:
+        """That of a moment ago, to the same question of whomever: who may ask it is told the same."""
+        target, asked = call.request.path_qs, self._kept.now()
+        kept = self._kept.find(target)
+        if kept is not None:
+            return kept
+        response = await self._answer(call)
+        self._kept.keep(target, asked, response)
+        return response
 
     async def _let_in(self, request: web.Request) -> tuple[Identity | None, bool]:
         route = self._route

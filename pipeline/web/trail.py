@@ -27,6 +27,7 @@ from pipeline.web.problems import Problem, unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pipeline.delivery.turns import Turns
     from pipeline.web.outbox import Outbox
     from pipeline.web.questions import Limit
     from pipeline.web.routes import Route
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 AUDIT_SCHEMA: Final = "audit-entry/1"
 _MAX_WAITING: Final = 10_000
 _MOMENT_S: Final = 0.1
+_LONG_MOMENT_S: Final = 1.0
+"""Beside a backlog: a message to the brokers costs as much as the answers to two reads."""
 _READ_S: Final = 10.0
 _FETCH_WAIT_MS: Final = 100
 _LOG: Final = logging.getLogger(__name__)
@@ -66,6 +69,7 @@ class AuditTrail:
         topic: its full name.
         partitions: of it.
         show: the form of user and device ids in outputs.
+        turns: of the stream, which is not to be slowed.
     """
 
     def __init__(
@@ -75,8 +79,10 @@ class AuditTrail:
         topic: str,
         partitions: int,
         show: Callable[[str], str],
+        turns: Turns,
     ) -> None:
         self._outbox = outbox
+        self._turns = turns
         self._options = dict(client_options)
         self._topic = topic
         self._partitions = partitions
@@ -118,8 +124,9 @@ class AuditTrail:
         """Write the reads that are waiting, a moment's at a time, until there are none."""
         try:
             while self._reads:
+                moment_s = _LONG_MOMENT_S if self._turns.crowded else _MOMENT_S
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._closing.wait(), _MOMENT_S)
+                    await asyncio.wait_for(self._closing.wait(), moment_s)
                 reads, self._reads = self._reads, []
                 try:
                     await self._outbox.write_all(self._topic, reads)

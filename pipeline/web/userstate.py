@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from pipeline.web.answers import Verdict
     from pipeline.windows import privacy
     from pipeline.windows.user import UserState
-    from pipeline.windows.window import Entry
 
 _SHARED: Final = frozenset({"account.concurrent_streams", "account.multi_ip", "account.multi_region"})
 _LOGIN: Final = "account.login_failures"
@@ -116,27 +114,33 @@ def _window(state: UserState, show: Callable[[str], str]) -> WindowView | None:
         start=format_instant(end - WINDOW_MS),
         end=format_instant(end),
         events=len(window),
-        regions=_seen(window.entries, lambda entry: entry.region),
-        networks=_seen(window.entries, lambda entry: mask_network(entry.network)),
+        regions=_seen((entry.region, entry.time) for entry in window.entries),
+        networks=_seen(((entry.network, entry.time) for entry in window.entries), mask_network),
         distinct_networks=len(window.networks),
-        devices=_seen(window.entries, lambda entry: show(entry.device)),
+        devices=_seen(((entry.device, entry.time) for entry in window.entries), show),
         playing=sorted(show(device) for device in window.playing(end)),
         login_failures=window.login_failures,
         saturated=window.saturated(end),
     )
 
 
-def _seen(entries: Iterable[Entry], name_of: Callable[[Entry], str]) -> list[Seen]:
-    """By count, then name; the most common ones."""
-    counts: Counter[str] = Counter()
-    last: dict[str, int] = {}
-    for entry in entries:
-        name = name_of(entry)
-        counts[name] += 1
-        last[name] = entry.time
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+def _seen(entries: Iterable[tuple[str, int]], shown: Callable[[str], str] = str) -> list[Seen]:
+    """By count, then name; the most common ones.
+
+    Args:
+        entries: what was seen and when, in the order of time.
+        shown: its form in outputs; two may have the same.
+    """
+    times: dict[str, list[int]] = {}
+    for name, time in entries:
+        times.setdefault(name, []).append(time)
+    by_name: dict[str, list[int]] = {}
+    for name, found in times.items():
+        by_name.setdefault(shown(name), []).extend(found)
+    ordered = sorted(by_name.items(), key=lambda item: (-len(item[1]), item[0]))
     return [
-        Seen(name=name, events=count, last=format_instant(last[name])) for name, count in ordered[:_LISTED]
+        Seen(name=name, events=len(found), last=format_instant(max(found)))
+        for name, found in ordered[:_LISTED]
     ]
 
 
