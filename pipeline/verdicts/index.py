@@ -40,7 +40,7 @@ _LONGEST_PAUSE_S: Final = 5.0
 _RETRY_S: Final = 5.0
 _EXPIRY_S: Final = 60.0
 _BATCH: Final = 1_000
-_COUNTED_S: Final = 2.0
+_COUNTED_S: Final = 5.0
 """Counting by profile looks through the whole index: those who ask within this time share an answer."""
 _COUNTED_TIMES: Final = 100
 """They share it for so many times as long as counting took, too: it takes a hundredth of the time at most."""

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pipeline.web.serving import Call, Handlers
 
 _TITLES: Final = record_key("content", "")
-_KEPT_S: Final = 5.0
+_KEPT_S: Final = 10.0
 """So long a ranking is given again: pages ask every few seconds, and many may be open."""
 _NOT_JUDGED: Final = 15
 """So many minutes after those that were judged are shown; while partitions are hours apart, there are hundreds."""
@@ -97,7 +97,7 @@ class _Health:
     async def _own_ranks(self, limit: int) -> dict[int, list[dict[str, Any]]]:
         """Those of each partition that are among the worst titles of all that are owned here.
 
-        They are as of five seconds ago at most.
+        They are as of ten seconds ago at most.
         """
         owned = {
             partition: found.unit

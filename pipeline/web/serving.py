@@ -6,7 +6,6 @@ that was let in and checked, and returns its answer, or raises a `Problem`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.errors import OttError
 from pipeline.web.kept import KeptAnswers
 from pipeline.web.problems import FieldError, Problem, invalid, unavailable
+from pipeline.web.rounds import Rounds
 from pipeline.web.routes import FORM, HTML, ROLES, ROUTES, Route
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ HEADERS: Final = {
 }
 _MAX_PARAMETER: Final = 255
 _SHUTDOWN_S: Final = 2.0
-_ROUND_S: Final = 0.2
-"""Reads beside a backlog wait for each other for so long at most."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -158,10 +156,10 @@ def install(
         raise LookupError(f"routes and handlers differ in {', '.join(sorted(bound.keys() ^ routes.keys()))}")
     driver = cast("FaustWeb", app.web)
     server = driver.web_app
-    kept = KeptAnswers()
+    rounds, kept = Rounds(turns), KeptAnswers()
     for route in ROUTES:
         if demo or not route.demo:
-            _add(server, route, _Serve(route, bound[route.name], tokens, trail, turns, kept).serve)
+            _add(server, route, _Serve(route, bound[route.name], tokens, trail, rounds, kept).serve)
     server.middlewares.append(_finishing(observe))
     # A view that waits must not keep a worker from stopping.
     driver._runner = web.AppRunner(server, access_log=None, shutdown_timeout=_SHUTDOWN_S)  # noqa: SLF001
@@ -183,14 +181,14 @@ class _Serve:
         handler: Handler,
         tokens: Tokens,
         trail: Trail,
-        turns: Turns,
+        rounds: Rounds,
         kept: KeptAnswers,
     ) -> None:
         self._route = route
         self._handler = handler
         self._tokens = tokens
         self._trail = trail
-        self._turns = turns
+        self._rounds = rounds
         self._kept = kept
         protected = route.role != "public"
         self._waits = protected and route.method == "GET"
@@ -200,9 +198,7 @@ class _Serve:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Let in, check, take note, answer."""
         route = self._route
-        crowded = self._waits and self._turns.crowded
-        if crowded:
-            await _next_round()
+        behind = self._waits and await self._rounds.wait(request.transport)
         who, from_peer = await self._let_in(request)
         call = Call(
             request,
@@ -215,7 +211,7 @@ class _Serve:
         )
         if who is not None:
             await self._trail.note(who, route, _subject(call), request.remote, allowed=True)
-        if crowded and self._keeps and not from_peer:
+        if behind and self._keeps and not from_peer:
             return await self._kept_answer(call)
         try:
             return await self._answer(call)
@@ -253,16 +249,6 @@ class _Serve:
                 f"{route.method} {route.path} is for the role {route.role}; {who.name} is {who.role}",
             )
         return who, False
-
-
-async def _next_round() -> None:
-    """Wait until those that came meanwhile are answered, too.
-
-    Beside a stream that never pauses a request finds none of its code and data in the processor's caches, and takes
-    two to three times as long as alone. Those that are answered together share them.
-    """
-    now = asyncio.get_running_loop().time()
-    await asyncio.sleep(_ROUND_S - now % _ROUND_S)
 
 
 def _subject(call: Call) -> str | None:

@@ -1,10 +1,13 @@
 """Beside a backlog reads are answered together; otherwise at once."""
 
 import asyncio
+import time
+from statistics import median
 
+import aiohttp
 import pytest
 
-VIEW, APART_S, ATTEMPTS = "/compliance/summary", 0.01, 20
+VIEW, APART_S, ATTEMPTS, ROUND_S = "/compliance/summary", 0.01, 20, 0.2
 
 
 @pytest.fixture
@@ -59,3 +62,28 @@ async def test_without_a_backlog_nobody_waits(web, bearer):
     assert not web.app.turns.crowded
     found = [await ask_three_times(web, bearer("analyst")) for _ in range(ATTEMPTS)]
     assert max(found) > 0, found
+
+
+def one_connection(web):
+    return aiohttp.ClientSession(web.client.make_url("/"), connector=aiohttp.TCPConnector(limit=1))
+
+
+@pytest.mark.usefixtures("backlog")
+async def test_a_connection_goes_on_after_each_round(web, bearer):
+    async with one_connection(web) as client, asyncio.timeout(30):
+        for _ in range(ATTEMPTS):
+            await client.get(VIEW, headers=bearer("analyst"))
+            answer = await client.get("/healthz")
+            assert answer.status == 200
+
+
+@pytest.mark.usefixtures("backlog")
+async def test_what_comes_over_a_connection_that_has_waited_is_read_in_the_next_round(web, bearer):
+    waited = []
+    async with one_connection(web) as client:
+        for _ in range(ATTEMPTS // 2):
+            await client.get(VIEW, headers=bearer("analyst"))
+            began = time.monotonic()
+            await client.get("/healthz")
+            waited.append(time.monotonic() - began)
+    assert median(waited) > ROUND_S / 2, waited
