@@ -24,7 +24,7 @@ from pipeline.benchmark.soak import Soak, measure_soak
 from pipeline.benchmark.stages import Profile, profile
 from pipeline.benchmark.state import measure_state
 from pipeline.benchmark.throughput import measure_throughput
-from pipeline.benchmark.web import IN_TURN, WARM_UP_S, Backlog, measure_answers, measure_backlog
+from pipeline.benchmark.web import WARM_UP_S, WITH_REQUESTS, Backlog, measure_answers, measure_backlog
 from pipeline.brokers import wait_for_broker
 from pipeline.errors import RefusedError
 from pipeline.settings import load_settings
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pipeline.benchmark.requests import Subject
     from pipeline.benchmark.running import Process
     from pipeline.benchmark.throughput import Throughput
-    from pipeline.benchmark.web import Answers, Whom
+    from pipeline.benchmark.web import Answers
     from pipeline.settings import Settings
 
 THROUGHPUT: Final = "throughput"
@@ -53,11 +53,6 @@ _SOAK_LOAD: Final = 5_000.0
 # Two stretches wait for their last answers, up to the client's patience.
 _WEB_MARGIN_S: Final = 40.0
 _ASKED_RECORDS: Final = 1_000
-_ASKED: Final[dict[Whom, str]] = {
-    "quiet": "without requests",
-    "aside": "requests to a stand-in",
-    "asked": "requests to the worker",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +172,7 @@ class Bench:
         """
         with self._own_topics():
             backlog = self._run_asked_backlog()
-            load = self._options.load_per_s or backlog.events_per_s("quiet") / 2
+            load = self._options.load_per_s or backlog.events_per_s(with_requests=False) / 2
             answers = self._run_asked_paced(load, seconds)
         return {**backlog.as_dict(), **answers.as_dict()}
 
@@ -185,8 +180,8 @@ class Bench:
         options, backlog, end_ms = self._options, Backlog(), _now_ms()
         subjects = self._subjects(end_ms)
         # Before the first one the machine was idle, so it does not count.
-        order: tuple[Whom, ...] = ("quiet", *IN_TURN * options.runs)
-        for number, whom in enumerate(order):
+        order = (False, *WITH_REQUESTS * options.runs)
+        for number, with_requests in enumerate(order):
             # On topics of its own: a worker also reads what others have published on its topics.
             prefix = f"{self._tag}.asked-preloaded-{number}."
             self._preload(prefix, end_ms)
@@ -196,10 +191,10 @@ class Bench:
                     options.events,
                     subjects,
                     backlog if number else Backlog(),
-                    whom,
+                    with_requests=with_requests,
                 )
             self._ground.say(
-                f"worker {number} of {len(order) - 1}, {_ASKED[whom]}: "
+                f"worker {number} of {len(order) - 1}, {'with' if with_requests else 'without'} requests: "
                 f"{run.events_per_s:,.0f} events/s, {run.cpu_s_per_million:.1f} CPU s per million"
                 f"{'' if number else ' (does not count)'}"
             )

@@ -1,9 +1,8 @@
 """What the web views cost beside the stream, and how soon a user's view answers.
 
-The cost is measured at a full backlog: workers that read equal preloaded records. Some are asked nothing, some 50 times
-a second, and beside some the same requests go to a stand-in: who asks shares the machine with the worker, and slows it
-without asking it anything. The answers are timed beside an even load, in four stretches of one worker; its processor
-time in them tells what requests cost when it is not busy.
+The cost is measured at a full backlog: workers that read equal preloaded records, one that does not count, then
+without requests, with, with, without (so that a drift cancels). The answers are timed beside an even load, again in
+four stretches of one worker; its processor time in them tells what requests cost when it is not busy.
 """
 
 from __future__ import annotations
@@ -12,17 +11,15 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from multiprocessing import get_context
 from statistics import fmean, median
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.benchmark.clients import Sender
 from pipeline.benchmark.latency import quantile
 from pipeline.benchmark.requests import REQUESTS_PER_S, Asked, Asking, ask_all, log_in, paths_of
-from pipeline.benchmark.stand_in import StandIn
 from pipeline.benchmark.throughput import measure_throughput
 from pipeline.errors import MissingError, RefusedError
 from pipeline.topics import RAW_EVENTS
@@ -37,57 +34,45 @@ if TYPE_CHECKING:
     from pipeline.benchmark.throughput import Throughput
 
 WITH_REQUESTS: Final = (False, True, True, False)
-"""The stretches under an even load."""
-Whom = Literal["quiet", "aside", "asked"]
-"""Whether nobody is asked, the stand-in, or the worker."""
-IN_TURN: Final[tuple[Whom, ...]] = ("quiet", "aside", "asked", "asked", "aside", "quiet")
-"""The order of the workers at a full backlog, so that a drift cancels; one before them does not count."""
+"""The order of what is compared."""
 WARM_UP_S: Final = 10.0
 
 
 @dataclass(slots=True)
 class Backlog:
-    """Runs on preloaded records, by whom requests went to."""
+    """Runs on preloaded records, by whether there were requests."""
 
-    runs: dict[Whom, list[Throughput]] = field(default_factory=lambda: {whom: [] for whom in get_args(Whom)})
+    runs: dict[bool, list[Throughput]] = field(default_factory=lambda: {False: [], True: []})
     requests: int = 0
     refused: Counter[str] = field(default_factory=Counter)
 
-    def events_per_s(self, whom: Whom) -> float:
+    def events_per_s(self, *, with_requests: bool) -> float:
         """The median."""
-        return median(run.events_per_s for run in self.runs[whom])
+        return median(run.events_per_s for run in self.runs[with_requests])
 
-    def cpu_s_per_million(self, whom: Whom) -> float:
+    def cpu_s_per_million(self, *, with_requests: bool) -> float:
         """The median."""
-        return median(run.cpu_s_per_million for run in self.runs[whom])
+        return median(run.cpu_s_per_million for run in self.runs[with_requests])
 
     def as_dict(self) -> dict[str, Any]:
-        """Medians and runs by name, for JSON, and how they differ, in per cent.
-
-        `slower` is how many fewer events, `cost` how much more processor time of the worker. Those of `client` compare
-        requests to the stand-in with none: what sending them takes from the machine. Those of `web` compare requests to
-        the worker with requests to the stand-in: what answering them takes from the worker.
-        """
-        figures: dict[str, Any] = {
+        """Medians by name, for JSON; `cost` is how much more processor time, `slower` how many fewer events."""
+        quiet, asked = self.runs[False], self.runs[True]
+        quiet_per_s, asked_per_s = (self.events_per_s(with_requests=kind) for kind in (False, True))
+        quiet_cpu, asked_cpu = (self.cpu_s_per_million(with_requests=kind) for kind in (False, True))
+        return {
+            "backlog_quiet_events_per_s": round(quiet_per_s),
+            "backlog_asked_events_per_s": round(asked_per_s),
+            "backlog_slower_percent": round(100 * (1 - asked_per_s / quiet_per_s), 1),
+            "backlog_quiet_cpu_s_per_million": round(quiet_cpu, 2),
+            "backlog_asked_cpu_s_per_million": round(asked_cpu, 2),
+            "backlog_cost_percent": round(100 * (asked_cpu / quiet_cpu - 1), 1),
             "backlog_requests": self.requests,
             "backlog_refused": dict(self.refused),
+            "runs_quiet_events_per_s": [round(run.events_per_s) for run in quiet],
+            "runs_asked_events_per_s": [round(run.events_per_s) for run in asked],
+            "runs_quiet_cpu_s_per_million": [round(run.cpu_s_per_million, 2) for run in quiet],
+            "runs_asked_cpu_s_per_million": [round(run.cpu_s_per_million, 2) for run in asked],
         }
-        for whom, runs in self.runs.items():
-            figures |= {
-                f"backlog_{whom}_events_per_s": round(self.events_per_s(whom)),
-                f"backlog_{whom}_cpu_s_per_million": round(self.cpu_s_per_million(whom), 2),
-                f"runs_{whom}_events_per_s": [round(run.events_per_s) for run in runs],
-                f"runs_{whom}_cpu_s_per_million": [round(run.cpu_s_per_million, 2) for run in runs],
-            }
-        pairs: tuple[tuple[str, Whom, Whom], ...] = (("client", "aside", "quiet"), ("web", "asked", "aside"))
-        for what, one, other in pairs:
-            events = self.events_per_s(one) / self.events_per_s(other)
-            cpu = self.cpu_s_per_million(one) / self.cpu_s_per_million(other)
-            figures |= {
-                f"backlog_{what}_slower_percent": round(100 * (1 - events), 1),
-                f"backlog_{what}_cost_percent": round(100 * (cpu - 1), 1),
-            }
-        return figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +121,7 @@ class Answers:
 
 
 def measure_backlog(
-    running: Running, events: int, subjects: Sequence[Subject], backlog: Backlog, whom: Whom
+    running: Running, events: int, subjects: Sequence[Subject], backlog: Backlog, *, with_requests: bool
 ) -> Throughput:
     """Let a worker that has just been started read everything, and add the run.
 
@@ -148,7 +133,7 @@ def measure_backlog(
         events: how many there are.
         subjects: to ask about.
         backlog: takes the run.
-        whom: requests go to, until the last offset is committed.
+        with_requests: whether requests are sent from when it is ready until the last offset is committed.
 
     Raises:
         MissingError: it ended, or does not get on, or does not let the demo's analyst in.
@@ -157,15 +142,14 @@ def measure_backlog(
     token = log_in(running)
     if early := running.look().read:
         raise RefusedError(f"the worker had read {early} records before it was asked; log: {running.log}")
-    with ExitStack() as stack:
-        if whom != "quiet":
-            port = running.settings.web_port if whom == "asked" else stack.enter_context(StandIn()).port
-            asking = stack.enter_context(Asking(port, token, paths_of(subjects)))
-        run = measure_throughput(running, events)
-    if whom == "asked":
+    if with_requests:
+        with Asking(running.settings.web_port, token, paths_of(subjects)) as asking:
+            run = measure_throughput(running, events)
         backlog.requests += asking.asked.requests
         backlog.refused += asking.asked.refused
-    backlog.runs[whom].append(run)
+    else:
+        run = measure_throughput(running, events)
+    backlog.runs[with_requests].append(run)
     return run
 
 
@@ -301,15 +285,11 @@ def web_lines(figures: dict[str, Any]) -> list[str]:
     refused = sum(figures["backlog_refused"].values())
     rows = (
         ("full backlog, events/s", f"{figures['backlog_quiet_events_per_s']:,}"),
-        ("    requests to a stand-in", f"{figures['backlog_aside_events_per_s']:,}"),
-        ("      fewer than that, per cent", f"{figures['backlog_client_slower_percent']:.1f}"),
-        ("    requests to the worker", f"{figures['backlog_asked_events_per_s']:,}"),
-        ("      fewer than that, per cent", f"{figures['backlog_web_slower_percent']:.1f}"),
+        ("    with requests", f"{figures['backlog_asked_events_per_s']:,}"),
+        ("    fewer, per cent", f"{figures['backlog_slower_percent']:.1f}"),
         ("CPU s per million events", f"{figures['backlog_quiet_cpu_s_per_million']:.2f}"),
-        ("    requests to a stand-in", f"{figures['backlog_aside_cpu_s_per_million']:.2f}"),
-        ("      more than that, per cent", f"{figures['backlog_client_cost_percent']:.1f}"),
-        ("    requests to the worker", f"{figures['backlog_asked_cpu_s_per_million']:.2f}"),
-        ("      more than that, per cent", f"{figures['backlog_web_cost_percent']:.1f}"),
+        ("    with requests", f"{figures['backlog_asked_cpu_s_per_million']:.2f}"),
+        ("    more, per cent", f"{figures['backlog_cost_percent']:.1f}"),
         ("requests", f"{figures['backlog_requests']:,}"),
         ("    not answered with 200", f"{refused:,}"),
         ("even load, events/s", f"{figures['events_per_s']:,}"),

@@ -98,7 +98,7 @@ def test_the_web_views_cost_is_measured_and_every_view_beside_the_load_is_answer
     )
     assert result.returncode == 0, result.stderr
     web = json.loads(result.stdout)["web"]
-    for kind in ("quiet", "aside", "asked"):
+    for kind in ("quiet", "asked"):
         assert len(web[f"runs_{kind}_events_per_s"]) == 2
         assert web[f"backlog_{kind}_events_per_s"] > 0
         assert web[f"backlog_{kind}_cpu_s_per_million"] > 0

@@ -11,9 +11,8 @@ from aiohttp import web
 from pipeline.benchmark.load import Load
 from pipeline.benchmark.requests import KEY_VIEW, OTHER_VIEWS, Asked, Asking, ask, paths_of, subjects_of
 from pipeline.benchmark.running import Accounts
-from pipeline.benchmark.stand_in import StandIn
 from pipeline.benchmark.throughput import Throughput
-from pipeline.benchmark.web import IN_TURN, Backlog
+from pipeline.benchmark.web import WITH_REQUESTS, Backlog
 from pipeline.web.routes import ROUTES
 
 NOW_MS = 1_795_000_000_000
@@ -117,38 +116,18 @@ def test_requests_in_a_thread_end_with_the_block():
 def test_the_cost_compares_medians_of_runs_in_an_order_in_which_drift_cancels():
     backlog = Backlog()
     # Each run is slower than the one before it by the same amount; requests cost nothing.
-    for number, whom in enumerate(IN_TURN):
-        backlog.runs[whom].append(throughput(60_000.0 - 1_000 * number, 16.0 + number))
+    for number, with_requests in enumerate(WITH_REQUESTS):
+        backlog.runs[with_requests].append(throughput(60_000.0 - 1_000 * number, 16.0 + number))
     figures = backlog.as_dict()
-    for what in ("client", "web"):
-        assert figures[f"backlog_{what}_slower_percent"] == 0.0
-        assert figures[f"backlog_{what}_cost_percent"] == 0.0
+    assert (figures["backlog_slower_percent"], figures["backlog_cost_percent"]) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(
     ("asked", "slower", "cost"), [((57_000.0, 16.8), 5.0, 5.0), ((60_000.0, 16.0), 0.0, 0.0)]
 )
-def test_what_the_web_costs_is_told_apart_from_what_the_client_does(asked, slower, cost):
-    backlog = Backlog(
-        {
-            "quiet": [throughput(62_500.0, 15.0)],
-            "aside": [throughput(60_000.0, 16.0)],
-            "asked": [throughput(*asked)],
-        }
-    )
+def test_what_requests_cost_is_told_in_per_cent(asked, slower, cost):
+    backlog = Backlog({False: [throughput(60_000.0, 16.0)], True: [throughput(*asked)]})
     figures = backlog.as_dict()
-    assert figures["backlog_client_slower_percent"] == 4.0
-    assert figures["backlog_client_cost_percent"] == 6.7
-    assert figures["backlog_web_slower_percent"] == slower
-    assert figures["backlog_web_cost_percent"] == cost
+    assert figures["backlog_slower_percent"] == slower
+    assert figures["backlog_cost_percent"] == cost
     assert json.loads(json.dumps(figures)) == figures
-
-
-async def test_a_stand_in_answers_whatever_it_is_asked():
-    with StandIn() as stand_in:
-        asked = Asked()
-        await ask(stand_in.port, "token", ["/users/a", "/alerts"] * 3, asked)
-        assert (asked.requests, len(asked.key_s), asked.refused) == (6, 3, {})
-        port = stand_in.port
-    with pytest.raises(ConnectionError):
-        await asyncio.open_connection("127.0.0.1", port)
