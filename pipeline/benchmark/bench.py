@@ -24,7 +24,7 @@ from pipeline.benchmark.soak import Soak, measure_soak
 from pipeline.benchmark.stages import Profile, profile
 from pipeline.benchmark.state import measure_state
 from pipeline.benchmark.throughput import measure_throughput
-from pipeline.benchmark.web import WARM_UP_S, WITH_REQUESTS, Backlog, measure_answers, measure_backlog
+from pipeline.benchmark.web import WARM_UP_S, Backlog, measure_answers, measure_backlog
 from pipeline.brokers import wait_for_broker
 from pipeline.errors import RefusedError
 from pipeline.settings import load_settings
@@ -53,6 +53,8 @@ _SOAK_LOAD: Final = 5_000.0
 # Two stretches wait for their last answers, up to the client's patience.
 _WEB_MARGIN_S: Final = 40.0
 _ASKED_RECORDS: Final = 1_000
+_STRETCH_S: Final = 4.0
+"""Long enough for a dozen commits, and short beside the drift of a machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,8 @@ class Bench:
         """What requests cost a worker at a full backlog, and how soon they are answered beside an even load.
 
         Args:
-            seconds: of each of the four stretches under the even load.
+            seconds: of each of the four stretches under the even load; those at a full backlog last as long, at most
+                four seconds.
 
         Returns:
             the figures of a `Backlog` and of `Answers`, by name.
@@ -171,32 +174,24 @@ class Bench:
             RefusedError: accounts do not add up, or an even load is not one.
         """
         with self._own_topics():
-            backlog = self._run_asked_backlog()
-            load = self._options.load_per_s or backlog.events_per_s(with_requests=False) / 2
+            backlog = self._run_asked_backlog(min(seconds, _STRETCH_S))
+            load = self._options.load_per_s or backlog.over_all(with_requests=False).events_per_s / 2
             answers = self._run_asked_paced(load, seconds)
         return {**backlog.as_dict(), **answers.as_dict()}
 
-    def _run_asked_backlog(self) -> Backlog:
+    def _run_asked_backlog(self, stretch_s: float) -> Backlog:
         options, backlog, end_ms = self._options, Backlog(), _now_ms()
         subjects = self._subjects(end_ms)
-        # Before the first one the machine was idle, so it does not count.
-        order = (False, *WITH_REQUESTS * options.runs)
-        for number, with_requests in enumerate(order):
+        for number in range(1, options.runs + 1):
             # On topics of its own: a worker also reads what others have published on its topics.
             prefix = f"{self._tag}.asked-preloaded-{number}."
             self._preload(prefix, end_ms)
             with self._start(WORKER, prefix, f"{self._tag}-asked-{number}") as running:
-                run = measure_backlog(
-                    running,
-                    options.events,
-                    subjects,
-                    backlog if number else Backlog(),
-                    with_requests=with_requests,
-                )
+                measure_backlog(running, options.events, subjects, stretch_s, backlog)
             self._ground.say(
-                f"worker {number} of {len(order) - 1}, {'with' if with_requests else 'without'} requests: "
-                f"{run.events_per_s:,.0f} events/s, {run.cpu_s_per_million:.1f} CPU s per million"
-                f"{'' if number else ' (does not count)'}"
+                f"worker {number} of {options.runs}: in {len(backlog.groups)} groups of stretches up to now "
+                f"{backlog.over_all(with_requests=False).events_per_s:,.0f} events/s without requests, "
+                f"{backlog.over_all(with_requests=True).events_per_s:,.0f} with"
             )
         return backlog
 

@@ -1,26 +1,28 @@
 """What the web views cost beside the stream, and how soon a user's view answers.
 
-The cost is measured at a full backlog: workers that read equal preloaded records, one that does not count, then
-without requests, with, with, without (so that a drift cancels). The answers are timed beside an even load, again in
-four stretches of one worker; its processor time in them tells what requests cost when it is not busy.
+The cost is measured while a worker works off a backlog, in short stretches without and with requests: runs of whole
+workers lie so far apart that a cost of some per cent cannot be seen between them. The answers are timed beside an even
+load, again in stretches of one worker; its processor time in them tells what requests cost when it is not busy.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import reduce
 from itertools import islice
 from multiprocessing import get_context
-from statistics import fmean, median
+from operator import add
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.benchmark.clients import Sender
 from pipeline.benchmark.latency import quantile
 from pipeline.benchmark.requests import REQUESTS_PER_S, Asked, Asking, ask_all, log_in, paths_of
-from pipeline.benchmark.throughput import measure_throughput
 from pipeline.errors import MissingError, RefusedError
 from pipeline.topics import RAW_EVENTS
 
@@ -31,48 +33,93 @@ if TYPE_CHECKING:
 
     from pipeline.benchmark.requests import Subject
     from pipeline.benchmark.running import Running, Sample
-    from pipeline.benchmark.throughput import Throughput
 
 WITH_REQUESTS: Final = (False, True, True, False)
-"""The order of what is compared."""
+"""The order of what is compared, so that a drift cancels."""
 WARM_UP_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What a worker did in some seconds.
+
+    Attributes:
+        events: that ended.
+        seconds: that it lasted.
+        cpu_s: processor time of all threads.
+    """
+
+    events: int
+    seconds: float
+    cpu_s: float
+
+    def __add__(self, other: Stretch) -> Stretch:
+        return Stretch(self.events + other.events, self.seconds + other.seconds, self.cpu_s + other.cpu_s)
+
+    @property
+    def events_per_s(self) -> float:
+        """Over all of it."""
+        return self.events / self.seconds
+
+    @property
+    def cpu_s_per_million(self) -> float:
+        """Over all of it."""
+        return self.cpu_s / self.events * 1e6
 
 
 @dataclass(slots=True)
 class Backlog:
-    """Runs on preloaded records, by whether there were requests."""
+    """Stretches of workers that work off a backlog.
 
-    runs: dict[bool, list[Throughput]] = field(default_factory=lambda: {False: [], True: []})
+    Attributes:
+        groups: of stretches, each in the order `WITH_REQUESTS`.
+        requests: that were sent.
+        refused: what came instead of a good answer.
+    """
+
+    groups: list[list[Stretch]] = field(default_factory=list)
     requests: int = 0
     refused: Counter[str] = field(default_factory=Counter)
 
-    def events_per_s(self, *, with_requests: bool) -> float:
-        """The median."""
-        return median(run.events_per_s for run in self.runs[with_requests])
-
-    def cpu_s_per_million(self, *, with_requests: bool) -> float:
-        """The median."""
-        return median(run.cpu_s_per_million for run in self.runs[with_requests])
+    def over_all(self, *, with_requests: bool) -> Stretch:
+        """All stretches with, or without, requests."""
+        return reduce(
+            add, [one for group in self.groups for one in _those(group, with_requests=with_requests)]
+        )
 
     def as_dict(self) -> dict[str, Any]:
-        """Medians by name, for JSON; `cost` is how much more processor time, `slower` how many fewer events."""
-        quiet, asked = self.runs[False], self.runs[True]
-        quiet_per_s, asked_per_s = (self.events_per_s(with_requests=kind) for kind in (False, True))
-        quiet_cpu, asked_cpu = (self.cpu_s_per_million(with_requests=kind) for kind in (False, True))
-        return {
-            "backlog_quiet_events_per_s": round(quiet_per_s),
-            "backlog_asked_events_per_s": round(asked_per_s),
-            "backlog_slower_percent": round(100 * (1 - asked_per_s / quiet_per_s), 1),
-            "backlog_quiet_cpu_s_per_million": round(quiet_cpu, 2),
-            "backlog_asked_cpu_s_per_million": round(asked_cpu, 2),
-            "backlog_cost_percent": round(100 * (asked_cpu / quiet_cpu - 1), 1),
+        """By name, for JSON.
+
+        `slower` is how many fewer events, `cost` how much more processor time, each the mean over the groups with its
+        standard error, which is not known of one group.
+        """
+        figures: dict[str, Any] = {
+            "backlog_groups": len(self.groups),
             "backlog_requests": self.requests,
             "backlog_refused": dict(self.refused),
-            "runs_quiet_events_per_s": [round(run.events_per_s) for run in quiet],
-            "runs_asked_events_per_s": [round(run.events_per_s) for run in asked],
-            "runs_quiet_cpu_s_per_million": [round(run.cpu_s_per_million, 2) for run in quiet],
-            "runs_asked_cpu_s_per_million": [round(run.cpu_s_per_million, 2) for run in asked],
         }
+        for name, with_requests in (("quiet", False), ("asked", True)):
+            all_of_it = self.over_all(with_requests=with_requests)
+            figures[f"backlog_{name}_events_per_s"] = round(all_of_it.events_per_s)
+            figures[f"backlog_{name}_cpu_s_per_million"] = round(all_of_it.cpu_s_per_million, 2)
+        pairs = [
+            tuple(reduce(add, _those(group, with_requests=kind)) for kind in (False, True))
+            for group in self.groups
+        ]
+        shares = {
+            "slower": [1 - asked.events_per_s / quiet.events_per_s for quiet, asked in pairs],
+            "cost": [asked.cpu_s_per_million / quiet.cpu_s_per_million - 1 for quiet, asked in pairs],
+        }
+        for name, found in shares.items():
+            error = 100 * stdev(found) / math.sqrt(len(found)) if len(found) > 1 else None
+            figures[f"backlog_{name}_percent"] = round(100 * fmean(found), 1)
+            figures[f"backlog_{name}_error_percent"] = None if error is None else round(error, 1)
+            figures[f"groups_{name}_percent"] = [round(100 * share, 1) for share in found]
+        return figures
+
+
+def _those(group: list[Stretch], *, with_requests: bool) -> list[Stretch]:
+    return [one for one, kind in zip(group, WITH_REQUESTS, strict=True) if kind == with_requests]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,36 +168,53 @@ class Answers:
 
 
 def measure_backlog(
-    running: Running, events: int, subjects: Sequence[Subject], backlog: Backlog, *, with_requests: bool
-) -> Throughput:
-    """Let a worker that has just been started read everything, and add the run.
+    running: Running, events: int, subjects: Sequence[Subject], stretch_s: float, backlog: Backlog
+) -> None:
+    """Let a worker that has just been started work off everything, and add what it did meanwhile.
 
-    A log-in is made slow on purpose (the hash of the password): there is one in either kind of run, before the
-    clock.
+    The first stretch does not count, and a group during which the backlog ends neither.
 
     Args:
         running: the worker; its topic holds the records, its group has read none.
         events: how many there are.
         subjects: to ask about.
-        backlog: takes the run.
-        with_requests: whether requests are sent from when it is ready until the last offset is committed.
+        stretch_s: how long each stretch is.
+        backlog: takes the groups.
 
     Raises:
         MissingError: it ended, or does not get on, or does not let the demo's analyst in.
-        RefusedError: its accounts do not add up, or it had begun before the clock did.
+        RefusedError: its accounts do not add up, or it was done before the first group was.
     """
-    token = log_in(running)
-    if early := running.look().read:
-        raise RefusedError(f"the worker had read {early} records before it was asked; log: {running.log}")
-    if with_requests:
-        with Asking(running.settings.web_port, token, paths_of(subjects)) as asking:
-            run = measure_throughput(running, events)
-        backlog.requests += asking.asked.requests
-        backlog.refused += asking.asked.refused
-    else:
-        run = measure_throughput(running, events)
-    backlog.runs[with_requests].append(run)
-    return run
+    token, paths = log_in(running), paths_of(subjects)
+    _, last = running.wait_until(lambda sample: sample.read > 0, "its first record")
+    time.sleep(stretch_s)
+    groups = 0
+    while True:
+        group: list[Stretch] = []
+        for with_requests in WITH_REQUESTS:
+            before = _answering(running)
+            if with_requests:
+                with Asking(running.settings.web_port, token, paths) as asking:
+                    time.sleep(stretch_s)
+                backlog.requests += asking.asked.requests
+                backlog.refused += asking.asked.refused
+            else:
+                time.sleep(stretch_s)
+            last = _answering(running)
+            group.append(Stretch(last.read - before.read, last.at - before.at, last.cpu_s - before.cpu_s))
+        if last.read >= events:
+            break
+        backlog.groups.append(group)
+        groups += 1
+    if last.read != events:
+        raise RefusedError(
+            f"the accounts do not add up: {last.accounts} of {events} records; log: {running.log}"
+        )
+    if not groups:
+        raise RefusedError(
+            f"{events} events were judged before {len(WITH_REQUESTS) + 1} stretches of {stretch_s:g} s were over; "
+            "give more --events"
+        )
 
 
 def measure_answers(
@@ -286,10 +350,11 @@ def web_lines(figures: dict[str, Any]) -> list[str]:
     rows = (
         ("full backlog, events/s", f"{figures['backlog_quiet_events_per_s']:,}"),
         ("    with requests", f"{figures['backlog_asked_events_per_s']:,}"),
-        ("    fewer, per cent", f"{figures['backlog_slower_percent']:.1f}"),
+        ("    fewer, per cent", _with_error(figures, "slower")),
         ("CPU s per million events", f"{figures['backlog_quiet_cpu_s_per_million']:.2f}"),
         ("    with requests", f"{figures['backlog_asked_cpu_s_per_million']:.2f}"),
-        ("    more, per cent", f"{figures['backlog_cost_percent']:.1f}"),
+        ("    more, per cent", _with_error(figures, "cost")),
+        ("groups of four stretches", f"{figures['backlog_groups']:,}"),
         ("requests", f"{figures['backlog_requests']:,}"),
         ("    not answered with 200", f"{refused:,}"),
         ("even load, events/s", f"{figures['events_per_s']:,}"),
@@ -309,3 +374,8 @@ def web_lines(figures: dict[str, Any]) -> list[str]:
         ("last event to all settled, s", f"{figures['settled_s']:,}"),
     )
     return [f"{label:32}{value:>14}" for label, value in rows]
+
+
+def _with_error(figures: dict[str, Any], name: str) -> str:
+    value, error = figures[f"backlog_{name}_percent"], figures[f"backlog_{name}_error_percent"]
+    return f"{value:.1f}" if error is None else f"{value:.1f} ± {error:.1f}"

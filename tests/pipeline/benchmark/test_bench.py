@@ -92,17 +92,17 @@ def test_a_soak_tells_the_memory_and_that_all_was_judged(ott):
 
 def test_the_web_views_cost_is_measured_and_every_view_beside_the_load_is_answered(ott):
     result = ott(
-        *("bench", "--web", "3", "--events", "4000", "--runs", "1", "--load", "300", "--users", "50"),
+        *("bench", "--web", "1", "--events", "250000", "--runs", "1", "--load", "300", "--users", "50"),
         *("--partitions", "2", "--json"),
         timeout=220,
     )
     assert result.returncode == 0, result.stderr
     web = json.loads(result.stdout)["web"]
     for kind in ("quiet", "asked"):
-        assert len(web[f"runs_{kind}_events_per_s"]) == 2
         assert web[f"backlog_{kind}_events_per_s"] > 0
         assert web[f"backlog_{kind}_cpu_s_per_million"] > 0
-    assert web["requests"] == 2 * 3 * 50
+    assert web["backlog_groups"] >= 1
+    assert web["requests"] == 2 * 50
     assert web["refused"] == 0, web["refused_by"]
     assert web["key_requests"] == web["requests"] / 2
     assert 0 < web["key_p50_ms"] <= web["key_p99_ms"] <= web["key_max_ms"]

@@ -12,7 +12,7 @@ from pipeline.benchmark.load import Load
 from pipeline.benchmark.requests import KEY_VIEW, OTHER_VIEWS, Asked, Asking, ask, paths_of, subjects_of
 from pipeline.benchmark.running import Accounts
 from pipeline.benchmark.throughput import Throughput
-from pipeline.benchmark.web import WITH_REQUESTS, Backlog
+from pipeline.benchmark.web import WITH_REQUESTS, Backlog, Stretch
 from pipeline.web.routes import ROUTES
 
 NOW_MS = 1_795_000_000_000
@@ -113,21 +113,27 @@ def test_requests_in_a_thread_end_with_the_block():
     assert served(test).requests >= 1
 
 
-def test_the_cost_compares_medians_of_runs_in_an_order_in_which_drift_cancels():
-    backlog = Backlog()
-    # Each run is slower than the one before it by the same amount; requests cost nothing.
-    for number, with_requests in enumerate(WITH_REQUESTS):
-        backlog.runs[with_requests].append(throughput(60_000.0 - 1_000 * number, 16.0 + number))
-    figures = backlog.as_dict()
-    assert (figures["backlog_slower_percent"], figures["backlog_cost_percent"]) == (0.0, 0.0)
+def group(first, *, asked=1.0, drift=0):
+    """Stretches of a second, each slower than the one before; those with requests by a factor, too."""
+    speeds = [(first - drift * number) * (asked if kind else 1) for number, kind in enumerate(WITH_REQUESTS)]
+    return [Stretch(int(speed), 1.0, 1.0) for speed in speeds]
 
 
-@pytest.mark.parametrize(
-    ("asked", "slower", "cost"), [((57_000.0, 16.8), 5.0, 5.0), ((60_000.0, 16.0), 0.0, 0.0)]
-)
+def test_in_a_group_drift_cancels():
+    figures = Backlog([group(60_000, drift=1_000), group(50_000, drift=-2_000)]).as_dict()
+    assert (figures["backlog_slower_percent"], figures["backlog_slower_error_percent"]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("asked", "slower", "cost"), [(0.95, 5.0, 5.3), (1.0, 0.0, 0.0)])
 def test_what_requests_cost_is_told_in_per_cent(asked, slower, cost):
-    backlog = Backlog({False: [throughput(60_000.0, 16.0)], True: [throughput(*asked)]})
-    figures = backlog.as_dict()
+    figures = Backlog([group(60_000, asked=asked)]).as_dict()
     assert figures["backlog_slower_percent"] == slower
     assert figures["backlog_cost_percent"] == cost
+    assert figures["backlog_slower_error_percent"] is None
     assert json.loads(json.dumps(figures)) == figures
+
+
+def test_the_error_says_how_far_groups_lie_apart():
+    figures = Backlog([group(60_000, asked=share) for share in (0.9, 0.94, 0.98)]).as_dict()
+    assert figures["groups_slower_percent"] == [10.0, 6.0, 2.0]
+    assert (figures["backlog_slower_percent"], figures["backlog_slower_error_percent"]) == (6.0, 2.3)
