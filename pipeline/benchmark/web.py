@@ -186,9 +186,9 @@ def measure_backlog(
         RefusedError: its accounts do not add up, or it was done before the first group was.
     """
     token, paths = log_in(running), paths_of(subjects)
-    _, last = running.wait_until(lambda sample: sample.read > 0, "its first record")
+    running.wait_until(lambda sample: sample.read > 0, "its first record")
     time.sleep(stretch_s)
-    groups = 0
+    known = len(backlog.groups)
     while True:
         group: list[Stretch] = []
         for with_requests in WITH_REQUESTS:
@@ -205,12 +205,11 @@ def measure_backlog(
         if last.read >= events:
             break
         backlog.groups.append(group)
-        groups += 1
     if last.read != events:
         raise RefusedError(
             f"the accounts do not add up: {last.accounts} of {events} records; log: {running.log}"
         )
-    if not groups:
+    if len(backlog.groups) == known:
         raise RefusedError(
             f"{events} events were judged before {len(WITH_REQUESTS) + 1} stretches of {stretch_s:g} s were over; "
             "give more --events"
