@@ -201,7 +201,7 @@ def measure_backlog(
             else:
                 time.sleep(stretch_s)
             last = _answering(running)
-            group.append(Stretch(last.read - before.read, last.at - before.at, last.cpu_s - before.cpu_s))
+            group.append(_between(before, last))
         if last.read >= events:
             break
         backlog.groups.append(group)
@@ -255,11 +255,10 @@ def measure_answers(
                 asked.add(aside.submit(ask_all, port, token, list(islice(paths, count))).result())
             else:
                 time.sleep(stretch_s)
-            after = _answering(running)
-            cpu_s, judged = after.cpu_s - before.cpu_s, after.read - before.read
-            shares[with_requests].append(cpu_s / (after.at - before.at))
+            stretch = _between(before, _answering(running))
+            shares[with_requests].append(stretch.cpu_s / stretch.seconds)
             # Not the shares: a worker that falls behind or catches up is given more or less to do.
-            per_event[with_requests].append(cpu_s / max(1, judged))
+            per_event[with_requests].append(stretch.cpu_s / max(1, stretch.events))
     ended = time.monotonic()
     running.wait_until(lambda sample: sample.read >= load.events, f"{load.events} records to be judged")
     settled = time.monotonic() - ended
@@ -290,6 +289,10 @@ def measure_answers(
 def _answering(running: Running) -> Sample:
     """A look that it answers: without one its records are not known."""
     return running.wait_until(lambda sample: sample.accounts is not None, "its accounts")[1]
+
+
+def _between(before: Sample, after: Sample) -> Stretch:
+    return Stretch(after.read - before.read, after.at - before.at, after.cpu_s - before.cpu_s)
 
 
 class _EvenLoad:
