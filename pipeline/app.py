@@ -7,6 +7,8 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from yarl import URL
+
 from pipeline.delivery.app import DeliveryApp, DeliveryOptions
 from pipeline.delivery.errors import BrokerMissingError
 from pipeline.delivery.guarantee import has_transactions
@@ -15,7 +17,8 @@ from pipeline.errors import MissingError
 from pipeline.topics import FAILED_EVENTS, ensure_topics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import ssl
+    from collections.abc import Callable, Mapping, Sequence
 
     from pipeline.delivery.kill_points import Hook
     from pipeline.settings import Settings
@@ -30,6 +33,10 @@ _RECORD_OVERHEAD: Final = 64 << 10
 # The caches hold hundreds of thousands of long-lived objects; looking through all of them every 700 allocations, as
 # by default, takes a fifth of the time.
 _GC_THRESHOLDS: Final = (100_000, 50, 100)
+
+
+def _as_it_is(url: URL) -> URL:
+    return url
 
 
 def tune_collector() -> None:
@@ -69,13 +76,23 @@ async def ask_cluster(settings: Settings, changelogs: Sequence[Topic]) -> Cluste
     return Cluster(report.partitions, transactional)
 
 
-def new_app(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook = pass_by) -> DeliveryApp:
+def new_app(
+    settings: Settings,
+    cluster: Cluster,
+    *,
+    web_port: int,
+    tls: ssl.SSLContext | None = None,
+    sign: Callable[[URL], URL] = _as_it_is,
+    reached: Hook = pass_by,
+) -> DeliveryApp:
     """The application.
 
     Args:
         settings: of this worker.
         cluster: as `ask_cluster` found it.
         web_port: where the web server listens, a real port.
+        tls: of the web server; None for plain HTTP.
+        sign: adds the proof to the address at which the other workers find this one.
         reached: called at each kill point, in tests.
     """
     session = settings.session_timeout_ms / 1000
@@ -94,17 +111,23 @@ def new_app(settings: Settings, cluster: Cluster, *, web_port: int, reached: Hoo
         broker_commit_interval=settings.commit_interval_ms / 1000,
         consumer_group_instance_id=settings.instance_id,
         table_standby_replicas=settings.standby_replicas,
-        **_web(settings, web_port),
+        **_web(settings, web_port, tls, sign),
     )
 
 
-def _web(settings: Settings, port: int) -> dict[str, Any]:
-    host = settings.web_host
+def _web(
+    settings: Settings, port: int, tls: ssl.SSLContext | None, sign: Callable[[URL], URL]
+) -> dict[str, Any]:
+    listens = settings.web_host
+    # Where the other workers ask this one: where it listens, or the machine's name if that is everywhere.
+    host = socket.gethostname() if listens in _EVERYWHERE else listens
+    url = URL.build(scheme="http" if tls is None else "https", host=host, port=port, path="/")
     return {
-        "web_bind": host,
-        # Where the other workers ask this one: where it listens, or the machine's name if that is everywhere.
-        "web_host": socket.gethostname() if host in _EVERYWHERE else f"[{host}]" if ":" in host else host,
+        "web_bind": listens,
+        "web_host": url.raw_authority.rpartition(":")[0],
         "web_port": port,
+        "web_ssl_context": tls,
+        "canonical_url": sign(url),
         # Faust's own views have no guard.
         "web_router_enabled": False,
         "web_tables_enabled": False,

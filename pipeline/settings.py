@@ -115,6 +115,9 @@ class Settings(BaseModel):
     web_port: Number = Field(
         8000, ge=0, le=_LAST_PORT, json_schema_extra=_allowed("0 to 65535, 0 for any free port")
     )
+    web_tls_cert: Path | None = Field(None, json_schema_extra=_allowed("a file"))
+    web_tls_key: Path | None = Field(None, json_schema_extra=_allowed("a file"))
+    web_tls_ca: Path | None = Field(None, json_schema_extra=_allowed("a file"))
     indexed_verdicts: Number = Field(
         100_000, ge=100, le=10_000_000, json_schema_extra=_allowed("100 to 10000000")
     )
@@ -163,6 +166,17 @@ class Settings(BaseModel):
             raise ValueError(message)
         if self.kafka_ssl_keyfile is not None and self.kafka_ssl_certfile is None:
             message = "kafka_ssl_keyfile needs kafka_ssl_certfile beside it"
+            raise ValueError(message)
+        if (self.web_tls_cert is None) != (self.web_tls_key is None):
+            given, missing = (
+                ("web_tls_cert", "web_tls_key")
+                if self.web_tls_key is None
+                else ("web_tls_key", "web_tls_cert")
+            )
+            message = f"{given} needs {missing} beside it"
+            raise ValueError(message)
+        if self.web_tls_ca is not None and self.web_tls_cert is None:
+            message = "web_tls_ca needs web_tls_cert and web_tls_key beside it"
             raise ValueError(message)
         if self.demo and not _is_loopback(self.web_host):
             message = (

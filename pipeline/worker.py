@@ -42,6 +42,7 @@ from pipeline.topics import (
 )
 from pipeline.verdicts.index import Followed, VerdictIndex
 from pipeline.web.assembly import install_web
+from pipeline.web.trust import trust_of
 from tables import alerts as alert_table
 from tables import health as health_table
 from tables.alerts import AlertCodec, AlertValue
@@ -115,7 +116,15 @@ def build(
     settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook, idle: IdleUsers | None = None
 ) -> DeliveryApp:
     """The application with everything in it."""
-    app = new_app(settings, cluster, web_port=web_port, reached=reached)
+    trust = trust_of(settings)
+    app = new_app(
+        settings,
+        cluster,
+        web_port=web_port,
+        tls=None if trust.tls is None else trust.tls.server,
+        sign=trust.sign,
+        reached=reached,
+    )
     topics = RiskTopics(
         raw=settings.topic(RAW_EVENTS.name),
         rekeyed=settings.topic(RAW_EVENTS_REKEYED.name),
@@ -161,7 +170,7 @@ def build(
     alerts = _add_alerts(app, settings, cluster)
     index = _verdict_index(settings, app, cluster)
     _add_service(app, index)
-    install_web(app, settings, cluster, users, alerts, health_of, evaluator, book, index)
+    install_web(app, settings, cluster, users, alerts, health_of, evaluator, book, index, trust)
     return app
 
 

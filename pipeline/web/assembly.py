@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.topics import (
@@ -31,7 +30,7 @@ from pipeline.web.rules import rule_views
 from pipeline.web.serving import install
 from pipeline.web.standing import Standing
 from pipeline.web.stats import stats_views
-from pipeline.web.tokens import Tokens, random_secret
+from pipeline.web.tokens import Tokens
 from pipeline.web.trail import AuditTrail, trail_views
 from pipeline.web.users import Users
 
@@ -47,10 +46,9 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
     from pipeline.verdicts.index import VerdictIndex
     from pipeline.web.serving import Handlers
+    from pipeline.web.trust import Trust
     from tables.alerts import AlertValue
     from tables.risk import RiskValue
-
-_LOG: Final = logging.getLogger(__name__)
 
 
 def install_web(
@@ -63,6 +61,7 @@ def install_web(
     evaluator: Evaluator,
     book: RuleBook,
     index: VerdictIndex,
+    trust: Trust,
 ) -> None:
     """Serve the web views.
 
@@ -76,6 +75,7 @@ def install_web(
         evaluator: the one evaluation.
         book: the rule sets.
         index: of verdicts.
+        trust: secret, proofs and TLS of this worker.
 
     Raises:
         MissingError: the users file cannot be read.
@@ -87,8 +87,8 @@ def install_web(
         for topic in (RAW_EVENTS, RAW_EVENTS_REKEYED, PRIVACY_REQUESTS, FAILED_EVENTS, AUDIT_TRAIL)
     )
     accounts = Users(settings.users_file, demo=demo)
-    tokens = Tokens(_secret(settings), accounts)
-    peers = Peers(app, tokens)
+    tokens = Tokens(trust.secret, accounts)
+    peers = Peers(app, trust.proofs, trust.tls)
     outbox = Outbox(options, {name: Partitioner(count) for name, count in cluster.partitions.items()})
     trail = AuditTrail(outbox, options, audit, cluster.partitions[audit], show, app.turns)
     metrics = Metrics(app)
@@ -109,16 +109,6 @@ def install_web(
         rule_views(app, users, peers, book, outbox, settings.topic(RULE_CONFIG.name)),
         trail_views(trail),
     ]
-    install(app, views, tokens, trail, turns=app.turns, demo=demo, observe=metrics.observe)
+    install(app, views, tokens, peers, trail, turns=app.turns, demo=demo, observe=metrics.observe)
     server = cast("FaustWeb", app.web).web_app
     server.on_cleanup.extend([trail.close, outbox.close])
-
-
-def _secret(settings: Settings) -> str | None:
-    if settings.jwt_secret is not None:
-        return settings.jwt_secret.get_secret_value()
-    if settings.demo:
-        # Of this process alone: workers of one demo are given the same by whoever starts them.
-        return random_secret()
-    _LOG.warning("OTT_JWT_SECRET is not set: the views behind a log-in stay closed")
-    return None

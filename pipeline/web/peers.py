@@ -1,25 +1,32 @@
 """The other workers: a key's view comes from its owner, a summary from all.
 
-Faust's assignor tells every worker who has which partition, and where that one's web server listens. A worker asks
-another with the caller's own path and a token of the workers (`PEER_HEADER`), and gets what that one has itself; a
-request with that token is never passed on, so none goes round in circles.
+Faust's assignor tells every worker who has which partition, and where that one's web server listens. What it tells was
+written by the members of the consumer group, so an address counts only with the proof that one of our workers wrote it.
+
+A worker calls another one on behalf of a person. The request is built from the route and from what was checked of the
+person's own request, never from the text of that request. Both the call and the answer are signed (see `proofs`). A
+call that another worker has forwarded is never forwarded again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from urllib.parse import quote, urlencode
 
 import aiohttp
+import msgspec
 from aiohttp import web
 from yarl import URL
 
 from pipeline.web.answers import Coverage
-from pipeline.web.problems import Problem, unavailable
+from pipeline.web.problems import Problem, unauthorized, unavailable
+from pipeline.web.proofs import ForwardedCall, ProofError, body_digest, new_nonce
 from pipeline.web.serving import PEER_HEADER, Instead
 
 if TYPE_CHECKING:
@@ -30,11 +37,13 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.commit import OwnedUnit
     from pipeline.delivery.table import WriteBehindTable
+    from pipeline.web.proofs import Proofs
     from pipeline.web.serving import Call
-    from pipeline.web.tokens import Tokens
+    from pipeline.web.tls import Tls
 
 _TIMEOUT_S: Final = 5.0
 _PASSED_ON: Final = ("Content-Type", "Retry-After")
+_MAX_UNPROVEN: Final = 100
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -53,17 +62,26 @@ class Gathered:
     coverage: Coverage
 
 
+class _Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
 class Peers:
-    """Asks the other workers.
+    """Asks the other workers, and checks what they ask.
 
     Args:
         app: the application.
-        tokens: that the workers know each other by.
+        proofs: signs and checks; None: this worker has no secret, so it neither asks nor answers.
+        tls: None: the workers speak plain HTTP with each other.
     """
 
-    def __init__(self, app: DeliveryApp, tokens: Tokens) -> None:
+    def __init__(self, app: DeliveryApp, proofs: Proofs | None, tls: Tls | None) -> None:
         self._app = app
-        self._tokens = tokens
+        self._proofs = proofs
+        self._tls = tls
+        self._unproven: set[str] = set()
 
     async def owned(self, call: Call, table: WriteBehindTable[Any], partition: int) -> OwnedUnit[Any]:
         """A partition's unit, if it is here; else the answer of the worker that has it stands instead of ours.
@@ -115,65 +133,162 @@ class Peers:
 
     @property
     def own_url(self) -> URL:
-        """Where this worker's web server listens."""
-        return URL(self._app.conf.canonical_url)
+        """The origin of this worker's web server."""
+        return URL(self._app.conf.canonical_url).with_fragment(None)
 
     def owner(self, table: WriteBehindTable[Any], partition: int) -> URL | None:
-        """Where the owner of a partition listens; None while nobody has it."""
-        for url, topics in self._distribution.items():
+        """Where the owner of a partition listens; None while nobody has it.
+
+        Raises:
+            Problem: a member of the group has it that is none of our workers.
+        """
+        for address, topics in self._distribution.items():
             if partition in topics.get(table.changelog_name, ()):
-                return URL(url)
+                url = self._origin_of(address)
+                if url is None:
+                    raise Problem(
+                        HTTPStatus.BAD_GATEWAY,
+                        f"the owner of partition {partition} of {table.name} has another OTT_JWT_SECRET; give all "
+                        "workers the same one",
+                    )
+                return url
         return None
 
     def others(self, table: WriteBehindTable[Any]) -> list[URL]:
         """Where the other owners of partitions listen."""
-        urls = [URL(url) for url, topics in self._distribution.items() if topics.get(table.changelog_name)]
-        return [url for url in urls if url != self.own_url]
+        found = [
+            self._origin_of(address)
+            for address, topics in self._distribution.items()
+            if topics.get(table.changelog_name)
+        ]
+        return [url for url in found if url is not None and url != self.own_url]
+
+    def _origin_of(self, address: str) -> URL | None:
+        """The origin of a worker of ours; None for the address of anybody else, which is logged once."""
+        origin = None if self._proofs is None else self._proofs.origin_of(address)
+        if origin is None and address not in self._unproven and len(self._unproven) < _MAX_UNPROVEN:
+            self._unproven.add(address)
+            _LOG.warning(
+                "a member of the consumer group names the address %.200r without the proof of our workers, so it is "
+                "not asked: it has another OTT_JWT_SECRET, or it is none of ours",
+                address,
+            )
+        return origin
 
     @property
     def _distribution(self) -> Mapping[str, Mapping[str, Sequence[int]]]:
         return cast("PartitionAssignor", self._app.assignor).changelog_distribution
 
+    # -- being asked
+
+    def check(self, request: web.Request, proof: str) -> ForwardedCall:
+        """The call that another worker forwards.
+
+        Raises:
+            Problem: the proof does not hold.
+        """
+        if self._proofs is None:
+            raise unauthorized("a call of another worker is refused: this worker has no OTT_JWT_SECRET")
+        try:
+            return self._proofs.read_call(
+                proof, request.method, request.raw_path, str(self.own_url), time.time()
+            )
+        except ProofError as error:
+            raise unauthorized(f"a call of another worker is refused: {error}") from None
+
+    def sign(self, call: ForwardedCall, response: web.Response) -> None:
+        """Put the proof of the answer into its headers."""
+        if self._proofs is not None:
+            response.headers[PEER_HEADER] = self._proofs.sign_answer(
+                call.nonce, response.status, _bytes_of(response)
+            )
+
     # -- asking
 
     async def _forward(self, call: Call, url: URL) -> web.Response:
         try:
-            async with self._request(call, url, _TIMEOUT_S) as response:
-                headers = {name: response.headers[name] for name in _PASSED_ON if name in response.headers}
-                body = await response.read()
+            answer = await self._call(call, url, _TIMEOUT_S)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unavailable(f"the worker at {url} does not answer ({type(error).__name__})") from None
-        if response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            raise _other_secret(url)
-        return web.Response(status=response.status, body=body, headers=headers)
+        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
     async def ask(self, call: Call, url: URL, timeout_s: float) -> Any:  # noqa: ANN401 - JSON
         """What another worker answers to the same request; None if it gives no good answer.
 
         Raises:
-            Problem: it does not know our token.
+            Problem: it refuses our proof, or its answer has none.
         """
         try:
-            async with self._request(call, url, timeout_s) as response:
-                if response.status == HTTPStatus.OK:
-                    return await response.json()
-                if response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-                    raise _other_secret(url)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            answer = await self._call(call, url, timeout_s)
+            if answer.status == HTTPStatus.OK:
+                return msgspec.json.decode(answer.body)
+        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
             _LOG.warning("the worker at %s does not answer: %s", url, str(error) or type(error).__name__)
             return None
-        _LOG.warning("the worker at %s answers %d", url, response.status)
+        _LOG.warning("the worker at %s answers %d", url, answer.status)
         return None
 
-    def _request(self, call: Call, url: URL, timeout_s: float) -> aiohttp.client._RequestContextManager:
-        target = url.join(URL(call.request.raw_path, encoded=True))
-        return self._app.http_client.request(
-            call.request.method,
-            target,
-            headers={PEER_HEADER: self._tokens.for_peers()},
+    async def _call(self, call: Call, url: URL, timeout_s: float) -> _Answer:
+        """Send a request of ours to another worker.
+
+        Raises:
+            ClientError: it does not answer as HTTP has it.
+            TimeoutError: it takes too long.
+            Problem: it refuses our proof, or its answer has none.
+        """
+        if self._proofs is None or call.who is None:
+            raise unavailable(
+                "no secret for tokens is set on this worker; set OTT_JWT_SECRET or OTT_JWT_SECRET_FILE"
+            )
+        method, target, nonce = call.route.method, _target(call), new_nonce()
+        proof = self._proofs.sign_call(
+            ForwardedCall(method, target, body_digest(b""), str(url), call.who.name, call.who.role, nonce),
+            time.time(),
+        )
+        async with self._app.http_client.request(
+            method,
+            url.join(URL(target, encoded=True)),
+            headers={PEER_HEADER: proof},
             timeout=aiohttp.ClientTimeout(total=timeout_s),
             allow_redirects=False,
-        )
+            ssl=True if self._tls is None else self._tls.client,
+        ) as response:
+            body = await response.read()
+            if not self._proofs.is_answer(response.headers.get(PEER_HEADER), nonce, response.status, body):
+                _LOG.warning("the worker at %s answers %d without a proof", url, response.status)
+                raise Problem(
+                    HTTPStatus.BAD_GATEWAY,
+                    f"the worker at {url} does not prove its answer: give all workers the same "
+                    "OTT_JWT_SECRET, and set their clocks",
+                )
+            headers = {name: response.headers[name] for name in _PASSED_ON if name in response.headers}
+            return _Answer(response.status, headers, body)
+
+
+def _target(call: Call) -> str:
+    """Path and query of a request, made anew from its route and from what was checked."""
+    path = call.route.path
+    for name, value in call.path.items():
+        path = path.replace(f"{{{name}}}", _quoted(value))
+    if call.query is None:
+        return path
+    given = call.query.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    query = urlencode({name: _text(value) for name, value in given.items()})
+    return f"{path}?{query}" if query else path
+
+
+def _quoted(part: str) -> str:
+    # A part of nothing but points would be taken for a step up.
+    return "%2E" * len(part) if not part.strip(".") else quote(part, safe="")
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _bytes_of(response: web.Response) -> bytes:
+    body = response.body
+    return bytes(body) if isinstance(body, bytes | bytearray) else b""
 
 
 async def _value_of(own: Mapping[int, Any] | Awaitable[Mapping[int, Any]]) -> Mapping[int, Any]:
@@ -184,10 +299,3 @@ def coverage_of(total: int, answered: Mapping[int, Any]) -> Coverage:
     """The coverage of an answer from these partitions."""
     missing = [partition for partition in range(total) if partition not in answered]
     return Coverage(partitions=total, answered=total - len(missing), missing=missing)
-
-
-def _other_secret(url: URL) -> Problem:
-    return Problem(
-        HTTPStatus.BAD_GATEWAY,
-        f"the worker at {url} has another OTT_JWT_SECRET; give all workers the same one",
-    )

@@ -7,6 +7,7 @@ that was let in and checked, and returns its answer, or raises a `Problem`.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import OttError
 from pipeline.web.kept import KeptAnswers
-from pipeline.web.problems import FieldError, Problem, invalid, unavailable
+from pipeline.web.problems import FieldError, Problem, invalid, unauthorized, unavailable
+from pipeline.web.proofs import ForwardedCall, body_digest
 from pipeline.web.rounds import Rounds
 from pipeline.web.routes import FORM, HTML, ROLES, ROUTES, Route
+from pipeline.web.tokens import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,10 +36,10 @@ if TYPE_CHECKING:
     from faust.web.drivers.aiohttp import Web as FaustWeb
 
     from pipeline.delivery.turns import Turns
-    from pipeline.web.tokens import Identity, Tokens
+    from pipeline.web.tokens import Tokens
 
 PEER_HEADER: Final = "X-Ott-Peer"
-"""Carries the token of a worker that asks another one."""
+"""Carries the proof of a call that another worker forwards, and of the answer to it."""
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -51,6 +54,9 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _MAX_PARAMETER: Final = 255
+_TARGET: Final = re.compile(r"/(?![/])[!-\"$-\[\]-~]*")
+"""ASCII without control characters, blanks, `#` and backslashes."""
+_FORWARDED: Final = web.RequestKey("forwarded", ForwardedCall)
 _SHUTDOWN_S: Final = 2.0
 _LOG: Final = logging.getLogger(__name__)
 
@@ -62,8 +68,8 @@ class Call:
     Attributes:
         request: as aiohttp has it.
         route: that it goes to.
-        who: asks; None on a public route, and between workers.
-        from_peer: whether another worker asks, for its own answer: it wants what this worker alone knows.
+        who: asks; None on a public route.
+        from_peer: whether another worker forwards what this person asks: it wants what this worker alone knows.
         path: the parameters of the path.
         query: those behind the question mark, as the route's model; None without one.
         body: as the route's model; bytes where it has none.
@@ -90,6 +96,22 @@ class Instead(Exception):  # noqa: N818 - not an error: the answer is ready, it 
     def __init__(self, response: web.StreamResponse) -> None:
         super().__init__()
         self.response = response
+
+
+class PeerCalls(Protocol):
+    """Checks the calls that other workers forward."""
+
+    def check(self, request: web.Request, proof: str) -> ForwardedCall:
+        """The call that a proof is about.
+
+        Raises:
+            Problem: the proof does not hold.
+        """
+        ...
+
+    def sign(self, call: ForwardedCall, response: web.Response) -> None:
+        """Put the proof of the answer into its headers."""
+        ...
 
 
 class Trail(Protocol):
@@ -125,6 +147,7 @@ def install(
     app: faust.App,
     handlers: Sequence[Handlers],
     tokens: Tokens,
+    peer_calls: PeerCalls,
     trail: Trail,
     *,
     turns: Turns,
@@ -137,6 +160,7 @@ def install(
         app: whose web server serves them.
         handlers: of the view modules.
         tokens: tell who calls.
+        peer_calls: checks what other workers forward.
         trail: takes note of what is protected.
         turns: of the stream, which the reads are not to slow.
         demo: whether the demo's routes are there.
@@ -159,8 +183,10 @@ def install(
     rounds, kept = Rounds(turns), KeptAnswers()
     for route in ROUTES:
         if demo or not route.demo:
-            _add(server, route, _Serve(route, bound[route.name], tokens, trail, rounds, kept).serve)
-    server.middlewares.append(_finishing(observe))
+            _add(
+                server, route, _Serve(route, bound[route.name], tokens, peer_calls, trail, rounds, kept).serve
+            )
+    server.middlewares.append(_finishing(peer_calls, observe))
     # A view that waits must not keep a worker from stopping.
     driver._runner = web.AppRunner(server, access_log=None, shutdown_timeout=_SHUTDOWN_S)  # noqa: SLF001
 
@@ -180,6 +206,7 @@ class _Serve:
         route: Route,
         handler: Handler,
         tokens: Tokens,
+        peer_calls: PeerCalls,
         trail: Trail,
         rounds: Rounds,
         kept: KeptAnswers,
@@ -187,6 +214,7 @@ class _Serve:
         self._route = route
         self._handler = handler
         self._tokens = tokens
+        self._peer_calls = peer_calls
         self._trail = trail
         self._rounds = rounds
         self._kept = kept
@@ -199,19 +227,19 @@ class _Serve:
         """Let in, check, take note, answer."""
         route = self._route
         behind = self._waits and await self._rounds.wait(request.transport)
-        who, from_peer = await self._let_in(request)
+        who, forwarded = await self._let_in(request)
         call = Call(
             request,
             route,
             who,
-            from_peer,
+            forwarded is not None,
             _path(request, route),
             _query(request, route),
-            await _body(request, route),
+            await _body(request, route, forwarded),
         )
         if who is not None:
             await self._trail.note(who, route, _subject(call), request.remote, allowed=True)
-        if behind and self._keeps and not from_peer:
+        if behind and self._keeps and not call.from_peer:
             return await self._kept_answer(call)
         try:
             return await self._answer(call)
@@ -236,19 +264,25 @@ class _Serve:
         self._kept.keep(target, asked, response)
         return response
 
-    async def _let_in(self, request: web.Request) -> tuple[Identity | None, bool]:
+    async def _let_in(self, request: web.Request) -> tuple[Identity | None, ForwardedCall | None]:
+        """Who asks, and the call that another worker forwards for this person, if one does."""
         route = self._route
-        from_peer = self._tokens.is_peer(request.headers.get(PEER_HEADER))
-        if route.role == "public" or from_peer:
-            return None, from_peer
-        who = self._tokens.identify(request.headers.get("Authorization"))
+        if route.role == "public":
+            return None, None
+        proof, forwarded = request.headers.get(PEER_HEADER), None
+        if proof is None:
+            who = self._tokens.identify(request.headers.get("Authorization"))
+        else:
+            forwarded = self._peer_calls.check(request, proof)
+            request[_FORWARDED] = forwarded
+            who = Identity(forwarded.name, forwarded.role)
         if ROLES.index(who.role) < ROLES.index(route.role):
             await self._trail.note(who, route, None, request.remote, allowed=False)
             raise Problem(
                 HTTPStatus.FORBIDDEN,
                 f"{route.method} {route.path} is for the role {route.role}; {who.name} is {who.role}",
             )
-        return who, False
+        return who, forwarded
 
 
 def _subject(call: Call) -> str | None:
@@ -284,9 +318,13 @@ def _query(request: web.Request, route: Route) -> BaseModel | None:
         raise invalid(error, "query") from None
 
 
-async def _body(request: web.Request, route: Route) -> BaseModel | bytes | None:
+async def _body(
+    request: web.Request, route: Route, forwarded: ForwardedCall | None
+) -> BaseModel | bytes | None:
     body = route.body
     if body is None:
+        if forwarded is not None:
+            _check_body(forwarded, await read_at_most(request, 0))
         return None
     if request.content_type not in body.content or "Content-Type" not in request.headers:
         # A page of another site can send text/plain without asking first, and nothing that is allowed here.
@@ -296,6 +334,8 @@ async def _body(request: web.Request, route: Route) -> BaseModel | bytes | None:
             f"it must be {' or '.join(body.content)}",
         )
     data = await read_at_most(request, body.limit)
+    if forwarded is not None:
+        _check_body(forwarded, data)
     if body.model is None:
         return data
     try:
@@ -304,6 +344,11 @@ async def _body(request: web.Request, route: Route) -> BaseModel | bytes | None:
         return body.model.model_validate_json(data)
     except ValidationError as error:
         raise invalid(error, "form" if request.content_type == FORM else "body") from None
+
+
+def _check_body(forwarded: ForwardedCall, data: bytes) -> None:
+    if body_digest(data) != forwarded.body:
+        raise unauthorized("the signature is that of another body")
 
 
 async def read_at_most(request: web.Request, limit: int) -> bytes:
@@ -329,6 +374,23 @@ async def read_at_most(request: web.Request, limit: int) -> bytes:
     )
 
 
+def check_target(target: str) -> None:
+    """Let only the usual form of a request's target pass: a path, and perhaps a query.
+
+    The other forms of RFC 9112, 3.2 are for proxies (`http://host/path`, `host:port`) and for the server as a whole
+    (`*`). A target that begins with two slashes, or has a backslash, is read as a host by some programs.
+
+    Raises:
+        Problem: it has another form.
+    """
+    if _TARGET.fullmatch(target) is None:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "the request's target must be a path that begins with one slash, and perhaps a query; "
+            "what is not ASCII must be percent-encoded",
+        )
+
+
 def _form(data: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=20, errors="strict")
@@ -336,7 +398,7 @@ def _form(data: bytes) -> list[tuple[str, str]]:
         raise Problem(HTTPStatus.BAD_REQUEST, "the form cannot be read") from None
 
 
-def _finishing(observe: Observe | None) -> Middleware:
+def _finishing(peer_calls: PeerCalls, observe: Observe | None) -> Middleware:
     """What is done with every answer: observed, errors made problem documents, the security headers added."""
     names: dict[tuple[str, str], str] = {(route.method, route.path): route.name for route in ROUTES}
 
@@ -344,6 +406,9 @@ def _finishing(observe: Observe | None) -> Middleware:
     async def finish(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
         began = time.perf_counter()
         response = await _answered(request, handler)
+        forwarded = request.get(_FORWARDED)
+        if forwarded is not None and isinstance(response, web.Response):
+            peer_calls.sign(forwarded, response)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         default = "no-cache" if response.content_type == HTML else "no-store"
@@ -360,6 +425,7 @@ def _finishing(observe: Observe | None) -> Middleware:
 
 async def _answered(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
     try:
+        check_target(request.raw_path)
         return await handler(request)
     except Problem as problem:
         return problem.response(request.path)

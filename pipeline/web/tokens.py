@@ -1,4 +1,4 @@
-"""Tokens: JWTs signed with HS256, for people and between workers."""
+"""Tokens of people: JWTs signed with HS256."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from pipeline.web.users import UserRole, Users
 
 LIFE_S: Final = 3600
-_PEER_LIFE_S: Final = 60
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "ott-risk"
 _PEOPLE: Final = "ott-web"
-_WORKERS: Final = "ott-workers"
 _REMEMBERED: Final = 1_000
 """So many verified tokens; more than that are verified again."""
 
@@ -117,30 +115,6 @@ class Tokens:
             self._verified.clear()
         found = self._verified[digest] = _Claims(claims["sub"], claims.get("role"), claims["exp"])
         return found
-
-    def for_peers(self) -> str:
-        """A token with which this worker asks another one."""
-        now = int(time.time())
-        return jwt.encode(
-            {"iss": _ISSUER, "aud": _WORKERS, "iat": now, "exp": now + _PEER_LIFE_S}, self._key(), _ALGORITHM
-        )
-
-    def is_peer(self, token: str | None) -> bool:
-        """Whether a request comes from another worker, which has let it in and put it into the audit trail."""
-        if token is None or self._secret is None or not token.isascii():
-            return False
-        try:
-            jwt.decode(
-                token,
-                self._secret,
-                [_ALGORITHM],
-                audience=_WORKERS,
-                issuer=_ISSUER,
-                options={"require": ["exp", "iat"]},
-            )
-        except jwt.InvalidTokenError:
-            return False
-        return True
 
     def _key(self) -> str:
         if self._secret is None:

@@ -20,7 +20,7 @@ from pipeline.web.compliance import compliance_views
 from pipeline.web.serving import install
 from tests.pipeline.verdicts.verdicts import finding, published, random_verdicts, verdict
 from tests.pipeline.web.test_guards import problem_of
-from tests.pipeline.web.views import other_views
+from tests.pipeline.web.views import NoPeers, other_views
 
 show = pseudonymiser(b"a key of the tests")
 
@@ -63,7 +63,7 @@ async def served(tmp_path, tokens, bearer, records):
         class web:  # noqa: N801
             web_app = aiohttp_web.Application()
 
-    install(App, [*views, other_views(views)], tokens, NoTrail(), turns=Turns(), demo=False)
+    install(App, [*views, other_views(views)], tokens, NoPeers(), NoTrail(), turns=Turns(), demo=False)
     async with TestClient(TestServer(App.web.web_app)) as client:
         served = Served(client, bearer("analyst"))
         served.writer = writer

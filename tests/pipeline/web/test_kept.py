@@ -11,7 +11,7 @@ from pipeline.delivery.turns import Turns
 from pipeline.web.kept import KEPT_S, KeptAnswers
 from pipeline.web.problems import Problem
 from pipeline.web.serving import install, json_answer
-from tests.pipeline.web.views import other_views
+from tests.pipeline.web.views import NoPeers, other_views
 
 PATH = "/results/latest"
 
@@ -112,7 +112,7 @@ async def serving(tokens, turns):
         class web:  # noqa: N801
             web_app = aiohttp_web.Application()
 
-    install(App, [*views, other_views(views)], tokens, worker, turns=turns, demo=False)
+    install(App, [*views, other_views(views)], tokens, NoPeers(), worker, turns=turns, demo=False)
     async with TestClient(TestServer(App.web.web_app)) as client:
         worker.client = client
         yield worker
@@ -169,12 +169,6 @@ async def test_after_an_action_nothing_of_before_is_given_again(behind, bearer, 
     response = await behind.client.post(action, headers=bearer("admin"))
     assert response.status == status
     assert await asked(behind, bearer("analyst")) > before
-
-
-async def test_another_worker_is_told_what_is_there_now(behind, bearer, tokens):
-    assert await asked(behind, bearer("analyst")) == 1
-    peer = {"X-Ott-Peer": tokens.for_peers()}
-    assert [await asked(behind, peer) for _ in range(2)] == [2, 3]
 
 
 async def test_without_a_backlog_every_question_is_answered_anew(tokens, bearer):

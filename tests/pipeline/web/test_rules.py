@@ -13,7 +13,7 @@ from pipeline.web.outbox import Outbox
 from pipeline.web.rules import described, differences, rule_views
 from pipeline.web.serving import install
 from tests.pipeline.web.test_guards import problem_of
-from tests.pipeline.web.views import other_views
+from tests.pipeline.web.views import NoPeers, other_views
 
 
 def test_what_is_shown_is_a_document_of_the_same_rule_set():
@@ -61,7 +61,7 @@ async def rules(tokens, bearer):
         class web:  # noqa: N801
             web_app = aiohttp_web.Application()
 
-    install(App, [*views, other_views(views)], tokens, NoTrail(), turns=Turns(), demo=False)
+    install(App, [*views, other_views(views)], tokens, NoPeers(), NoTrail(), turns=Turns(), demo=False)
     async with TestClient(TestServer(App.web.web_app)) as client:
 
         async def put(document, query=""):

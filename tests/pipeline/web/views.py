@@ -11,3 +11,13 @@ def other_views(handlers):
 
 async def _not_asked(call):
     raise AssertionError(f"{call.route.path} was asked")
+
+
+class NoPeers:
+    """The only worker there is."""
+
+    def check(self, request, proof):
+        raise AssertionError(f"{proof} came with {request.path}")
+
+    def sign(self, call, response):
+        raise AssertionError(f"{call} was answered with {response}")
