@@ -121,7 +121,7 @@ def _web(
     listens = settings.web_host
     # Where the other workers ask this one: where it listens, or the machine's name if that is everywhere.
     host = socket.gethostname() if listens in _EVERYWHERE else listens
-    url = URL.build(scheme="http" if tls is None else "https", host=host, port=port, path="/")
+    url = URL.build(scheme="http" if tls is None else "https", host=host, port=port)
     return {
         "web_bind": listens,
         "web_host": url.raw_authority.rpartition(":")[0],

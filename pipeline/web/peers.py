@@ -134,7 +134,7 @@ class Peers:
     @property
     def own_url(self) -> URL:
         """The origin of this worker's web server."""
-        return URL(self._app.conf.canonical_url).with_fragment(None)
+        return URL(self._app.conf.canonical_url).origin()
 
     def owner(self, table: WriteBehindTable[Any], partition: int) -> URL | None:
         """Where the owner of a partition listens; None while nobody has it.

@@ -80,13 +80,13 @@ class Proofs:
 
     def signed_address(self, origin: URL) -> URL:
         """The address of a worker as it stands in the metadata of the consumer group."""
-        return origin.with_fragment(self._mac("address", str(origin)))
+        return origin.with_fragment(self._mac("address", str(origin.origin())))
 
     def origin_of(self, address: str) -> URL | None:
         """The origin in an address of the group's metadata; None if no worker of ours has written it."""
         try:
             url = URL(address)
-            origin, proof = url.with_fragment(None), url.fragment
+            origin, proof = url.origin(), url.fragment
         except ValueError:
             return None
         fits = hmac.compare_digest(self._mac("address", str(origin)).encode(), proof.encode())

@@ -116,7 +116,7 @@ def test_an_answer_is_bound_to_its_call_its_status_and_its_body(body, other, sta
     assert proofs.is_answer(proof, "nonce", other_status, body) == (status == other_status)
 
 
-@pytest.mark.parametrize("origin", ["http://10.0.0.2:8000/", "https://worker-1:8443/", "http://[::1]:8000/"])
+@pytest.mark.parametrize("origin", ["http://10.0.0.2:8000", "https://worker-1:8443", "http://[::1]:8000"])
 def test_an_address_comes_back_and_no_other_can_take_its_proof(origin) -> None:
     proofs = Proofs(SECRET, "app")
     signed = proofs.signed_address(URL(origin))
