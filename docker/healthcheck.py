@@ -1,6 +1,7 @@
 """Whether this container's worker is up: exit 0 if its /healthz answers 200, else 1."""  # noqa: INP001 - a script
 
 import os
+import ssl
 import sys
 import urllib.request
 
@@ -9,9 +10,14 @@ _TIMEOUT_S = 4.0
 
 def main() -> int:
     """Ask the worker on loopback, on the port of its settings."""
-    url = f"http://127.0.0.1:{os.environ.get('OTT_WEB_PORT', '8000')}/healthz"
+    scheme = "https" if os.environ.get("OTT_WEB_TLS_CERT") else "http"
+    url = f"{scheme}://127.0.0.1:{os.environ.get('OTT_WEB_PORT', '8000')}/healthz"
+    # The certificate names the worker's host and not loopback, and only "200 or not" is asked here.
+    context = ssl._create_unverified_context()  # noqa: S323, SLF001 - as above
     # No proxy: the environment may name one for the outside.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
     try:
         with opener.open(url, timeout=_TIMEOUT_S):
             return 0

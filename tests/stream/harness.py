@@ -401,7 +401,8 @@ class Worker:
         self.name = name
         self.log = log
         (port,) = free_ports()
-        self.address = f"http://127.0.0.1:{port}"
+        scheme = "https" if "OTT_WEB_TLS_CERT" in variables else "http"
+        self.address = f"{scheme}://127.0.0.1:{port}"
         command = [sys.executable, "-P", "-m", "pipeline.cli", "worker"]
         if kill:
             command = [sys.executable, "-P", str(VICTIM), *kill]
