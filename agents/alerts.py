@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from pipeline.delivery.outputs import Output
 from pipeline.delivery.rekeying import SourceRecord
 from pipeline.delivery.unit import State
@@ -20,6 +18,7 @@ from pipeline.evaluation.alerts import (
     place_of,
     repeat,
 )
+from pipeline.events.foreign import json_reader
 from pipeline.events.instants import format_instant, parse_formatted
 from pipeline.rules.content_error_rate import ContentErrorRate
 from pipeline.rules.device_error_rate import DeviceErrorRate
@@ -38,7 +37,7 @@ class AlertAgent:
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
-        self._read = msgspec.json.Decoder(SeenVerdict).decode
+        self._read = json_reader(SeenVerdict)
 
     def handle(self, unit: State[AlertValue], records: Sequence[SourceRecord]) -> list[Output]:
         """Fold verdicts of one partition, in order."""
@@ -47,9 +46,9 @@ class AlertAgent:
         outputs: list[Output] = []
         for record in records:
             try:
-                verdict = self._read(record.value or b"")
+                verdict = self._read(record.value)
                 time = parse_formatted(verdict.event_time)
-            except (msgspec.DecodeError, ValueError):
+            except ValueError:
                 clock.refused += 1
                 continue
             clock.time = max(clock.time, time)
@@ -66,8 +65,9 @@ class AlertAgent:
         place = place_of(verdict, time)
         for finding in verdict.findings:
             self._fold_finding(alerts, verdict, finding, place, outputs)
-        if verdict.change == "closed":
-            key = _key(verdict, _SUBJECT_RULES[verdict.subject.type])
+        rule_id = _SUBJECT_RULES.get(verdict.subject.type)
+        if verdict.change == "closed" and rule_id is not None:
+            key = _key(verdict, rule_id)
             alert = alerts.get(key)
             if alert is not None and alert.closed_at is None and not is_repetition(alert, place):
                 note_place(alert, place)

@@ -6,12 +6,12 @@ This module knows names and files; what a value may be is the schema's business.
 from __future__ import annotations
 
 import difflib
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import MissingError, UsageError
+from pipeline.events.foreign import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,12 +151,12 @@ def _variables(names: Names, environ: Mapping[str, str]) -> dict[str, object]:
 
 def _read_file(names: Names, path: Path) -> dict[str, object]:
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = read_toml(path.read_text("utf-8"))
     except OSError as error:
         raise MissingError(
             f"settings file {path}: {error.strerror}; name another with --config or {CONFIG_VARIABLE}"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UsageError(f"settings file {path} is not TOML: {error}") from error
     for key in content:
         _require_known(key, names.keys, f"settings file {path}: key")

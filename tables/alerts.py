@@ -12,6 +12,7 @@ import msgspec
 
 from pipeline.delivery.unit import State
 from pipeline.evaluation.alerts import QUIET_MS, Alert
+from pipeline.events.foreign import UnreadableError, packed_reader
 from tables.wire import WireError
 
 TABLE_NAME: Final = "alerts-v1"
@@ -49,9 +50,9 @@ AlertValue = Alert | Clock | Roll
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _FORMS: Final[dict[bytes, Callable[[bytes], AlertValue]]] = {
-    _ALERT: msgspec.msgpack.Decoder(Alert).decode,
-    _ROLL: msgspec.msgpack.Decoder(Roll).decode,
-    _CLOCK: msgspec.msgpack.Decoder(Clock).decode,
+    _ALERT: packed_reader(Alert),
+    _ROLL: packed_reader(Roll),
+    _CLOCK: packed_reader(Clock),
 }
 
 
@@ -74,7 +75,7 @@ class AlertCodec:
             raise WireError("alert", value)
         try:
             return decode(value[2:])
-        except msgspec.DecodeError as error:
+        except UnreadableError as error:
             raise WireError("alert", value) from error
 
 

@@ -19,6 +19,7 @@ from pipeline.evaluation.device_health import DeviceHealth
 from pipeline.evaluation.health_state import HealthPartition, HealthValue, Part, Seen, Segment
 from pipeline.evaluation.rule_book import InForce
 from pipeline.evaluation.subject_health import SubjectHealth, TitleMinute
+from pipeline.events.foreign import UnreadableError, packed_reader
 from tables.rules import decode_rules, encode_rules
 from tables.wire import RULES, WireError
 
@@ -37,7 +38,7 @@ _HEADS: Final[dict[type, bytes]] = {
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _DECODERS: Final[dict[bytes, Callable[[bytes], HealthValue]]] = {
-    head: msgspec.msgpack.Decoder(kind).decode for kind, head in _HEADS.items()
+    head: packed_reader(kind) for kind, head in _HEADS.items()
 }
 
 
@@ -63,5 +64,5 @@ class HealthCodec:
             raise WireError("health", value)
         try:
             return decode(value[2:])
-        except msgspec.DecodeError as error:
+        except UnreadableError as error:
             raise WireError("health", value) from error

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from pipeline.evaluation.batch import PartitionState
+from pipeline.events.foreign import UnreadableError, packed_reader
 from tables.wire import PARTITION, WireError
 
 VERSION: Final = 2
@@ -22,7 +23,7 @@ class _Partition(msgspec.Struct, array_like=True, frozen=True):
 
 
 _encode: Final = msgspec.msgpack.Encoder(order="deterministic").encode
-_decode: Final = msgspec.msgpack.Decoder(_Partition).decode
+_decode: Final = packed_reader(_Partition)
 
 
 def encode_partition(state: PartitionState) -> bytes:
@@ -40,6 +41,6 @@ def decode_partition(value: bytes) -> PartitionState:
         raise WireError("partition", value)
     try:
         state = _decode(value[2:])
-    except msgspec.DecodeError as error:
+    except UnreadableError as error:
         raise WireError("partition", value) from error
     return PartitionState(state.counts, state.times, state.sequence)

@@ -5,13 +5,14 @@ from typing import Final
 import msgspec
 
 from pipeline.evaluation.recent import Recent
+from pipeline.events.foreign import UnreadableError, packed_reader
 from tables.wire import RECENT, WireError
 
 VERSION: Final = 1
 _HEAD: Final = bytes((RECENT, VERSION))
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Recent).decode
+_decode: Final = packed_reader(Recent)
 
 
 def encode_recent(recent: Recent) -> bytes:
@@ -29,5 +30,5 @@ def decode_recent(value: bytes) -> Recent:
         raise WireError("recent results", value)
     try:
         return _decode(value[2:])
-    except msgspec.DecodeError as error:
+    except UnreadableError as error:
         raise WireError("recent results", value) from error

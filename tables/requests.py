@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from pipeline.events.foreign import UnreadableError, packed_reader
 from pipeline.windows.requests import RequestHistory
 from tables.wire import REQUESTS, WireError
 
@@ -11,7 +12,7 @@ VERSION: Final = 1
 _HEAD: Final = bytes((REQUESTS, VERSION))
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(RequestHistory).decode
+_decode: Final = packed_reader(RequestHistory)
 
 
 def encode_requests(history: RequestHistory) -> bytes:
@@ -29,5 +30,5 @@ def decode_requests(value: bytes) -> RequestHistory:
         raise WireError("request", value)
     try:
         return _decode(value[2:])
-    except msgspec.DecodeError as error:
+    except UnreadableError as error:
         raise WireError("request", value) from error

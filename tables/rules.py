@@ -5,13 +5,14 @@ from typing import Final
 import msgspec
 
 from pipeline.evaluation.rule_book import InForce
+from pipeline.events.foreign import UnreadableError, packed_reader
 from tables.wire import RULES, WireError
 
 VERSION: Final = 1
 _HEAD: Final = bytes((RULES, VERSION))
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(InForce).decode
+_decode: Final = packed_reader(InForce)
 
 
 def encode_rules(in_force: InForce) -> bytes:
@@ -29,5 +30,5 @@ def decode_rules(value: bytes) -> InForce:
         raise WireError("rule set", value)
     try:
         return _decode(value[2:])
-    except msgspec.DecodeError as error:
+    except UnreadableError as error:
         raise WireError("rule set", value) from error

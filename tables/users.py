@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from pipeline.events.foreign import UnreadableError, packed_reader
 from pipeline.windows.privacy import NO_RECORD, Mark, PrivacyRecord
 from pipeline.windows.user import LastPlace, UserState
 from pipeline.windows.window import Entry, Window
@@ -69,9 +70,9 @@ class _User(_WithoutWindow, array_like=True, frozen=True):
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(_User).decode
-_decode_without_window: Final = msgspec.msgpack.Decoder(_WithoutWindow).decode
-_decode_beginning: Final = msgspec.msgpack.Decoder(_Beginning).decode
+_decode: Final = packed_reader(_User)
+_decode_without_window: Final = packed_reader(_WithoutWindow)
+_decode_beginning: Final = packed_reader(_Beginning)
 
 
 def encode_user(state: UserState) -> bytes:
@@ -104,7 +105,7 @@ def decode_user(value: bytes) -> UserState:
         entries = (
             () if user.window is None or user.stream_time is None else _entries(user.window, user.stream_time)
         )
-    except (msgspec.DecodeError, struct.error, ValueError, IndexError) as error:
+    except (struct.error, ValueError, IndexError, OverflowError) as error:
         raise WireError("user", value) from error
     return _state(user, Window(entries, user.left_early))
 
@@ -119,7 +120,7 @@ def decode_without_window(value: bytes) -> UserState:
         raise WireError("user", value)
     try:
         return _state(_decode_without_window(value[2:]), Window())
-    except msgspec.DecodeError as error:
+    except UnreadableError as error:
         raise WireError("user", value) from error
 
 
@@ -143,7 +144,7 @@ def last_record_time_of(value: bytes) -> int:
         raise WireError("user", value)
     try:
         return _decode_beginning(value[2:]).last_record_time
-    except msgspec.DecodeError as error:
+    except UnreadableError as error:
         raise WireError("user", value) from error
 
 

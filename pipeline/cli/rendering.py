@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from pipeline.events.foreign import UnreadableError, read_object
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -33,10 +35,9 @@ class Record:
     def document(self) -> dict[str, Any] | None:
         """The value as a JSON object, or None where it is not one."""
         try:
-            document = json.loads(self.value or b"")
-        except (ValueError, RecursionError):
+            return read_object(self.value)
+        except UnreadableError:
             return None
-        return document if isinstance(document, dict) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,8 @@ def _verdict(document: Mapping[str, Any]) -> Text:
     subject = subject if isinstance(subject, dict) else {}
     line = Text.assemble((printable(str(document.get("event_time"))), "dim"))
     line.append(f"  {printable(level):{_LEVEL_WIDTH}}", style=_LEVEL_STYLES.get(level, ""))
-    line.append(f" {document.get('score')!s:>2}", style=_LEVEL_STYLES.get(level, ""))
-    line.append(f"  {subject.get('type')} ", style="dim")
+    line.append(f" {printable(str(document.get('score'))):>2}", style=_LEVEL_STYLES.get(level, ""))
+    line.append(f"  {printable(str(subject.get('type')))} ", style="dim")
     line.append(printable(str(subject.get("id"))), style="bold")
     place = [
         str(document[name]) for name in ("region", "event_type", "change") if document.get(name) is not None
@@ -163,7 +164,8 @@ def _failed(record: Record, document: Mapping[str, Any]) -> Text:
     stamp = source.get("timestamp")
     line = Text.assemble((_time(stamp if isinstance(stamp, int) else record.timestamp_ms), "dim"))
     line.append(f"  FAILED  {printable(str(document.get('reason')))}", style="bold red")
-    line.append(f"  {source.get('topic')}[{source.get('partition')}]@{source.get('offset')}", style="dim")
+    place = f"{source.get('topic')}[{source.get('partition')}]@{source.get('offset')}"
+    line.append(f"  {printable(place)}", style="dim")
     if source.get("key") is not None:
         line.append(f" {printable(str(source['key']))}", style="bold")
     for index, error in enumerate(_objects(document.get("errors"))):
@@ -188,7 +190,7 @@ def _time(timestamp_ms: int) -> str:
         return "no timestamp"
     try:
         moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
-    except (OverflowError, ValueError):
+    except (OverflowError, ValueError, OSError):
         return f"timestamp {timestamp_ms}"
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -56,11 +56,11 @@ def decode_watermarks(value: bytes | None) -> dict[str, int]:
     try:
         content = json.loads(value)
         version, next_offsets = content["v"], content["next"]
-    except (ValueError, KeyError, TypeError) as error:
+        if version == _VERSION:
+            return {str(topic): int(offset) for topic, offset in next_offsets.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"these are no watermarks: {value[:80]!r}") from error
-    if version != _VERSION or not isinstance(next_offsets, dict):
-        raise ValueError(f"watermarks of version {version!r}; this program reads version {_VERSION}")
-    return {str(topic): int(offset) for topic, offset in next_offsets.items()}
+    raise ValueError(f"watermarks of version {str(version)[:80]}; this program reads version {_VERSION}")
 
 
 def size_of(entries: Iterable[Entry]) -> int:

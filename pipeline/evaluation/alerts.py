@@ -6,7 +6,7 @@ verdicts, which only goes forward, so that one late verdict neither closes nor r
 """
 
 from hashlib import blake2b
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -24,20 +24,34 @@ _SOURCES: Final = 16
 AlertChange = Literal["opened", "escalated", "updated", "closed"]
 
 
+Name = Annotated[str, msgspec.Meta(max_length=100)]
+"""A rule, a dimension, a law, a time: no verdict of ours has a longer one."""
+Long = Annotated[str, msgspec.Meta(max_length=10_000)]
+"""A subject's id, a summary, a topic. The bounds keep an alert, its key and its table record far below what the
+brokers take, whoever wrote the verdict."""
+
+
+class SeenSubject(msgspec.Struct, frozen=True):
+    """Whom a verdict is about."""
+
+    type: Literal["user", "content", "device"]
+    id: Long
+
+
 class SeenFinding(msgspec.Struct, frozen=True, gc=False):
     """What an alert takes of a finding."""
 
-    rule_id: str
-    dimension: str
+    rule_id: Name
+    dimension: Name
     severity: Severity
-    regulations: tuple[str, ...]
-    summary: str
+    regulations: Annotated[tuple[Name, ...], msgspec.Meta(max_length=100)]
+    summary: Long
 
 
 class SeenSource(msgspec.Struct, frozen=True, gc=False):
     """Where the judged record stands."""
 
-    topic: str | None
+    topic: Annotated[str, msgspec.Meta(max_length=300)] | None
     partition: int
     offset: int
 
@@ -45,12 +59,12 @@ class SeenSource(msgspec.Struct, frozen=True, gc=False):
 class SeenVerdict(msgspec.Struct, frozen=True, gc=False):
     """What an alert takes of a verdict; `change` stands in those on titles and devices only."""
 
-    verdict_id: str
-    subject: Subject
-    event_time: str
-    findings: tuple[SeenFinding, ...]
+    verdict_id: Name
+    subject: SeenSubject
+    event_time: Name
+    findings: Annotated[tuple[SeenFinding, ...], msgspec.Meta(max_length=100)]
     source: SeenSource | None
-    change: str | None = None
+    change: Name | None = None
 
 
 class Alert(msgspec.Struct, array_like=True):
@@ -140,7 +154,7 @@ def opened(verdict: SeenVerdict, finding: SeenFinding, place: tuple[str, int], n
     identity = msgspec.msgpack.encode((verdict.subject, finding.rule_id, verdict.verdict_id))
     return Alert(
         blake2b(identity, digest_size=16).hexdigest(),
-        verdict.subject,
+        Subject(verdict.subject.type, verdict.subject.id),
         finding.rule_id,
         finding.dimension,
         finding.severity,

@@ -1,8 +1,10 @@
 """Which kind of device an event comes from, as its metadata tells."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+
+from pipeline.events.foreign import json_reader
 
 UNKNOWN: Final = "unknown"
 _METADATA_KNOWN: Final = 4_096
@@ -23,8 +25,8 @@ class DeviceTypes:
         return self._read(metadata) if known is None else known
 
     def _read(self, metadata: str | None) -> str:
-        found = None if metadata is None else _metadata(metadata).device_type
-        name = found[:_NAME_LENGTH] if isinstance(found, str) and found else UNKNOWN
+        found = _named(metadata)
+        name = found[:_NAME_LENGTH] if found else UNKNOWN
         if len(self._known) >= _METADATA_KNOWN:
             self._known = {None: UNKNOWN}
         self._known[metadata] = name
@@ -32,7 +34,16 @@ class DeviceTypes:
 
 
 class _Metadata(msgspec.Struct):
-    device_type: Any = None
+    # Anything may stand here, also an integer that msgspec does not read: only a text is looked at.
+    device_type: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_metadata: Final = msgspec.json.Decoder(_Metadata).decode
+_metadata: Final = json_reader(_Metadata)
+_text: Final = json_reader(str)
+
+
+def _named(metadata: str | None) -> str | None:
+    if metadata is None:
+        return None
+    found = bytes(_metadata(metadata.encode()).device_type)
+    return _text(found) if found.startswith(b'"') else None

@@ -13,6 +13,7 @@ import msgspec
 
 from pipeline.evaluation.roll_ups import Dimension, RollUp
 from pipeline.evaluation.row_log import decode_rows, encode_rows
+from pipeline.events.foreign import UnreadableError, packed_reader
 
 VERSION: Final = 1
 _HEAD: Final = bytes((0x48, VERSION))
@@ -81,7 +82,7 @@ class Partial(msgspec.Struct, array_like=True, frozen=True):
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(Partial).decode
+_decode: Final = packed_reader(Partial)
 
 
 def decode_partial(value: bytes | None) -> Partial:
@@ -94,7 +95,7 @@ def decode_partial(value: bytes | None) -> Partial:
         raise PartialError(value)
     try:
         return _decode(value[2:])
-    except msgspec.DecodeError as error:
+    except UnreadableError as error:
         raise PartialError(value) from error
 
 

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from pipeline.events.foreign import packed_reader
+
 # Persisted in `health-partials` and in the health table: kinds of rows.
 ACCOUNT: Final = 0
 """Events that are not of playback."""
@@ -28,7 +30,7 @@ of kind `FLAGGED` of regions the rule.
 """
 
 encode_row: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(list[Row]).decode
+_decode: Final = packed_reader(list[Row])
 _ARRAY_32: Final = b"\xdd"  # MessagePack: an array whose length follows in four bytes
 
 
@@ -41,7 +43,7 @@ def decode_rows(count: int, data: bytes) -> list[Row]:
     """So many rows.
 
     Raises:
-        msgspec.DecodeError: they are something else.
+        UnreadableError: they are something else.
     """
     return _decode(_ARRAY_32 + count.to_bytes(4, "big") + data) if count else []
 

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from pipeline.events.foreign import UnreadableError, read_text
 from pipeline.rules.ruleset import RuleSet, RuleSetError, parse_ruleset
 
 OWN: Final = ""
@@ -82,9 +83,9 @@ class RuleBook:
         if value is None:
             return self.own, OWN
         try:
-            document = value.decode()
-        except UnicodeDecodeError as error:
-            raise RuleSetError(f"{_NAME}: is not UTF-8 text: {error}") from None
+            document = read_text(value)
+        except UnreadableError as error:
+            raise RuleSetError(f"{_NAME}: {error}") from None
         ruleset = parse_ruleset(document, _NAME)
         self.check_version(ruleset)
         return ruleset, document

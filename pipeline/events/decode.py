@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.events import strict_json
 from pipeline.events.addresses import Address, parse_address
 from pipeline.events.event import Event, Request
+from pipeline.events.foreign import UNREADABLE
 from pipeline.events.instants import EARLIEST_MS, LATEST_MS, parse_instant
 from pipeline.events.invalid import ErrorDetail, InvalidMessageError, lost_opt_out, opt_out_not_recorded
 from pipeline.events.kinds import OTHER, PLAYBACK, canonical_type
@@ -95,7 +96,7 @@ class EventDecoder:
         if value is not None and len(value) <= MAX_VALUE_BYTES and b"\\" not in value:
             try:
                 event = self._from_wire(_read_wire(value), value)
-            except (msgspec.DecodeError, ValueError):
+            except UNREADABLE:
                 event = None
             if event is not None:
                 if event.type is OTHER:

@@ -30,7 +30,7 @@ _END: Final = re.compile(_SPACE + r"\Z")
 _CLOSES: Final = frozenset(
     {("[", "]", "after"), ("[", "]", "value or end"), ("{", "}", "after"), ("{", "}", "key or end")}
 )
-"""What a closing mark may close, and where it may stand (see `_depth`)."""
+"""What a closing mark may close, and where it may stand (see `depth`)."""
 
 
 class NotJsonError(ValueError):
@@ -74,7 +74,7 @@ def read_json(data: bytes) -> Reading:
         for found in _LONE_SURROGATE.finditer(text):
             if found.group(1) is not None:
                 raise NotJsonError(f"has a lone surrogate \\u{found.group(1)} at character {found.start()}")
-    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
+    if text.count("[") + text.count("{") > MAX_DEPTH and depth(text) > MAX_DEPTH:
         return Reading(None, Violation("nesting", f"is nested deeper than {MAX_DEPTH} levels"))
     beyond: list[str] = []
 
@@ -124,7 +124,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _depth(text: str) -> int:  # noqa: C901, PLR0912 - a grammar: each branch is one production
+def depth(text: str) -> int:  # noqa: C901, PLR0912 - a grammar: each branch is one production
     """The deepest nesting of a JSON text, without recursion.
 
     Raises:

@@ -74,7 +74,7 @@ def load_laws(text: str) -> LawTable:
     """
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise LawsError(f"laws: not TOML: {error}") from None
     as_of = data.pop("as_of", None)
     if not isinstance(as_of, date) or isinstance(as_of, datetime):

@@ -11,14 +11,13 @@ A rule set is a TOML or JSON document:
 A rule that it does not name keeps its defaults.
 """
 
-import json
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.events.foreign import UnreadableError, read_object, read_toml, shortened, shown
 from pipeline.rules.account_concurrent_streams import ConcurrentStreams
 from pipeline.rules.account_high_frequency import HighFrequency
 from pipeline.rules.account_impossible_travel import ImpossibleTravel
@@ -59,6 +58,9 @@ SUBJECT_RULES: Final[tuple[type[ErrorRate], ...]] = (ContentErrorRate, DeviceErr
 """The rules on content and devices across all users, by id."""
 
 BUILT_IN_VERSION: Final = "built-in/1"
+
+MAX_DOCUMENT_BYTES: Final = 128 << 10
+"""Of a rule set. Every partition keeps the document in force, so it has to fit into a record of the changelog."""
 
 _RULES: Final[Mapping[str, type[Any]]] = {
     **{rule.rule_id: rule for rule in USER_RULES},
@@ -115,9 +117,12 @@ def parse_ruleset(text: str, name: str = "rule set") -> RuleSet:
     Raises:
         RuleSetError: naming the document (`name`), the place and what is wrong.
     """
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise RuleSetError(f"{name}: has {len(data)} bytes; at most {MAX_DOCUMENT_BYTES} are allowed")
     try:
-        document = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+        document = read_object(data) if text.lstrip().startswith("{") else read_toml(text)
+    except UnreadableError as error:
         raise RuleSetError(f"{name}: is neither TOML nor JSON: {error}") from None
     try:
         return read_ruleset(document)
@@ -136,21 +141,21 @@ def read_ruleset(document: object) -> RuleSet:
     unknown = sorted(document.keys() - {"version", "rules"})
     if unknown:
         raise RuleSetError(
-            f"has unknown members {', '.join(map(repr, unknown))}; known are version and rules"
+            f"has unknown members {', '.join(map(shown, unknown))}; known are version and rules"
         )
     version = document.get("version")
     if not isinstance(version, str) or not version.strip() or len(version) > 100:  # noqa: PLR2004 - shown in every verdict
-        raise RuleSetError(f"version must be a text of 1 to 100 characters, not {version!r}")
+        raise RuleSetError(f"version must be a text of 1 to 100 characters, not {shown(version)}")
     if not version.isprintable():
         # It stands in every verdict: a lone surrogate, which JSON can hold, would make all of them fail.
-        raise RuleSetError(f"version must be printable text, not {version!r}")
+        raise RuleSetError(f"version must be printable text, not {shown(version)}")
     given = document.get("rules", {})
     if not isinstance(given, dict):
         raise RuleSetError("rules must be a table of rule ids")
     for rule_id in given:
         if rule_id not in _RULES:
             raise RuleSetError(
-                f"rules.{rule_id}: there is no such rule; known are {', '.join(sorted(_RULES))}"
+                f"rules.{shortened(str(rule_id))}: there is no such rule; known are {', '.join(sorted(_RULES))}"
             )
     rules: dict[str, Rule | ErrorRate] = {}
     modes: dict[str, Mode] = {}
@@ -165,10 +170,10 @@ def _read_rule(rule_id: str, kind: type[Any], given: object) -> tuple[Rule | Err
     parameters = dict(given)
     mode = parameters.pop("mode", "active")
     if mode not in get_args(Mode):
-        raise RuleSetError(f"rules.{rule_id}.mode: {mode!r} is not one of {', '.join(get_args(Mode))}")
+        raise RuleSetError(f"rules.{rule_id}.mode: {shown(mode)} is not one of {', '.join(get_args(Mode))}")
     try:
         return TypeAdapter(kind).validate_python(parameters), mode
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(["rules", rule_id, *map(str, first["loc"])])
-        raise RuleSetError(f"{place}: {first['msg']} (given: {first['input']!r})") from None
+        place = ".".join(["rules", rule_id, *(shortened(str(part)) for part in first["loc"])])
+        raise RuleSetError(f"{place}: {first['msg']} (given: {shown(first['input'])})") from None

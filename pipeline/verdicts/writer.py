@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
+from pipeline.evaluation.alerts import PublishedAlert
+from pipeline.evaluation.verdict import RiskLevel  # noqa: TC001 - msgspec evaluates the annotation
+from pipeline.events.foreign import json_reader
+from pipeline.events.instants import parse_formatted
 from pipeline.rules.finding import POINTS, Severity
 from pipeline.verdicts.store import HALF, subject_number
 from pipeline.verdicts.summary import Profile
@@ -69,6 +73,10 @@ _SPARE: Final = 20
 """A twentieth more than the limit may stand in the file before the oldest are deleted, many at a time."""
 
 
+_MOST_POINTS: Final = 1_000
+"""Far beyond any score; SQLite and JSON readers take it."""
+
+
 class Published(NamedTuple):
     """A record of `flagged-events`."""
 
@@ -78,32 +86,37 @@ class Published(NamedTuple):
 
 class _Finding(msgspec.Struct):
     rule_id: str
+    dimension: str
+    severity: Severity
+    regulations: list[str]
+    summary: str
+    evidence: dict[str, msgspec.Raw]
 
 
 class _Subject(msgspec.Struct):
-    type: str
+    type: Literal["user", "content", "device"]
     id: str
 
 
 class _Verdict(msgspec.Struct):
-    """What is indexed of a verdict."""
+    """A verdict as the views promise it: they give its bytes without another check."""
 
-    verdict_id: str
+    schema: Literal["risk-verdict/1"]
+    verdict_id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
     subject: _Subject
+    event_id: str | None
+    user_id: str | None
+    device_id: str | None
+    content_id: str | None
     region: str | None
+    event_type: str | None
     event_time: str
-    risk_level: str
+    risk_level: RiskLevel
+    score: Annotated[int, msgspec.Meta(ge=-_MOST_POINTS, le=_MOST_POINTS)]
     dimensions: dict[str, str]
     findings: list[_Finding]
     regulations: list[str]
-
-
-class _Alert(msgspec.Struct):
-    """What is indexed of an alert."""
-
-    status: Literal["open", "closed"]
-    severity: Severity
-    last_at: str
+    late: bool
 
 
 class VerdictWriter:
@@ -117,8 +130,8 @@ class VerdictWriter:
     def __init__(self, db: sqlite3.Connection, limit: int) -> None:
         self._db = db
         self._limit = limit
-        self._read = msgspec.json.Decoder(_Verdict).decode
-        self._read_alert = msgspec.json.Decoder(_Alert).decode
+        self._read = json_reader(_Verdict)
+        self._read_alert = json_reader(PublishedAlert)
         self._profiles: dict[tuple[object, ...], int] = {}
         self._count = self._counted()
 
@@ -144,8 +157,9 @@ class VerdictWriter:
         for position, value in records:
             try:
                 text, verdict = value.decode(), self._read(value)
+                parse_formatted(verdict.event_time)
                 number = int(verdict.verdict_id[-16:], 16) - HALF
-            except (msgspec.DecodeError, ValueError):
+            except ValueError:
                 refused += 1
                 continue
             rows.append(
@@ -184,7 +198,8 @@ class VerdictWriter:
                     deleted.append(name)
                     continue
                 text, alert = value.decode(), self._read_alert(value)
-            except (msgspec.DecodeError, ValueError):
+                parse_formatted(alert.last_at)
+            except ValueError:
                 refused += 1
                 continue
             rows[name] = (name, int(alert.status == "closed"), POINTS[alert.severity], alert.last_at, text)

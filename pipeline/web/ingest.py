@@ -13,6 +13,7 @@ from pipeline import __version__
 from pipeline.evaluation.failed import failed_event
 from pipeline.evaluation.source import Source
 from pipeline.events.decode import EventDecoder
+from pipeline.events.foreign import UnreadableError, json_reader, read_object
 from pipeline.events.invalid import InvalidMessageError
 from pipeline.events.model import EVENT_SCHEMA
 from pipeline.web.answers import ItemResult, Queued, QueuedMany
@@ -31,7 +32,7 @@ MAX_UNDER_WAY: Final = 5_000
 """Events that wait for the brokers; more are told to come again later."""
 _KEY_LIMIT: Final = 255
 
-_read_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_read_array: Final = json_reader(list[msgspec.Raw])
 
 
 def ingest_views(outbox: Outbox, raw_topic: str, failed_topic: str) -> Handlers:
@@ -56,7 +57,7 @@ class _Ingest:
 
     async def ingest(self, call: Call) -> BaseModel:
         """One event, an array, or one per line."""
-        values, single = _split(call.body, lines=call.request.content_type == NDJSON)
+        values, single = split_body(call.body, lines=call.request.content_type == NDJSON)
         if self._under_way + len(values) > MAX_UNDER_WAY:
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
@@ -99,7 +100,7 @@ class _Ingest:
         return ItemResult(status="invalid", event_id=shown_id, errors=errors)
 
 
-def _split(body: bytes, *, lines: bool) -> tuple[list[bytes], bool]:
+def split_body(body: bytes, *, lines: bool) -> tuple[list[bytes], bool]:
     """The values of a body, and whether it is one event by itself.
 
     Raises:
@@ -111,7 +112,7 @@ def _split(body: bytes, *, lines: bool) -> tuple[list[bytes], bool]:
     elif body.lstrip()[:1] == b"[":
         try:
             values = [bytes(item) for item in _read_array(body)]
-        except msgspec.DecodeError as error:
+        except UnreadableError as error:
             raise Problem(HTTPStatus.BAD_REQUEST, f"the array cannot be read: {error}") from None
         single = False
     else:
@@ -123,10 +124,9 @@ def _split(body: bytes, *, lines: bool) -> tuple[list[bytes], bool]:
 
 def _members(value: bytes) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return read_object(value)
+    except UnreadableError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _one(result: ItemResult) -> Queued:

@@ -116,9 +116,10 @@ class _People:
         """The newest that is indexed; the window can be shown without it."""
         try:
             newest = self._index.newest_of(self._show(user_id))
-        except IndexUnavailableError:
+            return None if newest is None else Verdict.model_validate_json(newest)
+        except (IndexUnavailableError, ValueError):
+            # The index takes verdicts only, but a foreign one may still break a rule of the view (a time's form).
             return None
-        return None if newest is None else Verdict.model_validate_json(newest)
 
     async def segment(self, call: Call) -> Segment:
         """How the user behaves."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import jwt
 
+from pipeline.events.foreign import UNREADABLE
 from pipeline.web.problems import unauthorized, unavailable
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Tokens:
             )
         except jwt.ExpiredSignatureError:
             raise unauthorized("the token has expired; get a new one with POST /token") from None
-        except jwt.InvalidTokenError:
+        except (jwt.InvalidTokenError, *UNREADABLE):
             raise unauthorized("the token is not valid; get a new one with POST /token") from None
         if len(self._verified) >= _REMEMBERED:
             self._verified.clear()

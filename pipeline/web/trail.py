@@ -19,13 +19,14 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from pipeline.events.addresses import mask_network, parse_address
+from pipeline.events.foreign import json_reader
 from pipeline.events.instants import format_instant
 from pipeline.web.answers import AuditEntry
 from pipeline.web.answers import AuditTrail as AuditAnswer
 from pipeline.web.problems import Problem, unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pipeline.delivery.turns import Turns
     from pipeline.web.outbox import Outbox
@@ -57,7 +58,7 @@ class AuditRecord(msgspec.Struct, frozen=True):
     address: str | None
 
 
-_decode: Final = msgspec.json.Decoder(AuditRecord).decode
+_decode: Final = json_reader(AuditRecord)
 
 
 class AuditTrail:
@@ -158,13 +159,7 @@ class AuditTrail:
                 values = await self._tail(limit)
         except (KafkaError, TimeoutError, OSError) as error:
             raise unavailable(f"the audit trail cannot be read now ({type(error).__name__})") from None
-        entries = []
-        for value in values:
-            with suppress(msgspec.DecodeError):
-                fields = msgspec.structs.asdict(_decode(value))
-                entries.append(AuditEntry.model_validate({k: v for k, v in fields.items() if k != "schema"}))
-        entries.sort(key=lambda entry: entry.at, reverse=True)
-        return entries[:limit]
+        return newest_entries(values, limit)
 
     async def _tail(self, limit: int) -> list[bytes]:
         consumer = AIOKafkaConsumer(
@@ -192,6 +187,17 @@ class AuditTrail:
         finally:
             await consumer.stop()
         return values
+
+
+def newest_entries(values: Iterable[bytes], limit: int) -> list[AuditEntry]:
+    """The newest entries among records of the topic; what is no entry is passed over."""
+    entries = []
+    for value in values:
+        with suppress(ValueError):
+            fields = msgspec.structs.asdict(_decode(value))
+            entries.append(AuditEntry.model_validate({k: v for k, v in fields.items() if k != "schema"}))
+    entries.sort(key=lambda entry: entry.at, reverse=True)
+    return entries[:limit]
 
 
 def trail_views(trail: AuditTrail) -> Handlers:

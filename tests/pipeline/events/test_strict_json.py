@@ -12,8 +12,8 @@ from pipeline.events.strict_json import (
     LongInteger,
     NotJsonError,
     Reading,
-    _depth,
     canonical_json,
+    depth,
     read_json,
 )
 from tests.pipeline.events.messages import JSON_VALUES
@@ -103,7 +103,7 @@ def depth_of(value):
 
 @given(JSON_VALUES)
 def test_the_depth_is_that_of_the_recursive_definition(value):
-    assert _depth(json.dumps(value)) == depth_of(value)
+    assert depth(json.dumps(value)) == depth_of(value)
 
 
 @pytest.mark.parametrize("wrap", [nested, nested_objects])

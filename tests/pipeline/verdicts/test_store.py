@@ -13,7 +13,7 @@ from pipeline.verdicts.reader import VerdictReader
 from pipeline.verdicts.store import FILE_NAME, connect, open_store
 from pipeline.verdicts.summary import count_all, count_by_region
 from pipeline.verdicts.writer import Published, VerdictWriter
-from tests.pipeline.verdicts.verdicts import REGIONS, RULES, published, random_verdicts, verdict
+from tests.pipeline.verdicts.verdicts import REGIONS, RULES, alert, published, random_verdicts, verdict
 
 T0 = ("flagged-events", 0)
 
@@ -127,13 +127,7 @@ def test_of_one_id_the_later_published_counts_at_the_place_of_the_first(index):
 
 
 def test_bytes_are_those_that_were_published(index):
-    value = (
-        b'{"schema":"risk-verdict/1","verdict_id":"'
-        + b"0" * 32
-        + b'","subject":{"type":"user","id":"Jos\xc3\xa9"},'
-    )
-    value += b'"region":null,"event_time":"2026-01-01T00:00:00.000Z","risk_level":"LOW","dimensions":{},"findings":[],'
-    value += b'"regulations":[]}'
+    value = json.dumps(verdict(0, "José", region=None), ensure_ascii=False, indent=1).encode()
     index.add([published({}, 1)._replace(value=value)])
     assert [item.value for item in index.all(Filters(users=("José",)))] == [value]
 
@@ -308,15 +302,14 @@ def test_the_count_is_that_of_the_rows_whatever_comes_again_or_goes(tmp_path):
 def test_what_is_published_comes_back_byte_for_byte(index, text, ascii_only):
     content = json.dumps(verdict(1, text, region=text), ensure_ascii=ascii_only).encode()
     key = f"{text}/rule".encode()
-    alert = json.dumps(
-        {"status": "open", "severity": "HIGH", "last_at": text, "subject": text}, ensure_ascii=ascii_only
-    ).encode()
+    content_of_alert = alert(summary=text, subject={"type": "user", "id": text})
+    value = json.dumps(content_of_alert, ensure_ascii=ascii_only).encode()
     index.writer.add([Published(Position(1, 0, 0), content)], {("topic", 3): 1 << 60})
-    assert index.writer.fold([(key, alert)], {}) == 0
+    assert index.writer.fold([(key, value)], {}) == 0
     (found,) = index.all()
     assert found.value == content
     assert index.reader.newest_of(text) == content
-    assert index.reader.alerts(5).values == [alert]
+    assert index.reader.alerts(5).values == [value]
     assert index.writer.next_offsets() == {("topic", 3): 1 << 60}
     index.writer.fold([(key, None)], {})
     assert index.reader.alerts(5).values == []
@@ -326,6 +319,6 @@ def test_what_is_no_text_is_refused_alone(index):
     broken = json.dumps(verdict(1, note="x")).encode().replace(b'"x"', b'"\xff"')
     assert index.add([Published(Position(1, 0, 0), broken), published(verdict(2), 2)]) == 1
     assert len(index.all()) == 1
-    alert = json.dumps({"status": "open", "severity": "LOW", "last_at": "a"}).encode()
-    assert index.writer.fold([(b"\xff", alert), (b"k", alert[:-1] + b',"x":"\xff"}'), (b"l", alert)], {}) == 2
-    assert index.reader.alerts(5).values == [alert]
+    good = json.dumps(alert()).encode()
+    assert index.writer.fold([(b"\xff", good), (b"k", good[:-1] + b',"x":"\xff"}'), (b"l", good)], {}) == 2
+    assert index.reader.alerts(5).values == [good]

@@ -23,12 +23,17 @@ def verdict(number, user="u1", **values):
         "subject": {"type": "user", "id": user},
         "event_id": f"e{number}",
         "user_id": user,
+        "device_id": "d1",
+        "content_id": None,
         "region": "DE",
+        "event_type": "PLAY",
         "event_time": "2026-01-01T00:00:00.000Z",
         "risk_level": "HIGH",
+        "score": 5,
         "dimensions": {"account": "MEDIUM"},
-        "findings": [{"rule_id": "account.multi_ip"}],
+        "findings": [finding("account.multi_ip")],
         "regulations": [],
+        "late": False,
         "source": {"topic": "raw-events", "partition": 0, "offset": number},
         **values,
     }
@@ -42,6 +47,28 @@ def finding(rule_id, severity="MEDIUM"):
         "regulations": [],
         "summary": rule_id,
         "evidence": {},
+    }
+
+
+def alert(**values):
+    return {
+        "schema": "risk-alert/1",
+        "alert_id": "a1",
+        "subject": {"type": "user", "id": "u1"},
+        "rule_id": "account.multi_ip",
+        "dimension": "account",
+        "status": "open",
+        "change": "opened",
+        "severity": "HIGH",
+        "highest_severity": "HIGH",
+        "count": 1,
+        "opened_at": "2026-01-01T00:00:00.000Z",
+        "last_at": "2026-01-01T00:00:00.000Z",
+        "closed_at": None,
+        "regulations": [],
+        "summary": "Four addresses within an hour.",
+        "verdict_id": f"{1:032x}",
+        **values,
     }
 
 
@@ -63,7 +90,7 @@ def random_verdicts(count, seed=1):
             event_time=f"2026-01-01T{chance.randint(0, 23):02}:{chance.randint(0, 59):02}:00.000Z",
             risk_level=chance.choice(LEVELS),
             dimensions={RULES[rule]: chance.choice(LEVELS) for rule in rules},
-            findings=[{"rule_id": rule, "summary": "…"} for rule in rules],
+            findings=[finding(rule) for rule in rules],
             regulations=sorted(chance.sample(["GDPR", "CCPA", "COPPA"], chance.randint(0, 2))),
         )
         records.append(published(content, 1_000 + chance.randint(0, count // 3), number % 4, number // 4))
