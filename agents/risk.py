@@ -10,13 +10,13 @@ from typing import Final
 
 from pipeline.delivery.outputs import Output
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.rekeying import Misplaced, SourceRecord, forwarded, origin_of
+from pipeline.delivery.rekeying import Misplaced, Origin, Origins, SourceRecord
 from pipeline.delivery.unit import State
 from pipeline.evaluation.batch import evaluate_batch
 from pipeline.evaluation.control import ControlKind, encode_control
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.rule_book import RuleBook
-from pipeline.evaluation.source import PlainRecord
+from pipeline.evaluation.source import PlainRecord, Record, bounded_key
 from pipeline.events.instants import format_instant
 from tables.risk import (
     PARTITION_KEY,
@@ -57,6 +57,7 @@ class RiskAgent:
         topics: full names.
         partition_of: a message key's partition of the co-partitioned topics; the one that the table asks.
         misplaced: told of records that are forwarded.
+        origins: where records were first written, as far as it is proven.
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class RiskAgent:
         topics: RiskTopics,
         partition_of: Partitioner,
         misplaced: Misplaced,
+        origins: Origins,
     ) -> None:
         self._evaluator = evaluator
         self._book = book
         self._topics = topics
         self._partition_of = partition_of
         self._misplaced = misplaced
+        self._origins = origins
 
     def handle(self, unit: State[RiskValue], records: Sequence[SourceRecord]) -> list[Output]:
         """Judge records of one partition of one topic, in order."""
@@ -80,7 +83,8 @@ class RiskAgent:
         self._partition_of.learn(record.key for record in records)
         partition = partition_state(unit)
         published = self._take_rules(unit, records[0])
-        judged = records if topic == topics.raw else [_at_origin(record) for record in records]
+        # Nothing is forwarded to `raw-events`: whatever the headers there say, producers wrote them.
+        judged = records if topic == topics.raw else [self._at_origin(record) for record in records]
         outputs = evaluate_batch(
             self._evaluator, judged, UnitUsers(unit), partition, topic, requests=topic == topics.requests
         )
@@ -98,17 +102,19 @@ class RiskAgent:
         for erased in outputs.erased:
             note_erased(unit, partition, erased)
         published += [Output(topics.flagged, key, value) for key, value in outputs.flagged]
-        published += [Output(topics.failed, key, value) for key, value in outputs.failed]
+        published += [Output(topics.failed, bounded_key(key), value) for key, value in outputs.failed]
         if outputs.misplaced:
-            published += [self._forward(records[index], user_id) for index, user_id in outputs.misplaced]
+            published += [
+                self._forward(records[index], judged[index], user_id) for index, user_id in outputs.misplaced
+            ]
             self._misplaced.count(topic, len(outputs.misplaced))
         return published
 
     def poison(self, record: SourceRecord, error: Exception) -> list[Output]:
         """The failed event of a record on which our own code failed outside the evaluation of an event."""
-        origin = _at_origin(record)
+        origin = record if record.topic == self._topics.raw else self._at_origin(record)
         outcome = self._evaluator.poisoned(origin, error, request=record.topic == self._topics.requests)
-        return [Output(self._topics.failed, record.key, outcome.failed)]
+        return [Output(self._topics.failed, bounded_key(record.key), outcome.failed)]
 
     def _take_rules(self, unit: State[RiskValue], record: SourceRecord) -> list[Output]:
         """Let the rule set take effect that is to judge from this record on; its line for the journal, if it is new."""
@@ -127,14 +133,14 @@ class RiskAgent:
         value = encode_control(unit.partition, offset, kind, name, at)
         return Output(self._topics.journal, b"%d" % unit.partition, value)
 
-    def _forward(self, record: SourceRecord, user_id: str) -> Output:
+    def _forward(self, record: SourceRecord, judged: Record, user_id: str) -> Output:
         """The record for its user's partition; a request stays on its topic."""
         topics = self._topics
         topic = topics.requests if record.topic == topics.requests else topics.rekeyed
-        return forwarded(record, topic, self._partition_of(user_id.encode()))
+        origin = Origin(judged.topic or record.topic, judged.partition, judged.offset, judged.timestamp)
+        return self._origins.forward(record, origin, topic, self._partition_of(user_id.encode()))
 
-
-def _at_origin(record: SourceRecord) -> PlainRecord:
-    """A record at the place where it was first written; its original timestamp counts everywhere."""
-    topic, partition, offset, timestamp = origin_of(record)
-    return PlainRecord(topic, partition, offset, timestamp, record.key, record.value)
+    def _at_origin(self, record: SourceRecord) -> PlainRecord:
+        """A record at the place where it was first written; its original timestamp counts everywhere."""
+        topic, partition, offset, timestamp = self._origins.of(record)
+        return PlainRecord(topic, partition, offset, timestamp, record.key, record.value)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from yarl import URL
 
-from pipeline.delivery.app import DeliveryApp, DeliveryOptions
+from pipeline.delivery.app import DeliveryApp
 from pipeline.delivery.errors import BrokerMissingError
 from pipeline.delivery.guarantee import has_transactions
 from pipeline.delivery.kill_points import pass_by
 from pipeline.errors import MissingError
-from pipeline.topics import FAILED_EVENTS, ensure_topics
+from pipeline.origin_key import shared_key
+from pipeline.topics import ensure_topics, origin_key
 
 if TYPE_CHECKING:
     import ssl
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 BROKER_WAIT_S: Final = 60.0
 _TRANSACTIONS_WAIT_S: Final = 30.0
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
-# What a record takes beside its value: key, headers, framing.
-_RECORD_OVERHEAD: Final = 64 << 10
 
 # The caches hold hundreds of thousands of long-lived objects; looking through all of them every 700 allocations, as
 # by default, takes a fifth of the time.
@@ -53,27 +52,30 @@ class Cluster:
     Attributes:
         partitions: per topic on the cluster.
         transactional: whether the brokers have transactions.
+        origin_key: proves where forwarded records were first written, see `pipeline.origin_key`.
     """
 
     partitions: Mapping[str, int]
     transactional: bool
+    origin_key: bytes
 
 
 async def ask_cluster(settings: Settings, changelogs: Sequence[Topic]) -> Cluster:
     """Wait for the brokers, create what is missing, and ask what they can do.
 
     Raises:
-        MissingError: no broker answers in time, or it does not say.
+        MissingError: no broker answers in time, or it does not say, or refuses the key of origins.
         RefusedError: topics have partition counts that do not go together.
     """
-    report = await ensure_topics(settings, BROKER_WAIT_S, also=changelogs)
+    key_topic = origin_key(settings.app_id)
+    report = await ensure_topics(settings, BROKER_WAIT_S, also=(*changelogs, key_topic))
     try:
         transactional = await has_transactions(
             settings.kafka_client_options(), settings.app_id, _TRANSACTIONS_WAIT_S
         )
     except BrokerMissingError as error:
         raise MissingError(str(error)) from error
-    return Cluster(report.partitions, transactional)
+    return Cluster(report.partitions, transactional, await shared_key(settings, key_topic.name))
 
 
 def new_app(
@@ -96,13 +98,11 @@ def new_app(
         reached: called at each kill point, in tests.
     """
     session = settings.session_timeout_ms / 1000
-    failed_bytes = (FAILED_EVENTS.max_message_bytes or 0) - _RECORD_OVERHEAD
     return DeliveryApp(
         settings.app_id,
         client_options=settings.kafka_client_options(),
         transactional=cluster.transactional,
         topic_partitions=cluster.partitions,
-        options=DeliveryOptions(topic_message_bytes={settings.topic(FAILED_EVENTS.name): failed_bytes}),
         reached=reached,
         datadir=settings.state_dir.absolute(),
         topic_replication_factor=settings.replication_factor,

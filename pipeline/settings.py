@@ -134,6 +134,7 @@ class Settings(BaseModel):
         None, min_length=32, json_schema_extra=_allowed("at least 32 characters")
     )
     users_file: Path | None = Field(None, json_schema_extra=_allowed("a file"))
+    accept_unproven_origins: bool = Field(False, json_schema_extra=_allowed("true or false"))
     demo: bool = Field(False, json_schema_extra=_allowed("true or false"))
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
         "text", json_schema_extra=_allowed("text or json")

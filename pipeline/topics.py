@@ -44,7 +44,6 @@ class Topic:
         retention_ms: how long records are kept, -1 for ever; None for a compacted topic.
         timestamps: Kafka's `message.timestamp.type`; with LogAppendTime the broker's clock counts.
         copartitioned: name of the group whose topics must have the same partition count, if any.
-        max_message_bytes: Kafka's `max.message.bytes`; None for the broker's default (1 MiB).
         prefixed: whether the name on the cluster carries the prefix of the settings.
         written_by: who writes it.
         read_by: who reads it.
@@ -56,7 +55,6 @@ class Topic:
     retention_ms: int | None
     timestamps: Literal["CreateTime", "LogAppendTime"] = "CreateTime"
     copartitioned: str | None = None
-    max_message_bytes: int | None = None
     prefixed: bool = True
     written_by: str = ""
     read_by: str = ""
@@ -66,8 +64,6 @@ class Topic:
         configs: dict[str, str] = {"cleanup.policy": self.cleanup, "message.timestamp.type": self.timestamps}
         if self.retention_ms is not None:
             configs["retention.ms"] = str(self.retention_ms)
-        if self.max_message_bytes is not None:
-            configs["max.message.bytes"] = str(self.max_message_bytes)
         if replication_factor >= _REPLICAS_FOR_TWO_IN_SYNC:
             configs["min.insync.replicas"] = "2"
         return configs
@@ -122,13 +118,11 @@ FLAGGED_EVENTS = Topic(
     written_by="risk and health agents",
     read_by="downstream consumers, alert agent",
 )
-# It carries the refused payload, of up to 1 MiB, in which each byte may take six as JSON.
 FAILED_EVENTS = Topic(
     name="failed-events",
     key="original key",
     cleanup="delete",
     retention_ms=30 * _DAY_MS,
-    max_message_bytes=8 << 20,
     written_by="risk agent, HTTP ingest",
     read_by="recover tool",
 )
@@ -236,6 +230,19 @@ def changelog(app_id: str, table: str, copartitioned: str = BY_USER) -> Topic:
         prefixed=False,
         written_by="risk agent",
         read_by="recovery, standbys",
+    )
+
+
+def origin_key(app_id: str) -> Topic:
+    """The topic of the key with which the workers of an application prove origins, see `pipeline.origin_key`."""
+    return Topic(
+        name=f"{app_id}-origin-key",
+        key="none",
+        cleanup="delete",
+        retention_ms=_FOR_EVER,
+        prefixed=False,
+        written_by="the first worker, once",
+        read_by="every worker",
     )
 
 

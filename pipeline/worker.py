@@ -18,7 +18,7 @@ from pipeline.app import ask_cluster, new_app, tune_collector
 from pipeline.assembly import build_evaluator
 from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.kill_points import pass_by
-from pipeline.delivery.rekeying import Misplaced
+from pipeline.delivery.rekeying import Misplaced, Origins
 from pipeline.delivery.table import WriteBehindTable
 from pipeline.delivery.worker import DeliveryWorker
 from pipeline.errors import MissingError
@@ -157,7 +157,9 @@ def build(
     topic = settings.topic(RULE_CONFIG.name)
     rule_config = RuleConfig(book, topic, cluster.partitions[topic], settings.kafka_client_options())
     _add_service(app, rule_config)
-    risk = RiskAgent(evaluator, book, topics, users.partition_of, Misplaced(app.metrics, "user id"))
+    origins = Origins(cluster.origin_key, app.metrics, accept_unproven=settings.accept_unproven_origins)
+    misplaced = Misplaced(app.metrics, "user id")
+    risk = RiskAgent(evaluator, book, topics, users.partition_of, misplaced, origins)
 
     @app.agent(users.source, name="risk")
     async def judge(batches: StreamT[Batch]) -> None:

@@ -14,6 +14,7 @@ from pipeline.delivery.commit import Limits
 from pipeline.delivery.errors import DeliveryError, StoreError, TopicError
 from pipeline.delivery.kill_points import pass_by
 from pipeline.delivery.metrics import Metrics
+from pipeline.delivery.outputs import MAX_OUTPUT_BYTES
 from pipeline.delivery.ownership import Ownership
 from pipeline.delivery.recovery import DeliveryTables
 from pipeline.delivery.store import StoreOptions
@@ -43,8 +44,7 @@ class DeliveryOptions:
     Attributes:
         cache_keys: decoded values kept in memory, of all partitions of a table together.
         limits: of what may wait for a commit in one unit.
-        max_message_bytes: of an output's value and of a table's value, as the topics take it.
-        topic_message_bytes: the same for topics that take more or less.
+        max_message_bytes: of an output and of a table's value, as all topics take it.
         commit_timeout: after it a commit counts as lost, and its partition is given up.
         give_up_timeout: for the last commits when partitions are taken away, or the worker stops.
         transaction_timeout: after it the brokers abort an open transaction.
@@ -53,8 +53,7 @@ class DeliveryOptions:
 
     cache_keys: int = 200_000
     limits: Limits = field(default_factory=Limits)
-    max_message_bytes: int = 1_000_000
-    topic_message_bytes: Mapping[str, int] = field(default_factory=dict)
+    max_message_bytes: int = MAX_OUTPUT_BYTES
     commit_timeout: float = 40.0
     give_up_timeout: float = 4.0
     transaction_timeout: float = 15.0
@@ -128,13 +127,6 @@ class DeliveryApp(faust.App):
     def limits(self) -> Limits:
         """Of what may wait for a commit in one unit."""
         return self.options.limits
-
-    def max_message_bytes(self, topic: str | None = None) -> int:
-        """What a topic takes; None: a changelog."""
-        options = self.options
-        if topic is None:
-            return options.max_message_bytes
-        return options.topic_message_bytes.get(topic, options.max_message_bytes)
 
     def add_write_behind(self, table: WriteBehindTable[Any]) -> None:
         """Register a table, and its topics as read in batches."""

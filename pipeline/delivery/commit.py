@@ -19,6 +19,7 @@ from aiokafka.errors import (
 )
 
 from pipeline.delivery.errors import DeliveryError, FencedError
+from pipeline.delivery.outputs import MAX_OUTPUT_BYTES
 from pipeline.delivery.unit import EncodingError
 
 if TYPE_CHECKING:
@@ -208,7 +209,8 @@ class OwnedUnit(Generic[V]):
             unit.closed = True
             await listeners.failed(
                 DeliveryError(
-                    f"{self}: the brokers refuse its commit ({error!r}); check rights and limits of the topics"
+                    f"{self}: the brokers refuse its commit ({error!r}); check the rights to the topics, and that "
+                    f"each of them takes records of {MAX_OUTPUT_BYTES} bytes (max.message.bytes)"
                 )
             )
             return

@@ -32,6 +32,11 @@ FIGURES: Final[tuple[tuple[str, Kind, str], ...]] = (
         "counter",
         "Records in the wrong partition, forwarded to the right one, by the topic they were on",
     ),
+    (
+        "unproven_origins",
+        "counter",
+        "Records that name an origin which no worker of this application proved; alert on any",
+    ),
     # What goes wrong with single records
     (
         "poisoned",
@@ -90,6 +95,7 @@ class Metrics:
     replayed: int = 0
     lost: int = 0
     rekeyed: Counter[str] = field(default_factory=Counter)
+    unproven_origins: int = 0
     poisoned: int = 0
     rewinds: int = 0
     redelivered: int = 0

@@ -1,7 +1,10 @@
 """What a handler publishes."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+MAX_OUTPUT_BYTES: Final = 1_000_000
+"""Of one record that is published: key, value and headers. Brokers take 1,048,588 bytes with the framing by default."""
 
 Header = tuple[str, bytes]
 

@@ -152,15 +152,10 @@ async def _one_by_one(
 
 def _checked(app: DeliveryApp, outputs: Iterable[Output]) -> list[Output]:
     found = outputs if isinstance(outputs, list) else list(outputs)
-    default = app.options.max_message_bytes
+    limit = app.options.max_message_bytes
     for output in found:
-        value = output.value
-        if (
-            value is not None
-            and len(value) > default
-            and len(value) > (limit := app.max_message_bytes(output.topic))
-        ):
+        if output.size > limit:
             raise OutputTooLargeError(
-                f"an output for {output.topic} takes {len(value)} bytes; {limit} are allowed"
+                f"an output for {output.topic} takes {output.size} bytes; {limit} are allowed"
             )
     return found

@@ -163,7 +163,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
             self.codec,
             self.partition_of,
             cache_keys,
-            app.max_message_bytes(),
+            app.options.max_message_bytes,
             app.metrics,
             self.at_commit,
         )

@@ -1,8 +1,14 @@
-"""Failed events: everything needed to repair and replay an invalid message."""
+"""Failed events: everything needed to repair and replay an invalid message.
+
+A failed event is never larger than `MAX_BYTES`, whatever the message was: a compressed record may expand far beyond
+what brokers take, and JSON may need six bytes for one. Where the message does not fit, its beginning stands in its
+place, with its length and digest; the message itself stands where `source` says.
+"""
 
 from base64 import b64encode
-from collections.abc import Sequence
-from hashlib import blake2b
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from hashlib import blake2b, sha256
 from typing import Final
 
 import msgspec
@@ -11,6 +17,12 @@ from pipeline.evaluation.source import Source
 from pipeline.events.invalid import ErrorDetail, Reason
 
 FAILED_SCHEMA: Final = "failed-event/1"
+
+MAX_BYTES: Final = 950_000
+"""With its key and what frames it a failed event stays below the brokers' default of 1 MiB."""
+_LONGEST_CHARACTER: Final = 4
+BEGINNING: Final = 65_536
+"""So many bytes of a message that does not fit are kept; a valid message has no more."""
 
 
 class FailedSource(msgspec.Struct):
@@ -32,7 +44,11 @@ class FailedError(msgspec.Struct):
 
 
 class FailedEvent(msgspec.Struct):
-    """A failed event; the fields in the order of the published JSON."""
+    """A failed event; the fields in the order of the published JSON.
+
+    `payload_bytes` and `payload_sha256` are there only where the payload is the beginning of a longer message; they are
+    those of the whole message.
+    """
 
     schema: str
     failure_id: str
@@ -43,6 +59,8 @@ class FailedEvent(msgspec.Struct):
     payload_encoding: str
     event_schema: str
     app_version: str
+    payload_bytes: int | msgspec.UnsetType = msgspec.UNSET
+    payload_sha256: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def failed_event(
@@ -55,20 +73,37 @@ def failed_event(
 ) -> bytes:
     """The value of a record of `failed-events`: JSON that can be given to the evaluation again as it is."""
     payload = value or b""
-    try:
-        text, encoding = payload.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError:
-        text, encoding = b64encode(payload).decode("ascii"), "base64"
-    return msgspec.json.encode(
-        FailedEvent(
-            FAILED_SCHEMA,
-            blake2b(msgspec.msgpack.encode(source), digest_size=16).hexdigest(),
-            reason,
-            [FailedError(*error) for error in errors],
-            FailedSource(*source),
-            text,
-            encoding,
-            event_schema,
-            app_version,
-        )
+    event = FailedEvent(
+        FAILED_SCHEMA,
+        blake2b(msgspec.msgpack.encode(source), digest_size=16).hexdigest(),
+        reason,
+        [FailedError(*error) for error in errors],
+        FailedSource(*source),
+        "",
+        "utf-8",
+        event_schema,
+        app_version,
     )
+    if len(payload) <= MAX_BYTES:
+        for event.payload, event.payload_encoding in _forms(payload):
+            whole = msgspec.json.encode(event)
+            if len(whole) <= MAX_BYTES:
+                return whole
+    event.payload_bytes, event.payload_sha256 = len(payload), sha256(payload).hexdigest()
+    event.payload, event.payload_encoding = next(_forms(_beginning(payload)))
+    return msgspec.json.encode(event)
+
+
+def _forms(payload: bytes) -> Iterator[tuple[str, str]]:
+    """The payload as text, with the name of its encoding: the readable form first, where there is one."""
+    with suppress(UnicodeDecodeError):
+        yield payload.decode("utf-8"), "utf-8"
+    yield b64encode(payload).decode("ascii"), "base64"
+
+
+def _beginning(payload: bytes) -> bytes:
+    """The first bytes; a character that the cut would divide is left out."""
+    cut = BEGINNING
+    while cut > BEGINNING - _LONGEST_CHARACTER and payload[cut : cut + 1] and payload[cut] & 0xC0 == 0x80:  # noqa: PLR2004 - the mark of a byte that continues a character
+        cut -= 1
+    return payload[:cut]

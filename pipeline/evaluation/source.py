@@ -67,9 +67,18 @@ class Source(NamedTuple):
     key: str | None
 
 
+MAX_KEY_BYTES: Final = 1_024
+"""A user id has no more. Of a longer key outputs have the beginning."""
+
+
+def bounded_key(key: bytes | None) -> bytes | None:
+    """The key of a record for outputs: nobody limits what producers send as a key."""
+    return key if key is None or len(key) <= MAX_KEY_BYTES else key[:MAX_KEY_BYTES]
+
+
 def source_of(record: Record) -> Source:
     """The source of a record; key bytes that are not UTF-8 are escaped, so that the text can be encoded."""
-    key, timestamp = record.key, record.timestamp
+    key, timestamp = bounded_key(record.key), record.timestamp
     return Source(
         record.topic,
         record.partition,

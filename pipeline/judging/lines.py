@@ -2,10 +2,12 @@
 
 import json
 from base64 import b64decode
+from hashlib import sha256
 from typing import Any, Final, NamedTuple, NoReturn
 
 from pipeline.evaluation.source import NO_TIMESTAMP, PlainRecord
 from pipeline.events import strict_json
+from pipeline.events.foreign import UNREADABLE
 from pipeline.events.invalid import ErrorDetail
 from pipeline.events.model import REQUEST_SCHEMA
 
@@ -84,6 +86,18 @@ def _integer(members: dict[str, Any], name: str) -> int | None:
 
 
 def _payload(envelope: dict[str, Any]) -> bytes:
+    data = _whole_or_part(envelope)
+    digest = envelope.get("payload_sha256")
+    if digest is not None and digest != sha256(data).hexdigest():
+        raise _UnopenedError(
+            "payload",
+            "is only the beginning of the message, or was repaired; judge the whole message, which stands at the "
+            "source, and leave out payload_sha256",
+        )
+    return data
+
+
+def _whole_or_part(envelope: dict[str, Any]) -> bytes:
     payload = envelope["payload"]
     encoding = envelope.get("payload_encoding")
     if encoding not in (None, "utf-8", "base64"):
@@ -112,7 +126,7 @@ def _parse_leniently(line: bytes) -> object:
     """The line as JSON by its grammar only: the rules for values do not hold for the envelope around them."""
     try:
         return json.loads(line.decode("utf-8"), parse_int=_parse_int, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         return None
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from pipeline.delivery.closing import stop_producer
-from pipeline.web.problems import unavailable
+from pipeline.delivery.outputs import MAX_OUTPUT_BYTES, Output
+from pipeline.web.problems import Problem, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,8 +71,16 @@ class Outbox:
             records: keys and values.
 
         Raises:
-            Problem: they do not say so in time; some of them, or all, may be there nevertheless.
+            Problem: a record is too large, and nothing was written; or the brokers do not say so in time: some of
+                them, or all, may be there nevertheless.
         """
+        for key, value in records:
+            size = Output(topic, key, value).size
+            if size > MAX_OUTPUT_BYTES:
+                raise Problem(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    f"a record of {topic} would take {size} bytes; {MAX_OUTPUT_BYTES} are allowed",
+                )
         partition_of = self._partitioners[topic]
         try:
             async with asyncio.timeout(_GIVE_UP_S):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agents.idle import MARGIN_MS, IdleUsers
 from agents.risk import RiskAgent
 from pipeline.delivery.metrics import Metrics
-from pipeline.delivery.rekeying import Misplaced
+from pipeline.delivery.rekeying import Misplaced, Origins
 from pipeline.delivery.store import PartitionStore, StoreCache, StoreOptions
 from pipeline.delivery.unit import Unit
 from pipeline.evaluation.evaluator import Evaluator
@@ -61,7 +61,14 @@ class Worker:
         at_commit = None if idle is None else idle.at_commit
         self.unit = Unit("users-v1", 0, store, RiskCodec(), place, 4, 1 << 20, Metrics(), at_commit)
         misplaced = Misplaced(Metrics(), "user id")
-        self.agent = RiskAgent(Evaluator(built_in(), "1"), RuleBook(built_in()), TOPICS, place, misplaced)
+        self.agent = RiskAgent(
+            Evaluator(built_in(), "1"),
+            RuleBook(built_in()),
+            TOPICS,
+            place,
+            misplaced,
+            Origins(bytes(32), Metrics()),
+        )
 
     def event(self, user, after=0, stamps=BROKER, late_by=0, **changes):
         """An event of a user, so long after the one before it; what is published."""

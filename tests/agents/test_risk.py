@@ -8,7 +8,7 @@ import pytest
 from agents.risk import RiskAgent, RiskTopics
 from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.rekeying import Misplaced, origin_of
+from pipeline.delivery.rekeying import Misplaced, Origins
 from pipeline.delivery.unit import State
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.rule_book import RuleBook
@@ -61,9 +61,10 @@ class Worker:
         self.journal = []
         partitioner = Partitioner(PARTITIONS)
         self.states = [PlainState(number, partitioner) for number in range(PARTITIONS)]
+        self.origins = Origins(bytes(32), self.metrics)
         misplaced = Misplaced(self.metrics, "user_id")
         self.agent = RiskAgent(
-            Evaluator(built_in(), "1"), RuleBook(built_in()), TOPICS, partitioner, misplaced
+            Evaluator(built_in(), "1"), RuleBook(built_in()), TOPICS, partitioner, misplaced, self.origins
         )
 
     def handle(self, *records):
@@ -128,7 +129,7 @@ def test_a_misplaced_event_is_forwarded_once_and_judged_where_its_user_is(worker
     assert worker.states[ELSEWHERE][PARTITION_KEY].times == {}
     forwarded = arrives(output)
     assert ("trace", b"7") in forwarded.headers
-    assert origin_of(forwarded) == ("raw-events", ELSEWHERE, 7, NOW)
+    assert worker.origins.of(forwarded) == ("raw-events", ELSEWHERE, 7, NOW)
     (verdict,) = worker.handle(forwarded)
     assert verdict.topic == "flagged-events"
     # Where it was first written counts, and so does its first timestamp.
@@ -142,6 +143,29 @@ def test_a_misplaced_event_has_the_verdict_of_one_that_came_directly(worker):
     (forwarded,) = worker.handle(arrives(output))
     direct = Evaluator(built_in(), "1").judge(event(7, ELSEWHERE, is_eu=False), AllUsers())
     assert forwarded.value == direct.published
+
+
+@pytest.mark.parametrize("topic", ["raw-events", "raw-events-rekeyed"])
+def test_an_origin_that_a_producer_invents_does_not_count(worker, topic):
+    names = ("origin-topic", "origin-partition", "origin-offset", "origin-timestamp")
+    headers = tuple(zip(names, (b"raw-events", b"3", b"9" * 200, b"1"), strict=True))
+    forged = event(7, is_eu=False)._replace(topic=topic, headers=headers)
+    (verdict,) = worker.handle(forged)
+    assert json.loads(verdict.value)["source"] == {"topic": topic, "partition": HOME, "offset": 7}
+    assert worker.user().last_record_time == NOW
+
+
+def test_a_copy_of_a_proof_on_the_topic_of_producers_does_not_count(worker):
+    (output,) = worker.handle(event(7, ELSEWHERE, is_eu=False))
+    copied = arrives(output)._replace(topic="raw-events", timestamp=NOW)
+    (verdict,) = worker.handle(copied)
+    assert json.loads(verdict.value)["source"] == {"topic": "raw-events", "partition": HOME, "offset": 99}
+
+
+def test_keys_that_nobody_limits_do_not_stop_failed_events(worker):
+    (failed,) = worker.handle(event(7, key=b"\x00" * 900_000, region="x"))
+    assert len(failed.key) == 1_024
+    assert failed.size < 1_000_000
 
 
 def test_an_invalid_event_fails_where_it_is_read(worker):

@@ -11,7 +11,7 @@ import pytest
 from agents.risk import RiskAgent
 from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.rekeying import Misplaced
+from pipeline.delivery.rekeying import Misplaced, Origins
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.rules.ruleset import built_in
@@ -31,7 +31,12 @@ class Partition:
         self.book = book
         self.state = PlainState(HOME, partitioner) if state is None else state
         self.agent = RiskAgent(
-            Evaluator(built_in(), "1"), book, TOPICS, partitioner, Misplaced(Metrics(), "user_id")
+            Evaluator(built_in(), "1"),
+            book,
+            TOPICS,
+            partitioner,
+            Misplaced(Metrics(), "user_id"),
+            Origins(bytes(32), Metrics()),
         )
 
     def judge(self, *offsets):

@@ -13,8 +13,6 @@ from pipeline.delivery.commit import Limits
 from pipeline.delivery.outputs import Output
 from pipeline.delivery.unit import State
 from tests.pipeline.delivery.counting import (
-    FAILED_BYTES,
-    LONG_STORY,
     NOT_ENCODABLE,
     POISON,
     TOO_LARGE,
@@ -70,23 +68,6 @@ async def test_a_bad_record_fails_alone_and_the_others_count_as_ever(
     assert await counting.read(counting.out) == counted(given)
     failed = await counting.read(counting.failed)
     assert sorted(text.split()[1] for texts in failed.values() for text in texts) == [error] * 3
-
-
-async def test_an_output_may_be_as_large_as_its_topic_takes(
-    any_broker: str, topic_prefix: str, tmp_path: Path
-) -> None:
-    """Larger than a record batch of ours, and than a changelog's."""
-    counting = Counting(any_broker, topic_prefix, tmp_path)
-    limits = {counting.failed: FAILED_BYTES - (1 << 10)}
-    counting.options = DeliveryOptions(topic_message_bytes=limits)
-    given = records(60, {7: LONG_STORY, 8: POISON})
-    await counting.create_topics()
-    await counting.send(given)
-    async with counting.running() as app:
-        await counting.until(all_done(app, len(given)))
-    assert await counting.read(counting.out) == counted(given)
-    failed = await counting.records(counting.failed)
-    assert sorted(len(record.value) for record in failed) == [12, FAILED_BYTES - (1 << 16) + 12]
 
 
 async def test_a_batch_that_an_agent_leaves_behind_is_delivered_again(

@@ -1,6 +1,7 @@
 """Failed events: the reason, what is lost, and that they can be judged again as they are."""
 
 import base64
+import hashlib
 import io
 import json
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation.evaluator import Evaluator
-from pipeline.evaluation.failed import failed_event
+from pipeline.evaluation.failed import MAX_BYTES, failed_event
 from pipeline.evaluation.source import Source
 from pipeline.events.invalid import ErrorDetail
 from pipeline.judging.file import FileJudge
@@ -162,6 +163,49 @@ def test_a_payload_is_text_where_it_can_be_and_base64_elsewhere(value):
         assert shown["payload"].encode() == value
     else:
         assert base64.b64decode(shown["payload"], validate=True) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "encoding", "whole"),
+    [
+        (b" " * 900_000, "utf-8", True),
+        (b"\x01" * 500_000, "base64", True),  # as text each byte takes six
+        (b"\xff" * 700_000, "base64", True),
+        (b"\xff" * 720_000, "base64", False),
+        (b"\x01" * 5_000_000, "utf-8", False),
+        ("aé".encode() * 1_000_000, "utf-8", False),
+        ("€".encode() * 1_000_000, "utf-8", False),
+        (b"\xff" * 5_000_000, "base64", False),
+        (b"\x80" * 2_000_000, "base64", False),
+    ],
+)
+def test_a_failed_event_is_bounded_and_says_where_the_message_is(value, encoding, whole):
+    outcome = Judge().event(value, offset=7, key=b"\x01" * 900_000)
+    assert len(outcome.failed) <= MAX_BYTES
+    shown = failed(outcome)
+    assert (shown["reason"], shown["payload_encoding"], shown["source"]["offset"]) == (
+        "too_large",
+        encoding,
+        7,
+    )
+    payload = shown["payload"].encode() if encoding == "utf-8" else base64.b64decode(shown["payload"])
+    if whole:
+        assert payload == value
+        assert list(shown) == KEYS
+    else:
+        assert value.startswith(payload)
+        assert 65_532 <= len(payload) <= 65_536
+        assert shown["payload_bytes"] == len(value)
+        assert shown["payload_sha256"] == hashlib.sha256(value).hexdigest()
+
+
+def test_the_beginning_of_a_message_is_not_judged_as_the_message():
+    outcome = Judge().event(b" " * 2_000_000 + encoded())
+    line = read_line(outcome.failed, 0)
+    assert line.unopened[0].path == "payload"
+    (output,) = FileJudge(Evaluator(built_in(), "1"), subjects=False).judge(io.BytesIO(outcome.failed))
+    assert output.kind == "failed"
+    assert json.loads(output.value)["errors"][0]["type"] == "envelope"
 
 
 def test_a_repaired_failed_event_is_judged():

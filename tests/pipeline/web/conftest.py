@@ -32,7 +32,7 @@ async def web(tmp_path, tokens):
         "OTT_BOOTSTRAP_SERVERS": "127.0.0.1:1",
     }
     settings = load_settings(environ=variables, cwd=tmp_path)
-    cluster = Cluster({topic.name: 4 for topic in TOPICS}, transactional=False)
+    cluster = Cluster({topic.name: 4 for topic in TOPICS}, transactional=False, origin_key=bytes(32))
     app = build(settings, cluster, web_port=1, reached=pass_by)
     async with TestClient(TestServer(app.web.web_app)) as client:
         yield SimpleNamespace(client=client, app=app, tokens=tokens)
