@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from yarl import URL
 
-from pipeline.delivery.app import DeliveryApp
+from pipeline.delivery.app import DeliveryApp, DeliveryOptions
 from pipeline.delivery.errors import BrokerMissingError
 from pipeline.delivery.guarantee import has_transactions
 from pipeline.delivery.kill_points import pass_by
 from pipeline.errors import MissingError
 from pipeline.origin_key import shared_key
-from pipeline.topics import ensure_topics, origin_key
+from pipeline.topics import CONTROL_JOURNAL, FAILED_EVENTS, ensure_topics, origin_key
 
 if TYPE_CHECKING:
     import ssl
@@ -103,6 +103,11 @@ def new_app(
         client_options=settings.kafka_client_options(),
         transactional=cluster.transactional,
         topic_partitions=cluster.partitions,
+        options=DeliveryOptions(
+            only_written=frozenset(
+                {settings.topic(FAILED_EVENTS.name), settings.topic(CONTROL_JOURNAL.name)}
+            ),
+        ),
         reached=reached,
         datadir=settings.state_dir.absolute(),
         topic_replication_factor=settings.replication_factor,

@@ -19,6 +19,7 @@ from pipeline.delivery.ownership import Ownership
 from pipeline.delivery.recovery import DeliveryTables
 from pipeline.delivery.store import StoreOptions
 from pipeline.delivery.table_store import new_cache
+from pipeline.delivery.topology import TopologyWatch
 from pipeline.delivery.transport import DeliveryTransport
 from pipeline.delivery.turns import Turns
 from pipeline.delivery.valve import Valve
@@ -48,6 +49,7 @@ class DeliveryOptions:
         commit_timeout: after it a commit counts as lost, and its partition is given up.
         give_up_timeout: for the last commits when partitions are taken away, or the worker stops.
         transaction_timeout: after it the brokers abort an open transaction.
+        only_written: topics that nothing is read from, see `TopologyWatch`.
         store: the memory of RocksDB.
     """
 
@@ -57,6 +59,7 @@ class DeliveryOptions:
     commit_timeout: float = 40.0
     give_up_timeout: float = 4.0
     transaction_timeout: float = 15.0
+    only_written: frozenset[str] = frozenset()
     store: StoreOptions = field(default_factory=StoreOptions)
 
 
@@ -67,7 +70,7 @@ class DeliveryApp(faust.App):
         id: application id: consumer group, prefix of changelogs and transactional ids.
         client_options: bootstrap servers and security, as aiokafka names them; of every client.
         transactional: whether the brokers have transactions, see `guarantee.has_transactions`.
-        topic_partitions: partition counts of the topics that are published to.
+        topic_partitions: partition counts of all topics that are used.
         options: of the delivery.
         reached: called at each kill point, in tests.
         faust_options: Faust's own settings.
@@ -118,6 +121,7 @@ class DeliveryApp(faust.App):
         }
         super().__init__(id, **(defaults | faust_options))
         self.ownership = Ownership(self, beacon=self.beacon)
+        self.topology = TopologyWatch(self, topic_partitions, beacon=self.beacon)
         self.valve = Valve()
         self.turns = Turns()
 

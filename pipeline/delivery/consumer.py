@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiokafka
@@ -27,7 +28,7 @@ from faust.types import TP
 from pipeline.delivery.alignment import Alignment
 from pipeline.delivery.batches import Batch, Chunk
 from pipeline.delivery.closing import stop_consumer
-from pipeline.delivery.errors import DeliveryError
+from pipeline.delivery.errors import DeliveryError, may_pass
 from pipeline.delivery.guarantee import BROKER_WAIT_SECONDS, patiently
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _FETCH_SECONDS_IF_BUSY = 0.05
 # measured at 3,000 records/s hundreds of tiny batches a second took most of the time.
 _FEW = 200
 _GATHERING_SECONDS = 0.05
+_METADATA_SECONDS = 5.0
 # One batch is processed, the next is ready.
 _BATCHES_IN_FLIGHT = 2
 
@@ -227,11 +229,17 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
             pass
 
     async def rejoin(self) -> None:
-        """Ask for a new assignment, as if the group had changed."""
+        """Ask for a new assignment, as if the group had changed; by what the brokers say of the topics now.
+
+        The group's leader shares out partitions by the metadata that it has, and that may be five minutes old.
+        """
         await self.call_thread(self._rejoin)
 
     async def _rejoin(self) -> None:
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - aiokafka has no public way
+        consumer = self._ensure_consumer()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(consumer._client.force_metadata_update(), _METADATA_SECONDS)  # noqa: SLF001 - as below
+        coordinator = consumer._coordinator  # noqa: SLF001 - aiokafka has no public way
         if coordinator is not None:
             coordinator.request_rejoin()
 
@@ -396,7 +404,7 @@ class DeliveryConsumer(driver.Consumer):
             # About an earlier assignment: whatever is fetched from now has been placed.
             self.log.debug("an answer that came too late: %s", error)
         except KafkaError as error:
-            if not error.retriable:
+            if not may_pass(error):
                 raise
             self.log.warning("fetching failed, trying again: %s", error)
             await self.sleep(1.0)
@@ -409,7 +417,13 @@ class DeliveryConsumer(driver.Consumer):
             DeliveryError: the topic ends before our position.
         """
         positions: Mapping[TopicPartition, int] = error.args[0]
-        first = await self._thread.first_offsets(TP(*tp) for tp in positions)
+        try:
+            first = await self._thread.first_offsets(TP(*tp) for tp in positions)
+        except KafkaError as no_answer:
+            if not may_pass(no_answer):
+                raise
+            self.log.warning("the oldest offsets are not known now, trying again: %s", no_answer)
+            return  # the next fetch comes here again
         for aiokafka_tp, position in positions.items():
             tp = TP(*aiokafka_tp)
             if position >= first[tp]:

@@ -1,5 +1,7 @@
 """What can end a worker. Each message names the thing, the value and the way out, and fits on one line."""
 
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+
 
 class DeliveryError(Exception):
     """Delivery cannot go on; the message is for the person who runs the worker."""
@@ -23,3 +25,8 @@ class PoisonError(DeliveryError):
 
 class FencedError(Exception):
     """Another worker owns the partition now; what was not committed here belongs to it."""
+
+
+def may_pass(error: KafkaError) -> bool:
+    """Whether the same request may succeed later. aiokafka's own timeout does not say so of itself."""
+    return error.retriable or isinstance(error, KafkaTimeoutError)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aiokafka.errors import KafkaError, UnknownError, UnsupportedVersionError
 
 from pipeline.delivery.closing import stop_producer
-from pipeline.delivery.errors import BrokerMissingError
+from pipeline.delivery.errors import BrokerMissingError, may_pass
 from pipeline.delivery.producers import new_producer
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ async def patiently(call: Callable[[], Awaitable[T]], limit: float) -> T:
         try:
             return await call()
         except (KafkaError, TimeoutError, OSError) as error:
-            if isinstance(error, KafkaError) and not error.retriable:
+            if isinstance(error, KafkaError) and not may_pass(error):
                 raise
             reason = str(error) or type(error).__name__
             if time.monotonic() >= deadline:

@@ -348,7 +348,7 @@ class Ownership(Service):
             metrics.lag = {
                 tp: unread.behind + max(0, unread.handed_out - next_offsets[tp])
                 for tp, (_, unread) in read.items()
-            }
+            } | self.app.topology.unread
             for tp, (owned, unread) in read.items():
                 self._pass_ends_of_transactions(owned, tp.topic, unread)
             metrics.position = {tp: offset for tp, offset in metrics.position.items() if tp in next_offsets}

@@ -17,6 +17,7 @@ from faust.tables.manager import TableManager
 from faust.types import TP
 from mode import Service
 
+from pipeline.delivery.errors import may_pass
 from pipeline.delivery.restore import ChangelogReader, StoreTarget
 from pipeline.delivery.table import WriteBehindTable
 
@@ -69,11 +70,13 @@ class DeliveryTables(TableManager):
         """Declare the changelogs; nothing to wait for."""
         await self._update_channels()
         await self.app.ownership.start()
+        await self.app.topology.start()
         await self.recovery.start()
 
     async def on_stop(self) -> None:
         """Commit what is done, then let go of everything."""
         await self.app._fetcher.stop()  # noqa: SLF001 - as Faust's manager does
+        await self.app.topology.stop()
         await self.recovery.stop()
         await self.app.ownership.stop()
         for table in self.values():
@@ -138,7 +141,7 @@ class BulkRecovery(Service):
                 except IllegalStateError:
                     self.log.info("the partitions of assignment %d were taken away meanwhile", generation)
                 except (KafkaError, TimeoutError, OSError, asyncio.CancelledError) as error:
-                    if isinstance(error, KafkaError) and not error.retriable:
+                    if isinstance(error, KafkaError) and not may_pass(error):
                         raise
                     if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                         raise

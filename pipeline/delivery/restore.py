@@ -16,7 +16,7 @@ from aiokafka.structs import TopicPartition
 
 from pipeline.delivery.changelog import Assembler
 from pipeline.delivery.closing import stop_consumer
-from pipeline.delivery.errors import StoreError
+from pipeline.delivery.errors import StoreError, may_pass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -159,7 +159,7 @@ class ChangelogReader:
             try:
                 return dict(await ask(tps))
             except KafkaError as error:
-                if not error.retriable or time.monotonic() > deadline:
+                if not may_pass(error) or time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(_RETRY_SECONDS)
 
@@ -175,7 +175,7 @@ class ChangelogReader:
             await self._out_of_range(error)
             return 0
         except KafkaError as error:
-            if not error.retriable:
+            if not may_pass(error):
                 raise
             await asyncio.sleep(_RETRY_SECONDS)
             return 0

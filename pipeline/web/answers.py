@@ -54,9 +54,12 @@ class Up(Answer):
 
 
 class Ready(Answer):
-    """Whether this worker's partitions are assigned and recovered."""
+    """Whether this worker's partitions are assigned and recovered, and its topics are as they were at its start."""
 
-    status: Literal["ready", "recovering"]
+    status: Literal["ready", "recovering", "trouble"] = Field(
+        description="trouble: partitions were added, or topics deleted, while the worker runs"
+    )
+    reason: str | None = Field(description="why it is not ready, with the way out")
 
 
 class About(Answer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline import __version__
 from pipeline.web.answers import About, Accounts, Ready, Up
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from pipeline.web.serving import Call, Handlers
     from pipeline.web.standing import Standing
+
+_RECOVERING: Final = "partitions are being assigned or recovered"
 
 
 def process_views(standing: Standing, *, demo: bool) -> Handlers:
@@ -38,15 +40,21 @@ class _Process:
 
     async def readyz(self, call: Call) -> web.Response:  # noqa: ARG002 - as healthz
         if self._standing.ready():
-            return answer(Ready(status="ready"))
-        return answer(Ready(status="recovering"), HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"})
+            return answer(Ready(status="ready", reason=None))
+        trouble = self._standing.trouble
+        state = (
+            Ready(status="recovering", reason=_RECOVERING)
+            if trouble is None
+            else Ready(status="trouble", reason=trouble)
+        )
+        return answer(state, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"})
 
     async def about(self, call: Call) -> About:  # noqa: ARG002 - as healthz
         return About(name="ott-risk", version=__version__, ready=self._standing.ready(), demo=self._demo)
 
     async def accounts(self, call: Call) -> Accounts:  # noqa: ARG002 - as healthz
-        if not self._standing.ready():
-            raise unavailable("partitions are being assigned or recovered")
+        if not self._standing.recovered():
+            raise unavailable(_RECOVERING)
         counts = self._standing.counts()
         judged, duplicate, failed = (counts.get(name, 0) for name in ("judged", "duplicate", "failed"))
         return Accounts(

@@ -23,6 +23,15 @@ class Standing:
         self._app = app
 
     def ready(self) -> bool:
+        """Whether an assignment is recovered, no other is under way, and nothing is wrong with the topics."""
+        return self.recovered() and self.trouble is None
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the topics, in words and with the way out."""
+        return self._app.topology.trouble
+
+    def recovered(self) -> bool:
         """Whether an assignment is recovered, and no other is under way."""
         return self._app.tables.actives_ready and not self._app.rebalancing
 
