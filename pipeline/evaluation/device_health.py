@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from pipeline.evaluation.minutes import WINDOW_MINUTES, prune
-from pipeline.evaluation.row_log import ACCOUNT, Row, decode_rows
+from pipeline.evaluation.row_log import ACCOUNT, Row, kept_rows
 from pipeline.rules.finding import Severity
 
 USERS: Final = 32
@@ -58,7 +58,7 @@ class DeviceHealth(msgspec.Struct, array_like=True, gc=False):
 
     def fresh_rows(self) -> list[Row]:
         """The rows that are not in the sums yet."""
-        return decode_rows(self.count, self.fresh)
+        return kept_rows(self.count, self.fresh)
 
     def settle(self, judged_through: int | None) -> list[Row]:
         """Sum the fresh rows, and return them; drop minutes that no window will hold again."""

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from pipeline.events.foreign import packed_reader
+from pipeline.events.foreign import UnreadableError, packed_reader
 
 # Persisted in `health-partials` and in the health table: kinds of rows.
 ACCOUNT: Final = 0
@@ -46,6 +46,18 @@ def decode_rows(count: int, data: bytes) -> list[Row]:
         UnreadableError: they are something else.
     """
     return _decode(_ARRAY_32 + count.to_bytes(4, "big") + data) if count else []
+
+
+def kept_rows(count: int, data: bytes) -> list[Row]:
+    """So many rows of a table record; none where they cannot be read.
+
+    Rows are kept as they came, unread. A stranger's among them would otherwise break the figures of their subject, and
+    every view of it, for ever.
+    """
+    try:
+        return decode_rows(count, data)
+    except UnreadableError:
+        return []
 
 
 def taken_back(rows: Iterable[Row]) -> list[Row]:

@@ -9,7 +9,7 @@ from typing import Final
 from pipeline.evaluation.device_health import DeviceHealth, count_in
 from pipeline.evaluation.health_state import HealthValue, Records, Segment, segment_key, title_minute_key
 from pipeline.evaluation.minutes import WINDOW_MINUTES
-from pipeline.evaluation.row_log import ACCOUNT, PLAY, PLAYBACK, Row, decode_rows, encode_rows
+from pipeline.evaluation.row_log import ACCOUNT, PLAY, PLAYBACK, Row, encode_rows, kept_rows
 from pipeline.evaluation.subject_health import (
     FAILED,
     MINUTE_NAMES,
@@ -75,7 +75,7 @@ def rows_of(read: Read, name: str, record: DeviceHealth | SubjectHealth) -> list
     for number, _ in record.segments:
         segment = read(segment_key(name, number))
         if isinstance(segment, Segment):
-            found += decode_rows(segment.count, segment.rows)
+            found += kept_rows(segment.count, segment.rows)
     found += record.fresh_rows()
     return [row for row in found if row[3] != ACCOUNT]
 

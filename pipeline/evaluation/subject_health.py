@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from pipeline.evaluation.minutes import prune
-from pipeline.evaluation.row_log import ACCOUNT, FLAGGED, PLAY, START_FAILED, Row, decode_rows
+from pipeline.evaluation.row_log import ACCOUNT, FLAGGED, PLAY, START_FAILED, Row, kept_rows
 from pipeline.rules.finding import Severity
 
 OTHER: Final = "(other)"
@@ -128,7 +128,7 @@ class SubjectHealth(msgspec.Struct, array_like=True, gc=False):
 
     def fresh_rows(self) -> list[Row]:
         """The rows that are not in the sums yet."""
-        return decode_rows(self.count, self.fresh)
+        return kept_rows(self.count, self.fresh)
 
 
 class TitleMinute(msgspec.Struct, array_like=True, gc=False):
