@@ -24,6 +24,7 @@ import msgspec
 from aiohttp import web
 from yarl import URL
 
+from pipeline.events.foreign import UNREADABLE
 from pipeline.web.answers import Coverage
 from pipeline.web.problems import Problem, unauthorized, unavailable
 from pipeline.web.proofs import ForwardedCall, ProofError, body_digest, new_nonce
@@ -222,7 +223,7 @@ class Peers:
             answer = await self._call(call, url, timeout_s)
             if answer.status == HTTPStatus.OK:
                 return msgspec.json.decode(answer.body)
-        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
+        except (aiohttp.ClientError, TimeoutError, *UNREADABLE) as error:
             _LOG.warning("the worker at %s does not answer: %s", url, str(error) or type(error).__name__)
             return None
         _LOG.warning("the worker at %s answers %d", url, answer.status)
