@@ -16,6 +16,7 @@ from pipeline.evaluation.control import CONTROL_SCHEMA, ControlApplied
 from pipeline.evaluation.failed import FAILED_SCHEMA, FailedEvent
 from pipeline.evaluation.verdict import VERDICT_SCHEMA, SubjectVerdict, Verdict
 from pipeline.events.model import EVENT_SCHEMA, REQUEST_SCHEMA, PrivacyRequest, RawEvent
+from pipeline.pauses import PAUSE_SCHEMA, Pause
 from pipeline.topics import (
     AUDIT_TRAIL,
     CONTROL_JOURNAL,
@@ -55,6 +56,7 @@ def message_schemas() -> dict[str, dict[str, Any]]:
         ALERT_SCHEMA: _of_structs(ALERT_SCHEMA, PublishedAlert),
         CONTROL_SCHEMA: _of_structs(CONTROL_SCHEMA, ControlApplied),
         AUDIT_SCHEMA: _of_structs(AUDIT_SCHEMA, AuditRecord),
+        PAUSE_SCHEMA: _of_structs(PAUSE_SCHEMA, Pause),
     }
 
 

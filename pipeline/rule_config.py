@@ -1,4 +1,4 @@
-"""Following `rule-config`: rule sets that operators publish reach the rule book of this worker.
+"""Following `rule-config`: rule sets and pauses that operators publish reach this worker.
 
 Outside of any consumer group, as every worker needs all of it.
 """
@@ -13,12 +13,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from mode import Service
 
+from pipeline.pauses import PAUSE_KEY
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aiokafka.structs import ConsumerRecord
 
     from pipeline.evaluation.rule_book import Refused, RuleBook
+    from pipeline.pauses import Pauses
 
 KEY: Final = b"ruleset"
 _POLL_MS: Final = 500
@@ -28,20 +31,29 @@ _log: Final = logging.getLogger(__name__)
 
 
 class RuleConfig(Service):
-    """Fills a rule book.
+    """Fills a rule book, and pauses consuming.
 
     Args:
         book: to fill.
+        pauses: of this worker.
         topic: full name.
         partitions: of it.
         client_options: bootstrap servers and security, as aiokafka names them.
     """
 
     def __init__(
-        self, book: RuleBook, topic: str, partitions: int, client_options: Mapping[str, Any]
+        self,
+        book: RuleBook,
+        pauses: Pauses,
+        topic: str,
+        partitions: int,
+        client_options: Mapping[str, Any],
     ) -> None:
         super().__init__()
         self._book = book
+        self.pauses = pauses
+        self._consumer: AIOKafkaConsumer | None = None
+        self._stepped = asyncio.Event()
         self._topic = topic
         self._partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
         self._client_options = dict(client_options)
@@ -49,21 +61,37 @@ class RuleConfig(Service):
         self._read_once = asyncio.Event()
 
     async def read_once(self) -> None:
-        """Return when the rule book has what was published before the start: nothing is to be judged by less.
+        """Return when what was published before the start is known; an agent calls this before it judges anything.
 
-        Whoever may not read the topic, or cannot for long, is not kept waiting for ever.
+        There is no limit of time: a pause may stand there, and must not end because the topic cannot be read.
         """
-        if self._read_once.is_set():
-            return
+        while not self._read_once.is_set():
+            try:
+                await asyncio.wait_for(self._read_once.wait(), _LIMIT_S)
+            except TimeoutError:
+                self.log.warning(
+                    "%s could not be read for %g s; nothing is judged before, because a pause may stand there",
+                    self._topic,
+                    _LIMIT_S,
+                )
+
+    async def catch_up(self, seconds: float) -> bool:
+        """Whether this worker has taken in, within some seconds, everything that is on the topic now."""
         try:
-            await asyncio.wait_for(self._read_once.wait(), _LIMIT_S)
-        except TimeoutError:
-            self.log.warning(
-                "%s could not be read within %g s; partitions go on with the rule set that they had",
-                self._topic,
-                _LIMIT_S,
-            )
-            self._read_once.set()
+            async with asyncio.timeout(seconds):
+                await self._read_once.wait()
+                while (consumer := self._consumer) is None:
+                    await self._next_step()
+                ends = await consumer.end_offsets(self._partitions)
+                while any(self._next.get(tp, 0) < end for tp, end in ends.items()):
+                    await self._next_step()
+        except (KafkaError, TimeoutError):
+            return False
+        return True
+
+    async def _next_step(self) -> None:
+        self._stepped.clear()
+        await self._stepped.wait()
 
     @Service.task
     async def _fill(self) -> None:
@@ -94,11 +122,20 @@ class RuleConfig(Service):
             else:
                 await consumer.seek_to_beginning()
                 self._offer(await self._all_so_far(consumer))
+                await self._note_positions(consumer)
                 self._read_once.set()
-            while not self.should_stop:
-                batches = await consumer.getmany(timeout_ms=_POLL_MS)
-                self._offer([record for batch in batches.values() for record in batch])
-                self._next = {tp: await consumer.position(tp) for tp in self._partitions}
+            self._consumer = consumer
+            try:
+                while not self.should_stop:
+                    batches = await consumer.getmany(timeout_ms=_POLL_MS)
+                    self._offer([record for batch in batches.values() for record in batch])
+                    await self._note_positions(consumer)
+            finally:
+                self._consumer = None
+
+    async def _note_positions(self, consumer: AIOKafkaConsumer) -> None:
+        self._next = {tp: await consumer.position(tp) for tp in self._partitions}
+        self._stepped.set()
 
     async def _all_so_far(self, consumer: AIOKafkaConsumer) -> list[ConsumerRecord[bytes, bytes]]:
         """What stands there at the start: of several rule sets that were not compacted yet only the last counts."""
@@ -113,11 +150,17 @@ class RuleConfig(Service):
         return records
 
     def _offer(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+        newest_pause = None
         for record in sorted(records, key=lambda record: (record.timestamp, record.offset)):
-            if record.key == KEY:
+            if record.key == PAUSE_KEY:
+                newest_pause = record
+            elif record.key == KEY:
                 self._book.offer(record.value, record.timestamp, record.offset)
                 if self._book.refused is None and self._book.newest is not None:
                     self.log.info("rule set %s was published", self._book.newest.version)
+        if newest_pause is not None:
+            # Only the last one counts: between two pauses nothing is to be judged.
+            self.pauses.apply(newest_pause.value, newest_pause.offset)
 
 
 def tell_refused(refused: Refused) -> None:

@@ -145,7 +145,7 @@ HEALTH_PARTIALS = Topic(
 )
 RULE_CONFIG = Topic(
     name="rule-config",
-    key="ruleset",
+    key="ruleset, or pause",
     cleanup="compact",
     retention_ms=None,
     written_by="operators",

@@ -24,6 +24,7 @@ from pipeline.delivery.worker import DeliveryWorker
 from pipeline.errors import MissingError
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.logs import logging_config
+from pipeline.pauses import Pauses
 from pipeline.rule_config import RuleConfig, tell_refused, tell_unusable
 from pipeline.settings import load_settings
 from pipeline.topics import (
@@ -155,7 +156,8 @@ def build(
     evaluator = build_evaluator(settings)
     book = RuleBook(evaluator.ruleset, tell_refused, tell_unusable)
     topic = settings.topic(RULE_CONFIG.name)
-    rule_config = RuleConfig(book, topic, cluster.partitions[topic], settings.kafka_client_options())
+    pauses = Pauses(app.valve, users.source_topics, (topics.raw, topics.rekeyed))
+    rule_config = RuleConfig(book, pauses, topic, cluster.partitions[topic], settings.kafka_client_options())
     _add_service(app, rule_config)
     origins = Origins(cluster.origin_key, app.metrics, accept_unproven=settings.accept_unproven_origins)
     misplaced = Misplaced(app.metrics, "user id")
@@ -172,7 +174,7 @@ def build(
     alerts = _add_alerts(app, settings, cluster)
     index = _verdict_index(settings, app, cluster)
     _add_service(app, index)
-    install_web(app, settings, cluster, users, alerts, health_of, evaluator, book, index, trust)
+    install_web(app, settings, cluster, users, alerts, health_of, evaluator, book, index, trust, rule_config)
     return app
 
 

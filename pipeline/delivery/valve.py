@@ -22,7 +22,7 @@ class Step(NamedTuple):
 class Valve:
     """Open at first. What was read before it closed waits before it, so nothing is lost by closing it.
 
-    It belongs to this worker and this process: neither another worker nor a restart knows of it.
+    It is of this process alone; whoever closes it must do so again after a restart.
     """
 
     def __init__(self) -> None:

@@ -60,6 +60,9 @@ class Ready(Answer):
         description="trouble: partitions were added, or topics deleted, while the worker runs"
     )
     reason: str | None = Field(description="why it is not ready, with the way out")
+    paused_since: Instant | None = Field(
+        description="since when consuming is paused; /stats/summary says by whom and why"
+    )
 
 
 class About(Answer):
@@ -97,6 +100,14 @@ class Accounts(Answer):
 # -- figures
 
 
+class PauseShown(Answer):
+    """The pause of consuming; it holds for all workers, over restarts, until somebody resumes."""
+
+    by: str = Field(description="account of the admin")
+    at: Instant
+    reason: str | None
+
+
 class Summary(Answer):
     """The whole stream since the topics' beginning; each record counts once, whatever was restarted."""
 
@@ -119,6 +130,7 @@ class Summary(Answer):
     play_time_seconds: float = Field(description="time that devices played")
     error_rate: Share | None = Field(description="failed among playback events; null without any")
     paused: bool = Field(description="whether consuming is paused on any worker")
+    pause: PauseShown | None = Field(description="who paused it, when and why, until somebody resumes")
     workers: int
     pseudonymised: bool = Field(
         description=(
@@ -559,6 +571,7 @@ class ProcessState(Answer):
     """Whether the workers consume."""
 
     paused: bool
+    pause: PauseShown | None
     workers: int
     coverage: Coverage
 

@@ -10,7 +10,6 @@ from pipeline.topics import (
     FAILED_EVENTS,
     PRIVACY_REQUESTS,
     RAW_EVENTS,
-    RAW_EVENTS_REKEYED,
     RULE_CONFIG,
 )
 from pipeline.web.alerts import alert_views
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from pipeline.evaluation.evaluator import Evaluator
     from pipeline.evaluation.health_state import HealthValue
     from pipeline.evaluation.rule_book import RuleBook
+    from pipeline.rule_config import RuleConfig
     from pipeline.settings import Settings
     from pipeline.verdicts.index import VerdictIndex
     from pipeline.web.serving import Handlers
@@ -62,6 +62,7 @@ def install_web(
     book: RuleBook,
     index: VerdictIndex,
     trust: Trust,
+    rule_config: RuleConfig,
 ) -> None:
     """Serve the web views.
 
@@ -75,6 +76,7 @@ def install_web(
         evaluator: the one evaluation.
         book: the rule sets.
         index: of verdicts.
+        rule_config: what operators publish: rule sets and pauses.
         trust: secret, proofs and TLS of this worker.
 
     Raises:
@@ -82,9 +84,8 @@ def install_web(
         UsageError: it is not valid.
     """
     demo, options, show = settings.demo, settings.kafka_client_options(), evaluator.show
-    raw, rekeyed, requests, failed, audit = (
-        settings.topic(topic.name)
-        for topic in (RAW_EVENTS, RAW_EVENTS_REKEYED, PRIVACY_REQUESTS, FAILED_EVENTS, AUDIT_TRAIL)
+    raw, requests, failed, audit = (
+        settings.topic(topic.name) for topic in (RAW_EVENTS, PRIVACY_REQUESTS, FAILED_EVENTS, AUDIT_TRAIL)
     )
     accounts = Users(settings.users_file, demo=demo)
     tokens = Tokens(trust.secret, accounts)
@@ -94,16 +95,16 @@ def install_web(
     metrics = Metrics(app)
     views: list[Handlers] = [
         page_views(demo=demo),
-        process_views(Standing(app), demo=demo),
+        process_views(Standing(app), rule_config.pauses, demo=demo),
         metrics.views(),
         login_views(accounts, tokens),
         ingest_views(outbox, raw, failed),
-        stats_views(app, users, peers, show),
+        stats_views(app, users, peers, rule_config.pauses, show),
         health_views(app, health, peers, show),
         people_views(users, peers, book, index, show),
         request_views(outbox, requests),
         table_views([risk_shelf(users, show), health_shelf(health, show), alert_shelf(alerts)], peers),
-        control_views(app, users, (raw, rekeyed), peers),
+        control_views(app, users, peers, outbox, settings.topic(RULE_CONFIG.name), rule_config),
         compliance_views(index, show),
         alert_views(index),
         rule_views(app, users, peers, book, outbox, settings.topic(RULE_CONFIG.name)),

@@ -1,4 +1,8 @@
-"""`/process/...`: pause, resume, one step, drain. They act on all workers that have partitions."""
+"""`/process/...`: pause, resume, one step, drain. They act on all workers.
+
+A pause is a record on `rule-config`, which every worker follows (`pipeline.pauses`). These views write it, and ask the
+workers that have partitions whether they have read it.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,24 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from faust.types import TP
 
-from pipeline.web.answers import Drained, OneJudged, ProcessState
-from pipeline.web.problems import Problem
+from pipeline.events.instants import format_instant
+from pipeline.pauses import PAUSE_KEY, Pause
+from pipeline.web.answers import Drained, OneJudged, PauseShown, ProcessState
+from pipeline.web.problems import Problem, unavailable
 
 if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.consumer import Unread
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.delivery.unit import Unit
+    from pipeline.pauses import Pauses
+    from pipeline.rule_config import RuleConfig
+    from pipeline.web.outbox import Outbox
     from pipeline.web.peers import Peers
-    from pipeline.web.questions import Timeout
+    from pipeline.web.questions import PauseReason, Timeout
     from pipeline.web.serving import Call, Handlers
 
 _STEP_S: Final = 0.5
@@ -27,47 +37,75 @@ _FETCH_S: Final = 0.4
 """An idle partition's end is as of the last fetch: at most 250 ms, and a pause of 50 before it."""
 _LOOK_S: Final = 0.05
 _ANSWER_S: Final = 5.0
+_CATCH_UP_S: Final = 4.0
+"""Less than another worker waits for our answer."""
 
 
 def control_views(
-    app: DeliveryApp, table: WriteBehindTable[Any], counted: tuple[str, ...], peers: Peers
+    app: DeliveryApp,
+    table: WriteBehindTable[Any],
+    peers: Peers,
+    outbox: Outbox,
+    topic: str,
+    rule_config: RuleConfig,
 ) -> Handlers:
     """The handlers.
 
     Args:
         app: the application.
         table: whose topics are paused.
-        counted: those of them that carry events, of which one step judges one.
         peers: the other workers.
+        outbox: writes pauses.
+        topic: full name of `rule-config`.
+        rule_config: follows it.
     """
-    control = _Control(app, table, counted, peers)
+    control = _Control(app, table, peers, outbox, topic, rule_config)
     return {"pause": control.pause, "resume": control.resume, "one": control.one, "drain": control.drain}
 
 
 class _Control:
     def __init__(
-        self, app: DeliveryApp, table: WriteBehindTable[Any], counted: tuple[str, ...], peers: Peers
+        self,
+        app: DeliveryApp,
+        table: WriteBehindTable[Any],
+        peers: Peers,
+        outbox: Outbox,
+        topic: str,
+        rule_config: RuleConfig,
     ) -> None:
         self._app = app
         self._table = table
-        self._counted = counted
         self._peers = peers
+        self._outbox = outbox
+        self._topic = topic
+        self._rule_config = rule_config
 
     async def pause(self, call: Call) -> ProcessState:
         """What is fetched already waits, too: after the answer nothing more is judged."""
-        self._app.valve.close(self._table.source_topics, self._counted)
-        return await self._state(call)
+        assert call.who is not None
+        question: PauseReason = call.query
+        now = format_instant(time.time_ns() // 1_000_000)
+        pause = Pause(by=call.who.name, at=now, reason=question.reason)
+        return await self._publish(call, msgspec.json.encode(pause))
 
     async def resume(self, call: Call) -> ProcessState:
         """Go on."""
-        self._app.valve.open()
-        return await self._state(call)
+        return await self._publish(call, None)
 
-    async def _state(self, call: Call) -> ProcessState:
+    async def _publish(self, call: Call, value: bytes | None) -> ProcessState:
+        """Write what is to hold, and tell what holds here and at the other workers once they have read it."""
+        if not call.from_peer:
+            await self._outbox.write(self._topic, PAUSE_KEY, value)
+        if not await self._rule_config.catch_up(_CATCH_UP_S):
+            raise unavailable(
+                f"it is written to {self._topic}, and this worker could not read it yet; it takes effect as soon as "
+                "it can"
+            )
         closed = self._app.valve.closed
         gathered = await self._peers.gather(call, self._table, self._own(), {"paused": closed})
         return ProcessState(
             paused=all(worker["paused"] for worker in gathered.workers),
+            pause=pause_shown(self._rule_config.pauses),
             workers=len(gathered.workers),
             coverage=gathered.coverage,
         )
@@ -149,3 +187,9 @@ def _left(unit: Unit[Any], tp: TP, end: int, unread: Unread | None) -> int:
         handed_out = unread.handed_out
         return unread.behind + max(0, handed_out - unit.next_offsets.get(tp.topic, handed_out))
     return left
+
+
+def pause_shown(pauses: Pauses) -> PauseShown | None:
+    """Who paused consuming, when and why; None while it is not paused."""
+    pause = pauses.current
+    return None if pause is None else PauseShown(by=pause.by, at=pause.at, reason=pause.reason)

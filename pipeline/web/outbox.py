@@ -50,20 +50,22 @@ class Outbox:
         self._failed_at = float("-inf")
         self._closed = False
 
-    async def write(self, topic: str, key: bytes | None, value: bytes) -> Place:
+    async def write(self, topic: str, key: bytes | None, value: bytes | None) -> Place:
         """Write a record, and wait until the brokers have it.
 
         Args:
             topic: its full name.
             key: of the message.
-            value: of the message.
+            value: of the message; None for a tombstone.
 
         Raises:
             Problem: they do not say so in time; it may be there nevertheless.
         """
         return (await self.write_all(topic, [(key, value)]))[0]
 
-    async def write_all(self, topic: str, records: Sequence[tuple[bytes | None, bytes]]) -> list[Place]:
+    async def write_all(
+        self, topic: str, records: Sequence[tuple[bytes | None, bytes | None]]
+    ) -> list[Place]:
         """Write records, and wait until the brokers have all of them.
 
         Args:

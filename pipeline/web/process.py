@@ -13,15 +13,16 @@ from pipeline.web.serving import answer
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from pipeline.pauses import Pauses
     from pipeline.web.serving import Call, Handlers
     from pipeline.web.standing import Standing
 
 _RECOVERING: Final = "partitions are being assigned or recovered"
 
 
-def process_views(standing: Standing, *, demo: bool) -> Handlers:
+def process_views(standing: Standing, pauses: Pauses, *, demo: bool) -> Handlers:
     """The handlers of `/healthz`, `/readyz`, `/api` and `/stats/accounts`."""
-    process = _Process(standing, demo=demo)
+    process = _Process(standing, pauses, demo=demo)
     return {
         "healthz": process.healthz,
         "readyz": process.readyz,
@@ -31,7 +32,8 @@ def process_views(standing: Standing, *, demo: bool) -> Handlers:
 
 
 class _Process:
-    def __init__(self, standing: Standing, *, demo: bool) -> None:
+    def __init__(self, standing: Standing, pauses: Pauses, *, demo: bool) -> None:
+        self._pauses = pauses
         self._standing = standing
         self._demo = demo
 
@@ -39,13 +41,15 @@ class _Process:
         return Up(status="up")
 
     async def readyz(self, call: Call) -> web.Response:  # noqa: ARG002 - as healthz
+        pause = self._pauses.current
+        paused_since = None if pause is None else pause.at
         if self._standing.ready():
-            return answer(Ready(status="ready", reason=None))
+            return answer(Ready(status="ready", reason=None, paused_since=paused_since))
         trouble = self._standing.trouble
         state = (
-            Ready(status="recovering", reason=_RECOVERING)
+            Ready(status="recovering", reason=_RECOVERING, paused_since=paused_since)
             if trouble is None
-            else Ready(status="trouble", reason=trouble)
+            else Ready(status="trouble", reason=trouble, paused_since=paused_since)
         )
         return answer(state, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "1"})
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pipeline.events.instants import parse_instant
+from pipeline.pauses import MAX_REASON
 
 
 def _instant(text: str) -> str:
@@ -43,6 +44,14 @@ class DryRun(Question):
     """Whether to say only what would change."""
 
     dry_run: bool = False
+
+
+class PauseReason(Question):
+    """Why consuming is paused."""
+
+    reason: str | None = Field(
+        None, min_length=1, max_length=MAX_REASON, description="shown until somebody resumes"
+    )
 
 
 class Timeout(Question):

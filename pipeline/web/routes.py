@@ -398,8 +398,9 @@ ROUTES: Final[tuple[Route, ...]] = (
         method="POST",
         path="/process/pause",
         role="admin",
-        summary="Stop consuming on all workers",
+        summary="Stop consuming on all workers, until somebody resumes",
         answers=(answers.ProcessState,),
+        query=questions.PauseReason,
         tag="process",
     ),
     Route(

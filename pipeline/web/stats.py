@@ -11,6 +11,7 @@ from pipeline.evaluation.batch import PartitionState
 from pipeline.evaluation.recent import Recent
 from pipeline.events.instants import format_instant
 from pipeline.web.answers import RiskLevel, Summary
+from pipeline.web.control import pause_shown
 from pipeline.web.ids import are_pseudonyms
 from pipeline.web.serving import json_answer
 from tables.risk import PARTITION_KEY, RECENT_KEY
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.recent import RecentResult
+    from pipeline.pauses import Pauses
     from pipeline.web.peers import Peers
     from pipeline.web.questions import Limit
     from pipeline.web.serving import Call, Handlers
@@ -32,7 +34,11 @@ _LEVELS: Final[tuple[RiskLevel, ...]] = get_args(RiskLevel)
 
 
 def stats_views(
-    app: DeliveryApp, users: WriteBehindTable[RiskValue], peers: Peers, show: Callable[[str], str]
+    app: DeliveryApp,
+    users: WriteBehindTable[RiskValue],
+    peers: Peers,
+    pauses: Pauses,
+    show: Callable[[str], str],
 ) -> Handlers:
     """The handlers.
 
@@ -40,9 +46,10 @@ def stats_views(
         app: the application.
         users: the risk agent's table.
         peers: the other workers.
+        pauses: of this worker.
         show: the form of user ids in outputs.
     """
-    stats = _Stats(app, users, peers, show)
+    stats = _Stats(app, users, peers, pauses, show)
     return {"summary": stats.summary, "latest": stats.latest}
 
 
@@ -52,8 +59,10 @@ class _Stats:
         app: DeliveryApp,
         users: WriteBehindTable[RiskValue],
         peers: Peers,
+        pauses: Pauses,
         show: Callable[[str], str],
     ) -> None:
+        self._pauses = pauses
         self._app = app
         self._users = users
         self._peers = peers
@@ -91,6 +100,7 @@ class _Stats:
             play_time_seconds=counts["watched_ms"] / 1000,
             error_rate=_share(counts["playback.failed"], counts["playback"]),
             paused=any(worker["paused"] for worker in gathered.workers),
+            pause=pause_shown(self._pauses),
             workers=len(gathered.workers),
             pseudonymised=are_pseudonyms(self._show),
             at=format_instant(time.time_ns() // 1_000_000),

@@ -6,6 +6,7 @@ import { NOTHING, share, time, whole } from "./format.js";
 import { Panel, coverageNote, logLine, sayError } from "./panel.js";
 import { session } from "./session.js";
 import { Source } from "./source.js";
+import { pausedBy } from "./overview.js";
 
 const DRAIN_S = 60;
 const REASONS = {
@@ -62,7 +63,7 @@ export class Operation {
     const paused = known && data.paused;
     setText(
       byId("process-state"),
-      !known ? "Not known now." : withCoverage(`${paused ? "Paused" : `Consuming on ${whole(data.workers)} worker${data.workers === 1 ? "" : "s"}`}. ${whole(data.total_lag)} records wait.`, data),
+      !known ? "Not known now." : withCoverage(`${paused ? `Paused${pausedBy(data)}` : `Consuming on ${whole(data.workers)} worker${data.workers === 1 ? "" : "s"}`}. ${whole(data.total_lag)} records wait.`, data),
     );
     setText(
       byId("process-hint"),

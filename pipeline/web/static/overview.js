@@ -13,6 +13,11 @@ const SHOWN = 8;
 const BEHIND_S = 10;
 const FLAGGED = LEVELS.filter((name) => name !== "NONE");
 
+/** By whom, since when and why consuming is paused; empty where that is not known. */
+export function pausedBy({ pause }) {
+  return pause ? ` by ${pause.by} since ${time(pause.at)}${pause.reason ? ` (${pause.reason})` : ""}` : "";
+}
+
 /**
  * What the figures say about keeping up: {state, title, why}.
  * Behind is who would need more than 10 s at the present rate for what waits: batches in flight are no lag.
@@ -23,7 +28,7 @@ export function standing(summary) {
   const seconds = now > 0 ? waiting / now : waiting > 0 ? Infinity : 0;
   const waits = waiting ? `${whole(waiting)} waiting` : "nothing waiting";
   const flow = `${rate(now)} events a second, ${waits}`;
-  if (summary.paused) return { state: "paused", title: "Paused", why: [`Consuming is paused; ${waits}.`, sentence(coverageNote(summary))].join(" ").trim() };
+  if (summary.paused) return { state: "paused", title: "Paused", why: [`Consuming is paused${pausedBy(summary)}; ${waits}.`, sentence(coverageNote(summary))].join(" ").trim() };
   if (summary.coverage.missing.length) {
     const { answered, partitions, missing } = summary.coverage;
     return { state: "partly", title: "Partly answering", why: `${answered} of ${partitions} partitions answer (${missing.join(", ")} missing): being moved or recovered. The figures lack the others.` };
