@@ -1,9 +1,9 @@
 """The wire form of a user's state: compact, versioned, the same bytes for the same state.
 
-Version 2 is the two bytes `U`, 2, and a MessagePack array. The window's entries are columns: times as
+Version 3 is the two bytes `U`, 3, and a MessagePack array. The window's entries are columns: times as
 milliseconds before the stream time, and regions, networks and devices as numbers into lists of names in order
-of first use, so that an event in the hour costs 24 bytes and its names once. Version 1 had the same form and fewer
-roles of entries.
+of first use, so that an event in the hour costs 24 bytes and its names once. What is kept of the last event costs
+some 10 bytes more, and the place before it.
 """
 
 import struct
@@ -14,13 +14,12 @@ import msgspec
 
 from pipeline.events.foreign import UnreadableError, packed_reader
 from pipeline.windows.privacy import NO_RECORD, Mark, PrivacyRecord
-from pipeline.windows.user import LastPlace, UserState
+from pipeline.windows.user import LastEvent, LastPlace, UserState
 from pipeline.windows.window import Entry, Window
 from tables.wire import USER, WireError
 
-VERSION: Final = 2
+VERSION: Final = 3
 _HEAD: Final = bytes((USER, VERSION))
-_READABLE: Final = (_HEAD, bytes((USER, 1)))
 _BYTE: Final = 256
 """So many names a byte can number; a window has at most 4,096."""
 
@@ -46,6 +45,9 @@ _ONE_PAIR: Final = Struct("<2Q").pack
 _FIRST: Final = b"\x00"
 
 _MarkTimes = tuple[int | None, int | None, int | None]
+# Flags in the order of `LastEvent` (bit 0 first), user_age, data_shared, plan, place_before.
+_LastEventFields = tuple[int, int | None, str, str | None, tuple[str, int] | None]
+_FLAGS: Final = 5
 
 
 class _Beginning(msgspec.Struct, array_like=True, frozen=True):
@@ -61,6 +63,7 @@ class _WithoutWindow(_Beginning, array_like=True, frozen=True):
     left_early: int | None
     last_place: tuple[str, int] | None
     privacy: tuple[_MarkTimes, _MarkTimes, int | None, int | None] | None
+    last_event: _LastEventFields | None
 
 
 class _User(_WithoutWindow, array_like=True, frozen=True):
@@ -85,6 +88,7 @@ def encode_user(state: UserState) -> bytes:
             window.left_early,
             state.last_place,
             None if privacy == NO_RECORD else _privacy_times(privacy),
+            None if state.last_event is None else _last_event_fields(state.last_event),
             _columns(window.entries, state.stream_time)
             if window.entries and state.stream_time is not None
             else None,
@@ -93,12 +97,12 @@ def encode_user(state: UserState) -> bytes:
 
 
 def decode_user(value: bytes) -> UserState:
-    """The state of bytes that `encode_user` made, of this or an older version.
+    """The state of bytes that `encode_user` made.
 
     Raises:
-        WireError: they are of a newer version, or not a user's.
+        WireError: they are of another version, or not a user's.
     """
-    if not value.startswith(_READABLE):
+    if not value.startswith(_HEAD):
         raise WireError("user", value)
     try:
         user = _decode(value[2:])
@@ -116,7 +120,7 @@ def decode_without_window(value: bytes) -> UserState:
     Raises:
         WireError: as `decode_user`.
     """
-    if not value.startswith(_READABLE):
+    if not value.startswith(_HEAD):
         raise WireError("user", value)
     try:
         return _state(_decode_without_window(value[2:]), Window())
@@ -131,6 +135,7 @@ def _state(user: _WithoutWindow, window: Window) -> UserState:
         None if user.last_place is None else LastPlace(*user.last_place),
         user.last_record_time,
         NO_RECORD if user.privacy is None else _privacy(user.privacy),
+        None if user.last_event is None else _last_event(user.last_event),
     )
 
 
@@ -140,7 +145,7 @@ def last_record_time_of(value: bytes) -> int:
     Raises:
         WireError: as `decode_user`.
     """
-    if not value.startswith(_READABLE):
+    if not value.startswith(_HEAD):
         raise WireError("user", value)
     try:
         return _decode_beginning(value[2:]).last_record_time
@@ -221,3 +226,26 @@ def _privacy_times(privacy: PrivacyRecord) -> tuple[_MarkTimes, _MarkTimes, int 
 def _privacy(times: tuple[_MarkTimes, _MarkTimes, int | None, int | None]) -> PrivacyRecord:
     opt_out, deletion, given, withdrawn = times
     return PrivacyRecord(Mark(*opt_out), Mark(*deletion), given, withdrawn)
+
+
+def _last_event_fields(last: LastEvent) -> _LastEventFields:
+    flags = sum(1 << bit for bit, flag in enumerate(last[:_FLAGS]) if flag)
+    return flags, last.user_age, last.data_shared, last.plan, last.place_before
+
+
+def _last_event(fields: _LastEventFields) -> LastEvent:
+    flags, user_age, data_shared, plan, place = fields
+    is_eu, has_consent, do_not_track, deletion_requested, gpc = (
+        bool(flags >> bit & 1) for bit in range(_FLAGS)
+    )
+    return LastEvent(
+        is_eu,
+        has_consent,
+        do_not_track,
+        deletion_requested,
+        gpc,
+        user_age,
+        data_shared,
+        plan,
+        None if place is None else LastPlace(*place),
+    )

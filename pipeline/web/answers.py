@@ -294,7 +294,7 @@ class UserView(Answer):
     privacy: PrivacyView
     risk_level: RiskLevel
     score: int
-    findings: list[Finding] = Field(description="of the rules that judge the window, as of its end")
+    findings: list[Finding] = Field(description="what a verdict on the user's last event would say now")
     last_verdict: "Verdict | None" = Field(description="the newest verdict on the user that is known here")
 
 

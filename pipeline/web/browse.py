@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline.evaluation.health_state import HealthValue
     from pipeline.web.peers import Peers
     from pipeline.web.serving import Call, Handlers
+    from pipeline.windows.user import LastEvent
     from pipeline.windows.window import Entry
     from tables.alerts import AlertValue
     from tables.risk import RiskValue
@@ -213,6 +214,7 @@ def _user(state: UserState, show: Callable[[str], str]) -> dict[str, Any]:
         "stream_time": state.stream_time,
         "last_record_time": state.last_record_time,
         "last_place": None if state.last_place is None else state.last_place._asdict(),
+        "last_event": None if state.last_event is None else _last_event(state.last_event),
         "privacy": {
             "opt_out": _mark(privacy.opt_out),
             "deletion": _mark(privacy.deletion),
@@ -240,3 +242,8 @@ def _entry(entry: Entry, show: Callable[[str], str]) -> dict[str, Any]:
         "device": show(entry.device),
         "role": _ROLES[entry.role],
     }
+
+
+def _last_event(last: LastEvent) -> dict[str, Any]:
+    place = last.place_before
+    return last._asdict() | {"place_before": None if place is None else place._asdict()}

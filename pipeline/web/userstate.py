@@ -6,21 +6,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from pipeline.evaluation.evaluator import findings_now
 from pipeline.evaluation.verdict import plan_score, risk_level
 from pipeline.events.addresses import mask_network
-from pipeline.events.event import Event
 from pipeline.events.instants import format_instant
-from pipeline.rules.account_impossible_travel import ImpossibleTravel
-from pipeline.rules.case import Case, event_laws
-from pipeline.rules.retention_opt_out_ignored import OptOutIgnored
 from pipeline.web.answers import Finding, Mark, Place, PrivacyView, Seen, Segment, UserView, WindowView
 from pipeline.windows.window import PLAYING, WINDOW_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pipeline.rules.case import Rule
-    from pipeline.rules.finding import Finding as RuleFinding
     from pipeline.rules.ruleset import RuleSet
     from pipeline.web.answers import Verdict
     from pipeline.windows import privacy
@@ -35,53 +30,6 @@ _TREND_EVENTS: Final = 10
 _TREND_RATIO: Final = 1.5
 
 
-def findings_now(state: UserState, rules: RuleSet, show: Callable[[str], str]) -> list[RuleFinding]:
-    """What the rules that need no event of their own say of a window at its end.
-
-    Those on one event's consent, age or place are not among them: they judge events, not windows. The plan is not kept
-    with the window, so the limit is that of an unknown one. Shadow rules are left out, as in verdicts.
-    """
-    stream_time, window = state.stream_time, state.window
-    if stream_time is None or not window.entries:
-        return []
-    newest = window.entries[-1]
-    event = Event(
-        event_id="",
-        user_id="",
-        device_id=newest.device,
-        content_id=None,
-        type="OTHER",
-        time=stream_time,
-        region=newest.region,
-        is_eu=False,
-        has_consent=True,
-        address="",
-        network=newest.network,
-        plan=None,
-        error_code=None,
-        do_not_track=False,
-        deletion_requested=False,
-        gpc=False,
-        user_age=None,
-        data_shared="none",
-        session_id=None,
-        metadata=None,
-    )
-    case = Case(
-        event,
-        event_laws(event.region, event.is_eu),
-        window,
-        stream_time,
-        state.privacy,
-        state.last_place,
-        show=show,
-    )
-    asked: list[Rule] = [rule for rule in rules.legal if isinstance(rule, OptOutIgnored)]
-    asked += [rule for rule in rules.behavioural if not isinstance(rule, ImpossibleTravel)]
-    found = [rule.judge(case) for rule in asked if rule.rule_id not in rules.shadow]
-    return [finding for finding in found if finding is not None]
-
-
 def view_of(
     user_id: str,
     state: UserState,
@@ -91,7 +39,8 @@ def view_of(
 ) -> UserView:
     """The answer of `/users/{user_id}`."""
     found = findings_now(state, rules, show)
-    _, score = plan_score(found, None)
+    plan = None if state.last_event is None else state.last_event.plan
+    _, score = plan_score(found, plan)
     place = state.last_place
     return UserView(
         user_id=show(user_id),

@@ -16,14 +16,31 @@ class LastPlace(NamedTuple):
     time: int
 
 
+class LastEvent(NamedTuple):
+    """What the rules read of the last in-order event and the window does not hold, so that it can be judged again.
+
+    `place_before` is the last place before that event, from which travel to it is measured.
+    """
+
+    is_eu: bool
+    has_consent: bool
+    do_not_track: bool
+    deletion_requested: bool
+    gpc: bool
+    user_age: int | None
+    data_shared: str
+    plan: str | None
+    place_before: LastPlace | None
+
+
 class UserState:
-    """One user: stream time, window, last place, privacy record.
+    """One user: stream time, window, last place, last event, privacy record.
 
     `stream_time` is None for a user of whom only privacy requests or nothing is known. `last_record_time` is
     the Kafka timestamp of the last judged event by arrival; negative where there is none.
     """
 
-    __slots__ = ("last_place", "last_record_time", "privacy", "stream_time", "window")
+    __slots__ = ("last_event", "last_place", "last_record_time", "privacy", "stream_time", "window")
 
     def __init__(
         self,
@@ -32,12 +49,14 @@ class UserState:
         last_place: LastPlace | None = None,
         last_record_time: int = -1,
         privacy: PrivacyRecord = NO_RECORD,
+        last_event: LastEvent | None = None,
     ) -> None:
         self.stream_time = stream_time
         self.window = Window() if window is None else window
         self.last_place = last_place
         self.last_record_time = last_record_time
         self.privacy = privacy
+        self.last_event = last_event
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UserState):

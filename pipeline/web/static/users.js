@@ -189,7 +189,7 @@ function hour({ window: view, last_place: place }) {
 function why(data) {
   const last = data.last_verdict;
   return [
-    data.findings.length ? findings(data.findings) : h("p.soft", "No rule that judges the window fires now."),
+    data.findings.length ? findings(data.findings) : h("p.soft", "No rule fires on the user's last event as things are now."),
     last
       ? h("p", h("span.soft", "Newest verdict: "), level(last.risk_level), " ", h("button.link", { type: "button", onclick: () => openVerdict(last) }, gist(last)), " ", h("span.soft", time(last.event_time)))
       : h("p.soft", "No verdict on this user is known here."),
