@@ -27,6 +27,7 @@ from pipeline.logs import logging_config
 from pipeline.pauses import Pauses
 from pipeline.rule_config import RuleConfig, tell_refused, tell_unusable
 from pipeline.settings import load_settings
+from pipeline.stopping import leave_on_sigterm
 from pipeline.topics import (
     BY_DIMENSION,
     BY_SUBJECT,
@@ -43,6 +44,7 @@ from pipeline.topics import (
 )
 from pipeline.verdicts.index import Followed, VerdictIndex
 from pipeline.web.assembly import install_web
+from pipeline.web.limits import raise_file_limit
 from pipeline.web.trust import trust_of
 from tables import alerts as alert_table
 from tables import health as health_table
@@ -84,6 +86,7 @@ def run(settings: Settings, reached: Hook = pass_by, idle: IdleUsers | None = No
     Raises:
         OttError: something is missing or does not fit.
     """
+    raise_file_limit()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = loop.run_until_complete(_prepare(settings, reached, idle))
@@ -262,6 +265,8 @@ def __getattr__(name: str) -> DeliveryApp:
     """`app`, for `faust -A pipeline.worker`: made when it is asked for, as the brokers have to be asked, too."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    leave_on_sigterm()
+    raise_file_limit()
     app = asyncio.run(_prepare(load_settings(), pass_by))
     asyncio.set_event_loop(asyncio.new_event_loop())
     globals()[name] = app

@@ -6,8 +6,15 @@ Every command lives in a module of its own, which imports what is heavy inside i
 
 from __future__ import annotations
 
-import importlib
 import sys
+
+from pipeline.stopping import leave_on_sigterm
+
+if sys.argv[1:2] == ["worker"]:
+    # Before anything that takes time is imported.
+    leave_on_sigterm()
+
+import importlib
 import traceback
 from typing import TYPE_CHECKING, Annotated
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import msgspec
 
@@ -30,9 +31,23 @@ if TYPE_CHECKING:
 
 MAX_UNDER_WAY: Final = 5_000
 """Events that wait for the brokers; more are told to come again later."""
+MAX_AT_ONCE: Final = 4_000
+"""Events of one request, and those under way for which one with many is taken; the rest is for those with few."""
+FEW: Final = 50
+"""Events of a request that waits for no other."""
+MAX_KEPT: Final = 100
+"""Events of one request that are not valid and are kept for repair; the client is told of all."""
+_LITTLE: Final = 16 << 10
+"""Bytes of a body that is split before those of others are."""
+_AT_A_TIME: Final = 20
+"""Events that are looked at before anything else gets its turn: some milliseconds at most."""
 _KEY_LIMIT: Final = 255
 
-_read_array: Final = json_reader(list[msgspec.Raw])
+_Record = tuple[bytes | None, bytes]
+
+_read_array: Final = json_reader(
+    cast("type[list[msgspec.Raw]]", Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_AT_ONCE)])
+)
 
 
 def ingest_views(outbox: Outbox, raw_topic: str, failed_topic: str) -> Handlers:
@@ -54,11 +69,14 @@ class _Ingest:
         self._decoder = EventDecoder()
         self._under_way = 0
         self._number = time.time_ns()
+        # Requests with many events are looked at one after the other. Else those with few would wait for all of them.
+        self._many = asyncio.Lock()
 
     async def ingest(self, call: Call) -> BaseModel:
         """One event, an array, or one per line."""
-        values, single = split_body(call.body, lines=call.request.content_type == NDJSON)
-        if self._under_way + len(values) > MAX_UNDER_WAY:
+        values, single = await self._split(call.body, lines=call.request.content_type == NDJSON)
+        most = MAX_UNDER_WAY if len(values) <= FEW else MAX_AT_ONCE
+        if self._under_way + len(values) > most:
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"{self._under_way} events wait for the brokers; send these {len(values)} again later",
@@ -66,23 +84,63 @@ class _Ingest:
             )
         self._under_way += len(values)
         try:
-            results = await asyncio.gather(*(self._take(value) for value in values))
+            results = await self._take(values)
         finally:
             self._under_way -= len(values)
         return _one(results[0]) if single else _many(results)
 
-    async def _take(self, value: bytes) -> ItemResult:
-        try:
-            event = self._decoder.event(value)
-        except InvalidMessageError as invalid:
-            return await self._refuse(value, invalid)
-        try:
-            await self._outbox.write(self._raw_topic, event.user_id.encode(), value)
-        except Problem:
-            return ItemResult(status="unavailable", event_id=event.event_id)
-        return ItemResult(status="queued", event_id=event.event_id)
+    async def _split(self, body: bytes, *, lines: bool) -> tuple[list[bytes], bool]:
+        if len(body) <= _LITTLE:
+            return split_body(body, lines=lines)
+        async with self._many:
+            began = time.perf_counter()
+            try:
+                return split_body(body, lines=lines)
+            finally:
+                # It cannot be done in parts. Whatever else waits gets as much time before the next one.
+                await asyncio.sleep(time.perf_counter() - began)
 
-    async def _refuse(self, value: bytes, invalid: InvalidMessageError) -> ItemResult:
+    async def _take(self, values: Sequence[bytes]) -> list[ItemResult]:
+        async with self._many if len(values) > FEW else nullcontext():
+            results, valid, invalid = await self._look_at(values)
+        missing: set[str] = set()
+        for status, topic, records in (
+            ("queued", self._raw_topic, valid),
+            ("invalid", self._failed_topic, invalid),
+        ):
+            try:
+                if records:
+                    await self._outbox.write_all(topic, records)
+            except Problem:
+                missing.add(status)
+        return [
+            ItemResult(status="unavailable", event_id=result.event_id) if result.status in missing else result
+            for result in results
+        ]
+
+    async def _look_at(
+        self, values: Sequence[bytes]
+    ) -> tuple[list[ItemResult], list[_Record], list[_Record]]:
+        """What becomes of each if it is written; the records of events, and those of what is not valid."""
+        results: list[ItemResult] = []
+        valid: list[_Record] = []
+        invalid: list[_Record] = []
+        for number, value in enumerate(values, 1):
+            try:
+                event = self._decoder.event(value)
+            except InvalidMessageError as error:
+                result, record = self._refuse(value, error)
+                if len(invalid) < MAX_KEPT:
+                    invalid.append(record)
+            else:
+                result = ItemResult(status="queued", event_id=event.event_id)
+                valid.append((event.user_id.encode(), value))
+            results.append(result)
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        return results, valid, invalid
+
+    def _refuse(self, value: bytes, invalid: InvalidMessageError) -> tuple[ItemResult, _Record]:
         """What is not valid is told, and kept for repair as the worker keeps what it reads."""
         known = _members(value)
         user_id, event_id = known.get("user_id"), known.get("event_id")
@@ -92,27 +150,29 @@ class _Ingest:
         source = Source(None, -1, self._number, time.time_ns() // 1_000_000, key)
         record = failed_event(invalid.reason, invalid.errors, source, value, EVENT_SCHEMA, __version__)
         shown_id = event_id if isinstance(event_id, str) else None
-        try:
-            await self._outbox.write(self._failed_topic, None if key is None else key.encode(), record)
-        except Problem:
-            return ItemResult(status="unavailable", event_id=shown_id)
         errors = [error._asdict() for error in invalid.errors]
-        return ItemResult(status="invalid", event_id=shown_id, errors=errors)
+        result = ItemResult(status="invalid", event_id=shown_id, errors=errors)
+        return result, (None if key is None else key.encode(), record)
 
 
 def split_body(body: bytes, *, lines: bool) -> tuple[list[bytes], bool]:
     """The values of a body, and whether it is one event by itself.
 
     Raises:
-        Problem: there is none, or the array is not one.
+        Problem: there is none, there are too many, or the array is not one.
     """
     if lines:
+        if body.count(b"\n") > MAX_AT_ONCE:
+            raise _too_many()
         values = [line for line in body.split(b"\n") if line.strip()]
         single = False
     elif body.lstrip()[:1] == b"[":
         try:
             values = [bytes(item) for item in _read_array(body)]
         except UnreadableError as error:
+            if isinstance(error.__context__, msgspec.ValidationError):
+                # The one thing that this says of what begins as an array.
+                raise _too_many() from None
             raise Problem(HTTPStatus.BAD_REQUEST, f"the array cannot be read: {error}") from None
         single = False
     else:
@@ -120,6 +180,13 @@ def split_body(body: bytes, *, lines: bool) -> tuple[list[bytes], bool]:
     if not values:
         raise Problem(HTTPStatus.BAD_REQUEST, "there is no event in the body")
     return values, single
+
+
+def _too_many() -> Problem:
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"the body has more than {MAX_AT_ONCE} events; send less at a time",
+    )
 
 
 def _members(value: bytes) -> dict[str, Any]:

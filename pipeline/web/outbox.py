@@ -24,6 +24,7 @@ _REQUEST_TIMEOUT_MS: Final = 5_000
 _GIVE_UP_S: Final = 8.0
 _TRY_AGAIN_S: Final = 2.0
 _MAX_REQUEST_BYTES: Final = 8 << 20
+_AT_A_TIME: Final = 100
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -87,10 +88,13 @@ class Outbox:
         try:
             async with asyncio.timeout(_GIVE_UP_S):
                 producer = await self._started()
-                told = [
-                    await producer.send(topic, value, key, partition=0 if key is None else partition_of(key))
-                    for key, value in records
-                ]
+                told = []
+                for number, (key, value) in enumerate(records, 1):
+                    partition = 0 if key is None else partition_of(key)
+                    told.append(await producer.send(topic, value, key, partition=partition))
+                    if number % _AT_A_TIME == 0:
+                        # `send` waits for nothing as long as there is room: many records would hold up all else.
+                        await asyncio.sleep(0)
                 places = await asyncio.gather(*told)
         except (KafkaError, TimeoutError, OSError) as error:
             _LOG.warning("nothing can be written to %s: %s", topic, str(error) or type(error).__name__)

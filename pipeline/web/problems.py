@@ -1,5 +1,6 @@
 """Errors as problem documents (RFC 9457)."""
 
+import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -67,10 +68,10 @@ class Problem(rfc9457.Problem):
         """The answer for a request to the path `instance`."""
         document = self.marshal(uri="about:blank", strict=True)
         document["instance"] = instance
-        text = ProblemDocument.model_validate(document).model_dump_json(exclude_none=True)
-        return web.Response(
-            body=text.encode(), status=self.status, headers=self.headers, content_type=PROBLEM_JSON
-        )
+        members = ProblemDocument.model_validate(document).model_dump(exclude_none=True)
+        # What a client sent may be quoted in it, with bytes that are no text.
+        body = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        return web.Response(body=body, status=self.status, headers=self.headers, content_type=PROBLEM_JSON)
 
 
 def unauthorized(detail: str) -> Problem:

@@ -97,7 +97,7 @@ class Route:
         if self.parameters or self.query is not None:
             found.add(400)
         if self.body is not None:
-            found |= {400, 413, 415}
+            found |= {400, 408, 413, 415, 503}
         if self.role != "public":
             found |= {401, 403, 502, 503}
         return tuple(sorted(found))

@@ -6,6 +6,7 @@ that was let in and checked, and returns its answer, or raises a `Problem`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -20,7 +21,9 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import OttError
+from pipeline.web.door import Runner, Site
 from pipeline.web.kept import KeptAnswers
+from pipeline.web.limits import BODY_S, Bodies, connection_limits, too_slow
 from pipeline.web.problems import FieldError, Problem, invalid, unauthorized, unavailable
 from pipeline.web.proofs import ForwardedCall, body_digest
 from pipeline.web.rounds import Rounds
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from faust.web.drivers.aiohttp import Web as FaustWeb
 
     from pipeline.delivery.turns import Turns
+    from pipeline.web.limits import Room
     from pipeline.web.tokens import Tokens
 
 PEER_HEADER: Final = "X-Ott-Peer"
@@ -180,15 +184,26 @@ def install(
         raise LookupError(f"routes and handlers differ in {', '.join(sorted(bound.keys() ^ routes.keys()))}")
     driver = cast("FaustWeb", app.web)
     server = driver.web_app
-    rounds, kept = Rounds(turns), KeptAnswers()
+    rounds, kept, bodies = Rounds(turns), KeptAnswers(), Bodies()
     for route in ROUTES:
         if demo or not route.demo:
-            _add(
-                server, route, _Serve(route, bound[route.name], tokens, peer_calls, trail, rounds, kept).serve
-            )
+            served = _Serve(route, bound[route.name], tokens, peer_calls, trail, rounds, kept, bodies)
+            _add(server, route, served.serve)
     server.middlewares.append(_finishing(peer_calls, observe))
+    _serve_behind_the_door(driver)
+
+
+def _serve_behind_the_door(driver: FaustWeb) -> None:
+    """Have Faust's driver serve through `pipeline.web.door`. The driver offers no other way than its own attributes."""
     # A view that waits must not keep a worker from stopping.
-    driver._runner = web.AppRunner(server, access_log=None, shutdown_timeout=_SHUTDOWN_S)  # noqa: SLF001
+    runner = Runner(driver.web_app, connection_limits(), HEADERS, shutdown_timeout=_SHUTDOWN_S)
+    driver._runner = runner  # noqa: SLF001
+
+    def site() -> Site:
+        conf = driver.app.conf
+        return Site(runner, conf.web_bind, conf.web_port, conf.web_ssl_context)
+
+    driver._transport_handlers = {"tcp": site}  # noqa: SLF001
 
 
 def _add(server: web.Application, route: Route, serve: AiohttpHandler) -> None:
@@ -210,8 +225,10 @@ class _Serve:
         trail: Trail,
         rounds: Rounds,
         kept: KeptAnswers,
+        bodies: Bodies,
     ) -> None:
         self._route = route
+        self._bodies = bodies
         self._handler = handler
         self._tokens = tokens
         self._peer_calls = peer_calls
@@ -225,6 +242,10 @@ class _Serve:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Let in, check, take note, answer."""
+        with self._bodies.room() as room:
+            return await self._serve(request, room)
+
+    async def _serve(self, request: web.Request, room: Room) -> web.StreamResponse:
         route = self._route
         behind = self._waits and await self._rounds.wait(request.transport)
         who, forwarded = await self._let_in(request)
@@ -235,7 +256,7 @@ class _Serve:
             forwarded is not None,
             _path(request, route),
             _query(request, route),
-            await _body(request, route, forwarded),
+            await _body(request, route, forwarded, room),
         )
         if who is not None:
             await self._trail.note(who, route, _subject(call), request.remote, allowed=True)
@@ -319,13 +340,20 @@ def _query(request: web.Request, route: Route) -> BaseModel | None:
 
 
 async def _body(
-    request: web.Request, route: Route, forwarded: ForwardedCall | None
+    request: web.Request, route: Route, forwarded: ForwardedCall | None, room: Room
 ) -> BaseModel | bytes | None:
     body = route.body
     if body is None:
         if forwarded is not None:
-            _check_body(forwarded, await read_at_most(request, 0))
+            _check_body(forwarded, await read_at_most(request, 0, room))
         return None
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.strip().lower() != "identity":
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"the body has the Content-Encoding {coding[:_MAX_PARAMETER]}; send it as it is",
+            headers={"Accept-Encoding": "identity", "Connection": "close"},
+        )
     if request.content_type not in body.content or "Content-Type" not in request.headers:
         # A page of another site can send text/plain without asking first, and nothing that is allowed here.
         raise Problem(
@@ -333,7 +361,7 @@ async def _body(
             f"the body is {request.headers.get('Content-Type') or 'of no type'}; "
             f"it must be {' or '.join(body.content)}",
         )
-    data = await read_at_most(request, body.limit)
+    data = await read_at_most(request, body.limit, room)
     if forwarded is not None:
         _check_body(forwarded, data)
     if body.model is None:
@@ -351,22 +379,32 @@ def _check_body(forwarded: ForwardedCall, data: bytes) -> None:
         raise unauthorized("the signature is that of another body")
 
 
-async def read_at_most(request: web.Request, limit: int) -> bytes:
+async def read_at_most(request: web.Request, limit: int, room: Room) -> bytes:
     """The body.
 
     Raises:
-        Problem: it has more than `limit` bytes.
+        Problem: it has more than `limit` bytes, it takes too long, or there is no room for it.
     """
     parts: list[bytes] = []
     size = 0
     if (request.content_length or 0) <= limit:
-        async for part in request.content.iter_any():
-            size += len(part)
-            if size > limit:
-                break
-            parts.append(part)
-        else:
-            return b"".join(parts)
+        try:
+            async with asyncio.timeout(BODY_S):
+                async for part in request.content.iter_any():
+                    size += len(part)
+                    if size > limit:
+                        break
+                    room.hold(size)
+                    parts.append(part)
+                else:
+                    return b"".join(parts)
+        except TimeoutError:
+            raise too_slow(BODY_S) from None
+        except (ConnectionError, web.RequestPayloadError):
+            # The client has gone, or what it sends is no body (chunks of no length, an end too early).
+            raise Problem(
+                HTTPStatus.BAD_REQUEST, "the body cannot be read to its end", headers={"Connection": "close"}
+            ) from None
     raise Problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         f"the body has more than {limit} bytes; send less at a time",
@@ -432,10 +470,10 @@ async def _answered(request: web.Request, handler: AiohttpHandler) -> web.Stream
     except web.HTTPException as error:
         return _of_framework(request, error)
     except OttError as error:
-        _LOG.warning("%s %s: %s", request.method, request.path, error)
+        _LOG.warning("%s %r: %s", request.method, request.path, error)
         return unavailable("the worker's settings do not allow it; see its log", 60).response(request.path)
     except Exception:  # noqa: BLE001 - a bug in one view must not be told to the caller
-        _LOG.exception("%s %s failed", request.method, request.path)
+        _LOG.exception("%s %r failed", request.method, request.path)
         bug = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "a bug; the worker's log tells more")
         return bug.response(request.path)
 

@@ -1,0 +1,113 @@
+"""Clients that take what they can get: beside them a worker answers its probes and good events, and judges."""
+
+import asyncio
+import contextlib
+import gzip
+import json
+import time
+import uuid
+
+import pytest
+from aiohttp import ClientSession, ClientTimeout
+
+from pipeline.topics import ensure_topics
+from pipeline.web.ingest import MAX_AT_ONCE
+from tests.stream.harness import Stream
+from tests.stream.web import SECRET, Web, event
+
+FLAGGED = {"region": "DE", "is_eu": True, "has_consent": False}
+HEAD = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HALF = HEAD + b"Content-Length: 900\r\n\r\n{"
+SLOW = HEAD + b"Content-Length: 900000\r\n\r\n[" + b" " * 70_000
+
+
+def whole(body, more=b""):
+    return HEAD + more + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+FLOODS = {
+    "half-sent-requests": (600, HALF),
+    "idle-connections": (800, b""),
+    "slow-bodies": (300, SLOW),
+    "gzip-bombs": (8, whole(gzip.compress(b" " * (300 << 20)), b"Content-Encoding: gzip\r\n")),
+    "items-that-are-not-valid": (10, whole(b"[" + b",".join([b"1"] * MAX_AT_ONCE) + b"]")),
+    "more-items-than-are-ever-taken": (5, whole(b"[" + b",".join([b"1"] * 500_000) + b"]")),
+    "many-events": (4, whole(json.dumps([event(f"m{n}") for n in range(2_000)]).encode())),
+}
+
+
+async def hold(port, sent, until):
+    """One connection of a flood; what is answered is not looked at, and a refused one comes again."""
+    while not until.is_set():
+        writer = None
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(sent)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(until.wait(), 2)
+        if writer is not None:
+            writer.close()
+
+
+async def beside(web, flood):
+    """Seconds that probes and good events took beside a flood, and the number of the events."""
+    count, sent = FLOODS[flood]
+    port, until, taken = int(web.workers[0].address.rpartition(":")[2]), asyncio.Event(), []
+    held = [asyncio.create_task(hold(port, sent, until)) for _ in range(count)]
+    await asyncio.sleep(0.5)
+    times = {"POST": [], "GET": []}
+    deadline = time.monotonic() + 3
+    number = 0
+    # A new connection each time, as a probe makes it.
+    async with ClientSession(web.workers[0].address, timeout=ClientTimeout(30)) as client:
+        while time.monotonic() < deadline:
+            for path in ("/healthz", "/readyz", "/metrics"):
+                began = time.perf_counter()
+                async with client.get(path, headers={"Connection": "close"}) as answer:
+                    assert answer.status == 200, (path, answer.status)
+                    await answer.read()
+                times["GET"].append(time.perf_counter() - began)
+            number += 1
+            good, began = event(f"good-{number}", **FLAGGED), time.perf_counter()
+            async with client.post("/events", json=good, headers={"Connection": "close"}) as answer:
+                assert answer.status == 202, await answer.text()
+            times["POST"].append(time.perf_counter() - began)
+            taken.append(good["event_id"])
+    until.set()
+    await asyncio.gather(*held)
+    return times, taken
+
+
+@pytest.fixture(scope="module")
+def web(embedded_broker, tmp_path_factory):
+    """A client of one worker."""
+    stream = Stream(
+        embedded_broker,
+        f"floods-{uuid.uuid4().hex[:8]}.",
+        tmp_path_factory.mktemp("floods"),
+        partitions=2,
+        variables={"OTT_JWT_SECRET": SECRET},
+    )
+    asyncio.run(ensure_topics(stream.settings))
+    with stream.worker("a") as worker:
+        worker.wait_ready()
+        found = Web([worker])
+        # The first one starts the producer.
+        found.post("/events", 202, name=None, body=event())
+        found.stream = stream
+        yield found
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_probes_and_good_events_are_answered_beside_a_flood_and_judged(web, flood):
+    times, taken = asyncio.run(beside(web, flood))
+    assert taken
+    for name, all_times in times.items():
+        assert sorted(all_times)[int(len(all_times) * 0.99)] < 1, (name, max(all_times))
+    web.post("/process/drain?timeout=60")
+    published = web.stream.read(web.stream.topic("flagged-events"))
+    assert {json.loads(record.value).get("event_id") for record in published}.issuperset(taken)
+
+
+def test_the_log_has_few_lines_about_all_of_that(web):
+    assert len(web.workers[0].log.read_text().splitlines()) < 200
