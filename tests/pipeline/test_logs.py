@@ -42,3 +42,19 @@ def test_it_forgets_rather_than_grows() -> None:
     for number in range(5_000):
         dampened.filter(message("aiokafka", f"offset {number}", 0))
     assert len(dampened._seen) <= 1_000
+
+
+def test_what_clients_cause_is_one_kind_whatever_its_values() -> None:
+    dampened = Dampened(10)
+    for name in ("asyncio", "aiohttp.server", "pipeline.web.limits"):
+        written = [
+            dampened.filter(logging.LogRecord(name, logging.ERROR, __file__, 1, "no files: %s", (n,), None))
+            for n in range(50)
+        ]
+        assert sum(written) == 1, name
+        assert dampened.filter(logging.LogRecord(name, logging.ERROR, __file__, 1, "other", (), None)), name
+
+
+def test_each_entry_of_the_audit_trail_is_written() -> None:
+    dampened = Dampened(10)
+    assert all(dampened.filter(message("pipeline.web.trail", f"entry {n % 2}", 0)) for n in range(9))

@@ -1,7 +1,13 @@
 """What holds for every answer: problem documents, security headers, limits, HEAD and OPTIONS, no CORS."""
 
+import asyncio
+
 import pytest
 
+from pipeline.web import serving
+from pipeline.web.ingest import MAX_AT_ONCE
+from pipeline.web.limits import SMALL_BODY, Bodies
+from pipeline.web.problems import Problem
 from pipeline.web.routes import ROUTES
 from pipeline.web.serving import HEADERS
 from tests.pipeline.web.test_guards import path_of, problem_of
@@ -101,3 +107,70 @@ async def test_a_bug_in_a_view_is_not_told_to_the_caller(web):
     assert response.status == 500
     assert "NoneType" not in await response.text()
     await problem_of(response)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "identity, gzip", "\xff"])
+async def test_a_compressed_body_is_refused_unread(web, coding):
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    response = await web.client.post("/events", data=b"\x1f\x8b none", headers=headers)
+    assert response.status == 415
+    assert response.headers["Accept-Encoding"] == "identity"
+    await problem_of(response)
+
+
+async def test_a_type_that_is_no_text_is_quoted_in_a_problem_document(web):
+    reader, writer = await asyncio.open_connection(web.client.host, web.client.port)
+    writer.write(b"POST /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n")
+    writer.write(b"Content-Type: \xff\r\n\r\n{}")
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 415 ")
+    assert b"application/problem+json" in answer
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        (b"[" + b",".join([b"1"] * (MAX_AT_ONCE + 1)) + b"]", "application/json"),
+        (b"1\n" * (MAX_AT_ONCE + 1), "application/x-ndjson"),
+    ],
+)
+async def test_more_events_than_are_ever_taken_are_too_large(web, body, media_type):
+    response = await web.client.post("/events", data=body, headers={"Content-Type": media_type})
+    assert response.status == 413
+    await problem_of(response)
+
+
+async def test_a_body_that_does_not_come_to_its_end_is_told_so(web, monkeypatch):
+    monkeypatch.setattr(serving, "BODY_S", 0.1)
+    reader, writer = await asyncio.open_connection(web.client.host, web.client.port)
+    writer.write(
+        b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    )
+    assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+    writer.close()
+
+
+async def test_chunks_that_are_none_end_like_a_body_that_does_not_come(web, monkeypatch):
+    monkeypatch.setattr(serving, "BODY_S", 0.3)
+    reader, writer = await asyncio.open_connection(web.client.host, web.client.port)
+    writer.write(b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+    writer.write(b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+    await asyncio.sleep(0.1)
+    writer.write(b"zz\r\n")
+    answer = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"application/problem+json" in answer
+
+
+def test_small_bodies_find_room_when_large_ones_have_taken_it():
+    bodies = Bodies(100)
+    with bodies.room() as large, bodies.room() as other, bodies.room() as small:
+        large.hold(SMALL_BODY + 80)
+        small.hold(SMALL_BODY)
+        with pytest.raises(Problem) as refused:
+            other.hold(SMALL_BODY + 30)
+        assert refused.value.status == 503
+    with bodies.room() as again:
+        again.hold(SMALL_BODY + 100)
