@@ -18,6 +18,8 @@ from pipeline.web.problems import Problem, unavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from aiokafka.structs import RecordMetadata
+
     from pipeline.delivery.partitioner import Partitioner
 
 _REQUEST_TIMEOUT_MS: Final = 5_000
@@ -25,6 +27,8 @@ _GIVE_UP_S: Final = 8.0
 _TRY_AGAIN_S: Final = 2.0
 _MAX_REQUEST_BYTES: Final = 8 << 20
 _AT_A_TIME: Final = 100
+_LOG_APPEND_TIME: Final = 1
+_CLOCKS_DIFFER_S: Final = 600.0
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -101,6 +105,7 @@ class Outbox:
             raise unavailable(
                 f"the brokers have not acknowledged it ({type(error).__name__}); send it again"
             ) from None
+        _compare_clocks(places[-1], time.time())
         return [Place(place.partition, place.offset) for place in places]
 
     async def _started(self) -> AIOKafkaProducer:
@@ -138,3 +143,17 @@ class Outbox:
         producer, self._producer = self._producer, None
         if producer is not None:
             await stop_producer(producer)
+
+
+def _compare_clocks(place: RecordMetadata, now: float) -> None:
+    """Warn if the broker stamped a record that was just written with quite another time than this machine's."""
+    if place.timestamp_type != _LOG_APPEND_TIME or place.timestamp is None:
+        return
+    ahead = now - place.timestamp / 1000
+    if abs(ahead) > _CLOCKS_DIFFER_S:
+        _LOG.warning(
+            "the clock of this worker is %.0f s %s that of the Kafka broker; set both by NTP: tokens, certificates "
+            "and times in answers go by this one, judging goes by the broker's",
+            abs(ahead),
+            "ahead of" if ahead > 0 else "behind",
+        )

@@ -1,0 +1,37 @@
+"""A worker whose clock is a day off says so when it writes what the broker stamps."""
+
+import asyncio
+import logging
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.delivery.partitioner import Partitioner
+from pipeline.topics import ensure_topics
+from pipeline.web import outbox
+from tests.stream.harness import Stream
+
+DAY_S = 86_400
+
+
+@pytest.mark.parametrize(("off", "words"), [(DAY_S, "ahead of"), (-DAY_S, "behind"), (0, None)])
+def test_a_clock_a_day_off_is_named(apache_kafka, topic_prefix, tmp_path, monkeypatch, caplog, off, words):
+    stream = Stream(apache_kafka, topic_prefix, tmp_path, partitions=1)
+    topic = stream.topic("raw-events")
+
+    async def write():
+        await ensure_topics(stream.settings)
+        box = outbox.Outbox(stream.settings.kafka_client_options(), {topic: Partitioner(1)})
+        clock = SimpleNamespace(monotonic=time.monotonic, time=lambda: time.time() + off)
+        monkeypatch.setattr(outbox, "time", clock)
+        try:
+            await box.write(topic, b"u", b"{}")
+        finally:
+            await box.close()
+
+    with caplog.at_level(logging.WARNING, logger="pipeline.web.outbox"):
+        asyncio.run(write())
+    found = [record.getMessage() for record in caplog.records if "clock" in record.getMessage()]
+    assert len(found) == (0 if words is None else 1)
+    assert words is None or words in found[0]
