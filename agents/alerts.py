@@ -57,8 +57,16 @@ class AlertAgent:
         alerts.keep_clock()
         return outputs
 
-    def poison(self, record: SourceRecord, error: Exception) -> list[Output]:  # noqa: ARG002 - the delivery's signature
-        """A verdict on which our own code failed changes no alert; the delivery logs it and counts it."""
+    def poison(
+        self,
+        unit: State[AlertValue],
+        record: SourceRecord,  # noqa: ARG002 - the delivery's signature
+        error: Exception,  # noqa: ARG002
+    ) -> list[Output]:
+        """What cannot be read, or what our own code failed on, changes no alert; it is counted and logged."""
+        alerts = UnitAlerts(unit)
+        alerts.clock.refused += 1
+        alerts.keep_clock()
         return []
 
     def _fold(self, alerts: UnitAlerts, verdict: SeenVerdict, time: int, outputs: list[Output]) -> None:

@@ -7,7 +7,7 @@ from pipeline.delivery.rekeying import SourceRecord
 from pipeline.delivery.unit import State
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.health import HealthJudge
-from pipeline.evaluation.health_state import RULES_KEY, HealthValue
+from pipeline.evaluation.health_state import PARTITION_KEY, RULES_KEY, HealthPartition, HealthValue
 from pipeline.evaluation.partials import source_name
 from pipeline.evaluation.rule_book import InForce, RuleBook
 from pipeline.evaluation.subjects import SubjectRules
@@ -43,8 +43,17 @@ class HealthAgent:
             for verdict in verdicts
         ]
 
-    def poison(self, record: SourceRecord, error: Exception) -> list[Output]:  # noqa: ARG002 - the delivery's signature
-        """A partial on which our own code failed changes no figure; the delivery logs it and counts it."""
+    def poison(
+        self,
+        unit: State[HealthValue],
+        record: SourceRecord,  # noqa: ARG002 - the delivery's signature
+        error: Exception,  # noqa: ARG002
+    ) -> list[Output]:
+        """What cannot be read, or what our own code failed on, changes no figure; it is counted and logged."""
+        value = unit.get(PARTITION_KEY)
+        state = value if isinstance(value, HealthPartition) else HealthPartition()
+        state.count("unreadable", 1)
+        unit[PARTITION_KEY] = state
         return []
 
     def _take_rules(self, unit: State[HealthValue]) -> HealthJudge:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.delivery.fetched import UnreadableBatch
 from pipeline.delivery.outputs import Output
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.rekeying import Misplaced, Origin, Origins, SourceRecord
 from pipeline.delivery.unit import State
-from pipeline.evaluation.batch import evaluate_batch
+from pipeline.evaluation.batch import count, evaluate_batch
 from pipeline.evaluation.control import ControlKind, encode_control
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.rule_book import RuleBook
@@ -110,10 +111,21 @@ class RiskAgent:
             self._misplaced.count(topic, len(outputs.misplaced))
         return published
 
-    def poison(self, record: SourceRecord, error: Exception) -> list[Output]:
-        """The failed event of a record on which our own code failed outside the evaluation of an event."""
-        origin = record if record.topic == self._topics.raw else self._at_origin(record)
-        outcome = self._evaluator.poisoned(origin, error, request=record.topic == self._topics.requests)
+    def poison(self, unit: State[RiskValue], record: SourceRecord, error: Exception) -> list[Output]:
+        """The failed event of a record on which our own code failed, or of a batch that cannot be read."""
+        request, number = record.topic == self._topics.requests, 1
+        if isinstance(record, UnreadableBatch):
+            number = record.count
+            place = PlainRecord(
+                record.topic, record.partition, record.first_offset, record.timestamp, None, None
+            )
+            outcome = self._evaluator.unreadable(place, str(record), request=request)
+        else:
+            origin = record if record.topic == self._topics.raw else self._at_origin(record)
+            outcome = self._evaluator.poisoned(origin, error, request=request)
+        partition = partition_state(unit)
+        count(partition.counts, outcome, number)
+        unit[PARTITION_KEY] = partition
         return [Output(self._topics.failed, bounded_key(record.key), outcome.failed)]
 
     def _take_rules(self, unit: State[RiskValue], record: SourceRecord) -> list[Output]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+import pipeline.delivery.fetched  # noqa: F401 - what cannot be read must not end whoever follows
 from pipeline.brokers import broker_trouble, connected_admin, say_on_stderr
 from pipeline.errors import MissingError
 

@@ -43,6 +43,7 @@ FIGURES: Final[tuple[tuple[str, Kind, str], ...]] = (
         "counter",
         "Records whose handler raised and that were recorded as failed; again for each time",
     ),
+    ("unreadable", "counter", "Source records in batches that could not be read: alert on any"),
     ("rewinds", "counter", "Returns of a partition to its last commit, to find such a record"),
     ("redelivered", "counter", "Batches that an agent left behind and that were delivered again"),
     # Commits
@@ -97,6 +98,7 @@ class Metrics:
     rekeyed: Counter[str] = field(default_factory=Counter)
     unproven_origins: int = 0
     poisoned: int = 0
+    unreadable: int = 0
     rewinds: int = 0
     redelivered: int = 0
     commits: int = 0

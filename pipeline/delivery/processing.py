@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.delivery.errors import PoisonError, StoreError
+from pipeline.delivery.fetched import UnreadableBatch
 from pipeline.delivery.outputs import Output
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 
 Handler = Callable[["State[V]", Sequence["ConsumerRecord[bytes, bytes]"]], Iterable[Output]]
-Poison = Callable[["ConsumerRecord[bytes, bytes]", Exception], Iterable[Output]]
+Poison = Callable[["State[V]", "ConsumerRecord[bytes, bytes]", Exception], Iterable[Output]]
 
 SLICE = 250
 _CAREFUL_YIELD_EVERY = 50
@@ -29,7 +30,7 @@ class OutputTooLargeError(Exception):
     """An output is larger than the brokers take."""
 
 
-async def process(app: DeliveryApp, table: str, batch: Batch, handler: Handler[V], poison: Poison) -> None:
+async def process(app: DeliveryApp, table: str, batch: Batch, handler: Handler[V], poison: Poison[V]) -> None:
     """Process a batch; see `WriteBehindTable.process`."""
     owned = app.ownership.find(table, batch.partition)
     if owned is None or not app.consumer.is_current(batch):
@@ -52,7 +53,7 @@ async def process(app: DeliveryApp, table: str, batch: Batch, handler: Handler[V
     position = 0
     while position < len(records) or unit.next_offsets[topic] < chunk.end:
         size, step = await app.valve.admit(topic, SLICE) if position < len(records) else (SLICE, None)
-        part = records[position : position + size]
+        part = _readable(records[position : position + size])
         position += len(part)
         end = chunk.end if position >= len(records) else part[-1].offset + 1
         await owned.admit()
@@ -62,6 +63,8 @@ async def process(app: DeliveryApp, table: str, batch: Batch, handler: Handler[V
         went_well = True
         if not part:
             unit.advance(topic, end, [])
+        elif isinstance(part[0], UnreadableBatch):
+            went_well = await _skip_unreadable(app, owned, topic, part[0], end, poison)
         elif part[0].offset < unit.careful_until.get(topic, -1):
             await _one_by_one(app, owned, batch, part, end, handler, poison)
         else:
@@ -71,6 +74,14 @@ async def process(app: DeliveryApp, table: str, batch: Batch, handler: Handler[V
             break
         unit.evict()
     batch.finish()
+
+
+def _readable(part: Sequence[ConsumerRecord[bytes, bytes]]) -> Sequence[ConsumerRecord[bytes, bytes]]:
+    """The records up to a batch that could not be read; that one alone where it comes first."""
+    for number, record in enumerate(part):
+        if record.__class__ is UnreadableBatch:
+            return part[: max(1, number)]
+    return part
 
 
 async def _at_once(
@@ -110,6 +121,44 @@ async def _at_once(
     return True
 
 
+async def _skip_unreadable(
+    app: DeliveryApp, owned: OwnedUnit[V], topic: str, batch: UnreadableBatch, end: int, poison: Poison[V]
+) -> bool:
+    """Record that a batch cannot be read, and go on behind it; whether that went well."""
+    app.metrics.unreadable += batch.count
+    app.log.error("%s; they are recorded as failed, and the stream goes on behind them", batch)
+    outputs = await _recorded_as_failed(app, owned, batch, ValueError(batch.reason), poison)
+    if outputs is None:
+        return False
+    owned.unit.advance(topic, end, outputs)
+    app.metrics.processed(topic, batch.count)
+    return True
+
+
+async def _recorded_as_failed(
+    app: DeliveryApp,
+    owned: OwnedUnit[V],
+    record: ConsumerRecord[bytes, bytes],
+    error: Exception,
+    poison: Poison[V],
+) -> list[Output] | None:
+    """What is published instead of a record that cannot be processed; None: nothing can go on."""
+    try:
+        trial = owned.unit.trial()
+        outputs = _checked(app, poison(trial, record, error))
+        trial.keep()
+    except Exception as second:  # noqa: BLE001 - neither way leads on
+        owned.unit.broken = True
+        await app.crash(
+            PoisonError(
+                f"{record.topic}/{record.partition} offset {record.offset} can neither be processed ({error!r}) "
+                f"nor recorded as failed ({second!r})"
+            )
+        )
+        return None
+    return outputs
+
+
 async def _one_by_one(
     app: DeliveryApp,
     owned: OwnedUnit[V],
@@ -117,7 +166,7 @@ async def _one_by_one(
     records: Sequence[ConsumerRecord[bytes, bytes]],
     end: int,
     handler: Handler[V],
-    poison: Poison,
+    poison: Poison[V],
 ) -> None:
     unit, topic = owned.unit, batch.topic
     for number, record in enumerate(records, 1):
@@ -131,17 +180,10 @@ async def _one_by_one(
         except Exception as error:  # noqa: BLE001 - it becomes the poison handler's
             app.metrics.poisoned += 1
             app.log.warning("%s/%d offset %d: %r", topic, record.partition, record.offset, error)
-            try:
-                outputs = _checked(app, poison(record, error))
-            except Exception as second:  # noqa: BLE001 - neither way leads on
-                unit.broken = True
-                await app.crash(
-                    PoisonError(
-                        f"{topic}/{record.partition} offset {record.offset} can neither be processed ({error!r}) "
-                        f"nor recorded as failed ({second!r})"
-                    )
-                )
+            instead = await _recorded_as_failed(app, owned, record, error, poison)
+            if instead is None:
                 return
+            outputs = instead
         unit.advance(topic, end if number == len(records) else record.offset + 1, outputs)
         app.metrics.processed(topic, 1)
         if not number % _CAREFUL_YIELD_EVERY:

@@ -17,6 +17,7 @@ from aiokafka.structs import TopicPartition
 from pipeline.delivery.changelog import Assembler
 from pipeline.delivery.closing import stop_consumer
 from pipeline.delivery.errors import StoreError, may_pass
+from pipeline.delivery.fetched import UnreadableBatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,6 +84,12 @@ class StoreTarget:
 
     def apply(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         """As in `Target`."""
+        for record in records:
+            if isinstance(record, UnreadableBatch):
+                raise StoreError(
+                    f"the changelog cannot be read, so the state would be wrong: {record}; restore the topic from a "
+                    "good replica, or delete it and replay the source topics"
+                )
         applied = self._commits.add(records)  # type: ignore[arg-type]  # a changelog has no records without keys
         self._store.write(applied.entries, applied.offset)
 

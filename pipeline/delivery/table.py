@@ -102,7 +102,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
         """The name of the changelog topic."""
         return self.changelog_topic.get_topic_name()
 
-    async def process(self, batch: Batch, handler: Handler[V], poison: Poison) -> None:
+    async def process(self, batch: Batch, handler: Handler[V], poison: Poison[V]) -> None:
         """Process a batch: in slices, each of which becomes part of the next commit as a whole.
 
         Records at or below the watermark are left out. What a handler writes, its outputs and the new watermark
@@ -110,7 +110,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
 
         If a handler raises, nothing since the last commit is kept (it may have changed values in place), and the
         records since then are processed again, each by itself on copies of the values. The one that raises again is
-        given to `poison`, whose outputs take the place of its own; its writes are dropped.
+        given to `poison`, whose outputs and writes take the place of its own.
 
         Returns without a word if the partition is taken away meanwhile.
 
@@ -118,7 +118,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
             batch: as an agent on `source` gets it.
             handler: (state, records) to outputs; must not keep the state. With the same state and records it must give
                 the same writes and outputs, on any machine, at any time.
-            poison: (record, error) to outputs.
+            poison: (state, record, error) to outputs; also gets batches that could not be read (`UnreadableBatch`).
         """
         await process(self.app, self.name, batch, handler, poison)
 

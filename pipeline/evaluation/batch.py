@@ -121,17 +121,17 @@ def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every reco
     return outputs
 
 
-def count(counts: dict[str, int], outcome: Outcome) -> None:
-    """Count an outcome.
+def count(counts: dict[str, int], outcome: Outcome, number: int = 1) -> None:
+    """Count an outcome of so many records; more than one only where a batch could not be read.
 
     `judged`, `duplicate`, `failed`, `request`, `misplaced` by ending; `late` and `flagged` among the judged;
     `failed.REASON`, `level.LEVEL`, `rule.ID`, and `shadow.ID` for what a shadow rule would have said.
     """
     ending = outcome.ending
-    counts[ending] = counts.get(ending, 0) + 1
+    counts[ending] = counts.get(ending, 0) + number
     if outcome.reason is not None:
         name = f"failed.{outcome.reason}"
-        counts[name] = counts.get(name, 0) + 1
+        counts[name] = counts.get(name, 0) + number
     if outcome.late:
         counts["late"] = counts.get("late", 0) + 1
     for rule_id in outcome.shadow:

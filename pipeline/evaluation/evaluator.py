@@ -48,6 +48,12 @@ _hash: Final = xxhash.xxh3_64_intdigest
 _new_entry: Final = tuple.__new__  # a named tuple's own constructor is a Python call
 
 
+_REPAIR_BATCH: Final = (
+    "none of them is judged, and an opt-out in them is NOT recorded; read them with another client while the topic "
+    "keeps them, and send them again"
+)
+
+
 class Users(Protocol):
     """The states of users, as the evaluation reads and writes them."""
 
@@ -155,6 +161,18 @@ class Evaluator:
         """A record on which our own code failed outside `judge` and `apply`."""
         schema = REQUEST_SCHEMA if request else EVENT_SCHEMA
         return self._failed(_processing_error(error), record, None, schema)
+
+    def unreadable(self, place: Record, message: str, *, request: bool) -> Outcome:
+        """A batch of records that could not be read at all.
+
+        Args:
+            place: the first offset of it, without key and value.
+            message: which offsets, and what is wrong with them.
+            request: whether they were privacy requests.
+        """
+        error = ErrorDetail("", f"{message}; {_REPAIR_BATCH}", "unreadable_batch")
+        schema = REQUEST_SCHEMA if request else EVENT_SCHEMA
+        return self._failed(InvalidMessageError("unreadable_batch", [error]), place, None, schema)
 
     def _judge_event(  # noqa: C901, PLR0912, PLR0915 - one path, read from top to bottom, on every event
         self, record: Record, event: Event, users: Users
@@ -269,7 +287,7 @@ class Evaluator:
         schema: str,
     ) -> Outcome:
         errors = list(invalid.errors)
-        if message is not None or invalid.reason == "processing_error":
+        if message is not None or invalid.reason in {"processing_error", "unreadable_batch"}:
             # The decoder has looked at what it refused; this was valid so far, or never seen.
             errors += _lost_unread(record.value, on_request_topic=schema == REQUEST_SCHEMA)
         value = failed_event(

@@ -12,6 +12,7 @@ Reason = Literal[
     "future_timestamp",
     "duplicate_id_conflict",
     "processing_error",
+    "unreadable_batch",
 ]
 
 OPT_OUT_SIGNALS: Final = ("do_not_track", "gpc", "deletion_requested")

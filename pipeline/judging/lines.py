@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from pipeline.evaluation.source import NO_TIMESTAMP, PlainRecord
 from pipeline.events import strict_json
 from pipeline.events.foreign import UNREADABLE
+from pipeline.events.instants import LATEST_MS
 from pipeline.events.invalid import ErrorDetail
 from pipeline.events.model import REQUEST_SCHEMA
 
@@ -54,7 +55,7 @@ def _open(envelope: dict[str, Any], index: int, topic_prefix: str) -> Line:
         topic,
         _integer(members, "partition") or 0,
         index if offset is None else offset,
-        NO_TIMESTAMP if timestamp is None else timestamp,
+        timestamp if timestamp is not None and 0 <= timestamp <= LATEST_MS else NO_TIMESTAMP,
         None if key is None else key.encode(),
         _payload(envelope),
     )

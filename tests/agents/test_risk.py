@@ -4,8 +4,10 @@ import json
 from typing import NamedTuple
 
 import pytest
+from aiokafka.structs import TopicPartition
 
 from agents.risk import RiskAgent, RiskTopics
+from pipeline.delivery.fetched import UnreadableBatch
 from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.rekeying import Misplaced, Origins
@@ -71,6 +73,9 @@ class Worker:
         outputs = self.agent.handle(self.states[records[0].partition], records)
         self.journal += [json.loads(output.value) for output in outputs if output.topic == TOPICS.journal]
         return [output for output in outputs if output.topic != TOPICS.journal]
+
+    def poison(self, record, error):
+        return self.agent.poison(self.states[record.partition], record, error)
 
     def user(self, partition=HOME):
         return self.states[partition].get(user_key("user-1"))
@@ -228,14 +233,37 @@ def test_an_invalid_request_fails(worker):
     ("record", "schema"), [(event(gpc=True), "raw-event/1"), (asked("delete"), "privacy-request/1")]
 )
 def test_poison_becomes_a_failed_event_that_says_what_is_lost(worker, record, schema):
-    (output,) = worker.agent.poison(record, ZeroDivisionError("a bug"))
+    (output,) = worker.poison(record, ZeroDivisionError("a bug"))
     shown = json.loads(output.value)
     assert (output.topic, output.key, shown["reason"]) == ("failed-events", b"user-1", "processing_error")
     assert shown["event_schema"] == schema
     assert [error["type"] for error in shown["errors"]] == ["processing_error", "opt_out_not_recorded"]
 
 
+def test_poison_is_in_the_counts(worker):
+    worker.poison(event(), ZeroDivisionError())
+    assert worker.states[HOME][PARTITION_KEY].counts == {"failed": 1, "failed.processing_error": 1}
+
+
+@pytest.mark.parametrize(
+    ("topic", "schema", "lost"),
+    [("raw-events", "raw-event/1", []), ("privacy-requests", "privacy-request/1", ["opt_out_not_recorded"])],
+)
+def test_a_batch_that_cannot_be_read_is_one_failed_event_and_all_its_offsets_count(
+    worker, topic, schema, lost
+):
+    batch = UnreadableBatch(TopicPartition(topic, HOME), 7, 16, "CorruptRecordException: Invalid CRC")
+    (output,) = worker.poison(batch, ValueError())
+    shown = json.loads(output.value)
+    assert (output.topic, output.key, shown["reason"]) == ("failed-events", None, "unreadable_batch")
+    assert shown["source"] == {"topic": topic, "partition": HOME, "offset": 7, "timestamp": None, "key": None}
+    assert shown["event_schema"] == schema
+    assert [error["type"] for error in shown["errors"]] == ["unreadable_batch", *lost]
+    assert f"offsets 7 to 16 of {topic}/{HOME} cannot be read" in shown["errors"][0]["message"]
+    assert worker.states[HOME][PARTITION_KEY].counts == {"failed": 10, "failed.unreadable_batch": 10}
+
+
 def test_poison_that_was_forwarded_names_its_origin(worker):
     (output,) = worker.handle(event(7, ELSEWHERE))
-    (failed,) = worker.agent.poison(arrives(output), ZeroDivisionError())
+    (failed,) = worker.poison(arrives(output), ZeroDivisionError())
     assert json.loads(failed.value)["source"]["partition"] == ELSEWHERE

@@ -16,6 +16,7 @@ const REASONS = {
   future_timestamp: "dated in the future",
   duplicate_id_conflict: "known id, other content",
   processing_error: "our own code failed",
+  unreadable_batch: "batches that cannot be read",
 };
 
 export class Operation {

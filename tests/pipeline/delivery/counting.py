@@ -146,7 +146,7 @@ class Counting:
             state.notes.append(record.offset)
         return outputs
 
-    def poison(self, record: ConsumerRecord, error: Exception) -> list[Output]:
+    def poison(self, _state: State[Number], record: ConsumerRecord, error: Exception) -> list[Output]:
         return [Output(self.failed, record.key, f"{record.offset} {type(error).__name__}".encode())]
 
     # -- what came of it

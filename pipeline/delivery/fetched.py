@@ -1,0 +1,217 @@
+"""What a fetch brings, when not all of it can be read.
+
+Producers may use any codec, a disk may garble bytes, and a small batch may expand to gigabytes. aiokafka raises then,
+at each attempt again, so one bad batch stops its partition for ever. Here a batch that cannot be read becomes one
+`UnreadableBatch` among the records, and reading goes on behind it. Importing this module is enough: it takes the place
+of aiokafka's own reading of fetched bytes for every consumer of the process.
+
+It reaches into aiokafka 0.14, whose version is pinned; the tests fail if what it reaches for has moved.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+import cramjam
+from aiokafka.consumer import fetcher
+from aiokafka.record import default_records, legacy_records
+from aiokafka.record._crecords import default_records as c_default_records
+from aiokafka.record._crecords import legacy_records as c_legacy_records
+from aiokafka.structs import ConsumerRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aiokafka.structs import TopicPartition
+
+MAX_EXPANDED_BYTES: Final = 64 << 20
+"""A compressed batch that takes more than this is not read. Brokers take 1 MiB, and events shrink to a tenth."""
+LAST_TIMESTAMP_MS: Final = 253_402_300_799_999
+"""The end of the year 9999. A record timestamp beyond it is no milliseconds, and counts as none."""
+NO_TIMESTAMP: Final = -1
+_XERIAL: Final = b"\x82SNAPPY\x00"
+_XERIAL_HEADER: Final = 16
+_LONGEST_RANGE: Final = 1 << 24
+"""A batch with more offsets than this has a header that is not true."""
+
+
+class UnreadableBatch(ConsumerRecord[bytes, bytes]):
+    """Stands in the place of the records of a batch that cannot be read.
+
+    It has no key, no value and no timestamp; its offset is the last one of the batch.
+
+    Attributes:
+        first_offset: of what could not be read; records of the batch before it could be.
+        reason: what went wrong.
+    """
+
+    first_offset: int
+    reason: str
+
+    def __init__(self, tp: TopicPartition, first: int, last: int, reason: str) -> None:
+        super().__init__(tp.topic, tp.partition, last, NO_TIMESTAMP, 0, None, None, None, -1, -1, ())
+        # The class is frozen.
+        object.__setattr__(self, "first_offset", first)
+        object.__setattr__(self, "reason", reason)
+
+    @property
+    def count(self) -> int:
+        """How many offsets it stands for."""
+        return self.offset - self.first_offset + 1
+
+    def __str__(self) -> str:
+        return (
+            f"offsets {self.first_offset} to {self.offset} of {self.topic}/{self.partition} cannot be read: "
+            f"{self.reason}"
+        )
+
+
+class TooLargeError(Exception):
+    """A batch expands to more than is read."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it expands to more than {MAX_EXPANDED_BYTES} bytes")
+
+
+class _LastBatch:
+    """The batches of a fetch; remembers the one that was given last, and refuses one that leads backwards."""
+
+    def __init__(self, batches: Any, position: Callable[[], int]) -> None:
+        self._batches = batches
+        self._position = position
+        self.last: Any = None
+
+    def has_next(self) -> bool:
+        return bool(self._batches.has_next())
+
+    def next_batch(self) -> Any:
+        self.last = None
+        self.last = self._batches.next_batch()
+        if self.last.next_offset <= self._position():
+            raise ValueError(f"its offsets end with {self.last.next_offset - 1}")
+        return self.last
+
+
+class TolerantRecords(fetcher.PartitionRecords):
+    """aiokafka's records of a fetch, going on behind a batch that cannot be read."""
+
+    def __init__(self, tp: TopicPartition, records: Any, *rest: Any) -> None:
+        self._batches = _LastBatch(records, lambda: self.next_fetch_offset)
+        super().__init__(tp, self._batches, *rest)  # type: ignore[no-untyped-call]  # aiokafka's
+
+    def _unpack_records(self) -> Iterator[ConsumerRecord[bytes, bytes]]:
+        while True:
+            try:
+                yield from super()._unpack_records()  # type: ignore[no-untyped-call]  # aiokafka's
+            except Exception as error:  # noqa: BLE001 - anything may be wrong with bytes that others wrote
+                batch = self._batches.last
+                yield self._unreadable(batch, error)
+                # Without its header nobody knows where the next batch begins: the next fetch finds out.
+                if batch is not None:
+                    continue
+            return
+
+    def _unreadable(self, batch: Any, error: Exception) -> UnreadableBatch:
+        first = self.next_fetch_offset
+        last = first
+        if batch is not None:
+            told = batch.next_offset - 1
+            if first <= told < first + _LONGEST_RANGE:
+                last = told
+        self.next_fetch_offset = last + 1
+        return UnreadableBatch(self._tp, first, last, f"{type(error).__name__}: {error}"[:500])
+
+    def _consumer_record(self, tp: TopicPartition, record: Any) -> ConsumerRecord[bytes, bytes]:
+        key, value, timestamp = record.key, record.value, record.timestamp
+        return ConsumerRecord(
+            tp.topic,
+            tp.partition,
+            record.offset,
+            # Messages of the oldest form have none.
+            timestamp if timestamp is not None and 0 <= timestamp <= LAST_TIMESTAMP_MS else NO_TIMESTAMP,
+            record.timestamp_type,
+            key,
+            value,
+            record.checksum,
+            -1 if key is None else len(key),
+            -1 if value is None else len(value),
+            tuple(record.headers),
+        )
+
+
+# -- expanding within bounds
+
+
+def _within_bounds(decompress_into: Callable[[bytes, bytearray], int], payload: bytes) -> bytes:
+    # The memory is only taken as far as it is written.
+    output = bytearray(MAX_EXPANDED_BYTES)
+    try:
+        size = decompress_into(payload, output)
+    except cramjam.DecompressionError as error:
+        if "whole buffer" in str(error):
+            raise TooLargeError from error
+        raise
+    return bytes(memoryview(output)[:size])
+
+
+def gzip_decode(payload: bytes) -> bytes:
+    """Expand gzip."""
+    parts: list[bytes] = []
+    left = MAX_EXPANDED_BYTES
+    rest = bytes(payload)
+    while rest:
+        expanding = zlib.decompressobj(wbits=31)
+        parts.append(expanding.decompress(rest, left + 1))
+        left -= len(parts[-1])
+        if left < 0:
+            raise TooLargeError
+        if not expanding.eof:
+            raise EOFError("the gzip stream breaks off")
+        rest = expanding.unused_data
+    return b"".join(parts)
+
+
+def lz4_decode(payload: bytes) -> bytes:
+    """Expand an LZ4 frame."""
+    return _within_bounds(cramjam.lz4.decompress_into, bytes(payload))
+
+
+def zstd_decode(payload: bytes) -> bytes:
+    """Expand Zstandard."""
+    return _within_bounds(cramjam.zstd.decompress_into, bytes(payload))
+
+
+def snappy_decode(payload: bytes) -> bytes:
+    """Expand Snappy, either raw or in the blocks that the Java client writes."""
+    payload = bytes(payload)
+    if not payload.startswith(_XERIAL):
+        return _raw_snappy(payload, MAX_EXPANDED_BYTES)
+    parts: list[bytes] = []
+    left, position = MAX_EXPANDED_BYTES, _XERIAL_HEADER
+    while position < len(payload):
+        size = int.from_bytes(payload[position : position + 4], "big")
+        position += 4
+        if not 0 < size <= len(payload) - position:
+            raise ValueError(f"a Snappy block of {size} bytes, and {len(payload) - position} are left")
+        parts.append(_raw_snappy(payload[position : position + size], left))
+        left -= len(parts[-1])
+        position += size
+    return b"".join(parts)
+
+
+def _raw_snappy(payload: bytes, limit: int) -> bytes:
+    if cramjam.snappy.decompress_raw_len(payload) > limit:
+        raise TooLargeError
+    return bytes(cramjam.snappy.decompress_raw(payload))
+
+
+def _install() -> None:
+    fetcher.PartitionRecords = TolerantRecords  # type: ignore[misc]  # aiokafka has no other place for it
+    for module in (default_records, legacy_records, c_default_records, c_legacy_records):
+        for decode in (gzip_decode, lz4_decode, snappy_decode, zstd_decode):
+            if hasattr(module, decode.__name__):
+                setattr(module, decode.__name__, decode)
+
+
+_install()
