@@ -53,7 +53,12 @@ def generate(
         int | None,
         typer.Option(metavar="C", min=1, max=256, help="Tasks that send at once (Kafka 4, HTTP 16)."),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="S", help="Same seed and options, same bytes.")] = 1,
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="S", help="Same seed, options and --until (or --from and a length), same bytes."
+        ),
+    ] = 1,
     rate: Annotated[
         float,
         typer.Option(metavar="R", min=0, help="Events a second; 0: as fast as possible."),
@@ -90,7 +95,10 @@ def generate(
         ),
     ] = None,
     to_http: Annotated[
-        str | None, typer.Option(metavar="URL", help="POST the events there, one by one (/events).")
+        str | None,
+        typer.Option(
+            "--to-http", "--url", metavar="URL", help="POST the events there, one by one (/events)."
+        ),
     ] = None,
     labels: Annotated[
         Path | None,

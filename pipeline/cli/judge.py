@@ -1,6 +1,6 @@
 """`ott judge`: judges a file of records with the evaluation of the live agent."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -9,6 +9,8 @@ import typer
 from pipeline.cli.options import Config, TopicPrefix
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipeline.judging.file import Accounts, FileJudge
 
 
@@ -29,8 +31,10 @@ def judge(
     ] = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
-) -> None:
+) -> int:
     """Judge a file of records: verdicts on standard output, a summary on standard error.
+
+    Status 1 where the file has records and none of them could be judged or applied.
 
     A line is a raw event, a privacy request, or an envelope around one that names the place it came from.
     """
@@ -46,12 +50,60 @@ def judge(
     _refuse_the_same_file(file, {"--failed": failed, "--accounts": accounts})
     with ExitStack() as files:
         records = _open(file, files, twice=subjects)
-        sink = None if failed is None else files.enter_context(failed.open("wb"))
+        sink = None if failed is None else _Output(failed)
+        if sink is not None:
+            files.callback(sink.close)
         # Who streams wants each answer when it is there.
         _write(file_judge, records, sys.stdout.buffer, sink, at_once=not records.seekable())
     if accounts is not None:
-        accounts.write_text(json.dumps(file_judge.accounts.as_dict()) + "\n", encoding="utf-8")
-    sys.stderr.write(f"ott: {_in_words(file_judge.accounts)}\n")
+        with _named(accounts):
+            accounts.write_text(json.dumps(file_judge.accounts.as_dict()) + "\n", encoding="utf-8")
+    counted = file_judge.accounts
+    sys.stderr.write(f"ott: {_in_words(counted, file_judge.subject_verdicts)}\n")
+    if file_judge.first_failed is None or counted.judged or counted.duplicate or counted.requests:
+        return 0
+    sys.stderr.write(f"ott: nothing in {file} could be judged; first: {_why(file_judge.first_failed)}\n")
+    return 1
+
+
+@contextmanager
+def _named(path: Path) -> "Iterator[None]":
+    """Names the file in an error of writing to it: a full disk does not say which file it is about."""
+    from pipeline.errors import MissingError
+
+    try:
+        yield
+    except OSError as error:
+        raise MissingError(f"{path}: {error.strerror or error}") from error
+
+
+class _Output:
+    """A file that is written to; its errors name it, also those that come only when it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("wb")
+
+    def write(self, line: bytes) -> None:
+        with _named(self._path):
+            self._file.write(line)
+
+    def flush(self) -> None:
+        with _named(self._path):
+            self._file.flush()
+
+    def close(self) -> None:
+        with _named(self._path):
+            self._file.close()
+
+
+def _why(failed: bytes) -> str:
+    import json
+
+    event = json.loads(failed)
+    first = event["errors"][0] if event["errors"] else {"path": "", "message": ""}
+    said = ": ".join(part for part in (first["path"], first["message"]) if part)
+    return f"{event['reason']} ({said})" if said else str(event["reason"])
 
 
 def _refuse_the_same_file(name: str, outputs: dict[str, Path | None]) -> None:
@@ -87,12 +139,12 @@ def _write(
     file_judge: "FileJudge",
     records: BinaryIO,
     verdicts: BinaryIO,
-    failed: BinaryIO | None,
+    failed: "_Output | None",
     *,
     at_once: bool,
 ) -> None:
     for kind, value in file_judge.judge(records):
-        sink = verdicts if kind == "verdict" else failed
+        sink: BinaryIO | _Output | None = verdicts if kind == "verdict" else failed
         if sink is not None:
             sink.write(value + b"\n")
             if at_once:
@@ -100,8 +152,9 @@ def _write(
     verdicts.flush()
 
 
-def _in_words(accounts: "Accounts") -> str:
+def _in_words(accounts: "Accounts", subject_verdicts: int) -> str:
     return (
         f"read {accounts.read} records: {accounts.judged} judged ({accounts.flagged} flagged), "
-        f"{accounts.duplicate} duplicates, {accounts.failed} failed; {accounts.requests} privacy requests applied"
+        f"{accounts.duplicate} duplicates, {accounts.failed} failed; {accounts.requests} privacy requests applied; "
+        f"verdicts: {accounts.flagged} on users, {subject_verdicts} on titles and devices"
     )

@@ -80,6 +80,13 @@ class HttpSink:
                             f"{self.url} {trouble} to an event, as no ingest does; check --to-http"
                         )
                     told_s = retry_after_s(answer.headers.get("Retry-After"), time.time())
+            except aiohttp.ClientConnectorError as error:
+                if not self.ledger.events:
+                    raise MissingError(
+                        f"{self.url} cannot be reached ({error.strerror or error}); "
+                        "start a worker there, or check --to-http"
+                    ) from error
+                trouble = f"does not answer ({error})"
             except (aiohttp.ClientError, TimeoutError) as error:
                 trouble = f"does not answer ({str(error) or type(error).__name__})"
             wait_s = pause_s if told_s is None else told_s

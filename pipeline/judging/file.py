@@ -68,6 +68,9 @@ class FileJudge:
 
     def __init__(self, evaluator: Evaluator, topic_prefix: str = "", *, subjects: bool = True) -> None:
         self.accounts = Accounts()
+        self.subject_verdicts = 0
+        self.first_failed: bytes | None = None
+        """The first failed event, which says why where nothing could be judged."""
         self.users = AllUsers()
         self._evaluator = evaluator
         self._topic_prefix = topic_prefix
@@ -86,9 +89,12 @@ class FileJudge:
             if outcome.published is not None:
                 yield Output("verdict", outcome.published)
             elif outcome.failed is not None:
+                self.first_failed = self.first_failed or outcome.failed
                 yield Output("failed", outcome.failed)
             if subjects is not None and not line.is_request:
-                yield from subjects.after(line, outcome)
+                for output in subjects.after(line, outcome):
+                    self.subject_verdicts += 1
+                    yield output
 
     def _lines(self, file: BinaryIO) -> Iterator[Line]:
         for index, line in enumerate(file):

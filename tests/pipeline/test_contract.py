@@ -14,7 +14,7 @@ from pipeline.rules.ruleset import built_in
 
 ROOT = Path(__file__).parents[2]
 CURRENT = ROOT / "docs" / "contract"
-RELEASED = Path(__file__).parent / "released_contract"
+VERSION_1 = Path(__file__).parent / "version_1_contract"
 
 
 def test_documents_are_current():
@@ -29,11 +29,11 @@ def judged(path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "released"), [("verdict", "risk-verdict-1.json"), ("failed", "failed-event-1.json")]
+    ("kind", "schema"), [("verdict", "risk-verdict-1.json"), ("failed", "failed-event-1.json")]
 )
-def test_outputs_keep_to_the_schema_their_consumers_have(kind, released):
-    validator = jsonschema.Draft202012Validator(json.loads((RELEASED / released).read_text(encoding="utf-8")))
-    outputs = [value for of_kind, value in judged(RELEASED / "records.jsonl") if of_kind == kind]
+def test_outputs_keep_to_the_schema_their_consumers_have(kind, schema):
+    validator = jsonschema.Draft202012Validator(json.loads((VERSION_1 / schema).read_text(encoding="utf-8")))
+    outputs = [value for of_kind, value in judged(VERSION_1 / "records.jsonl") if of_kind == kind]
     assert outputs
     for output in outputs:
         validator.validate(output)
@@ -41,7 +41,7 @@ def test_outputs_keep_to_the_schema_their_consumers_have(kind, released):
 
 def test_what_producers_of_version_1_send_is_still_accepted():
     decoder = EventDecoder()
-    lines = (RELEASED / "accepted.jsonl").read_bytes().splitlines()
+    lines = (VERSION_1 / "accepted.jsonl").read_bytes().splitlines()
     assert lines
     for line in lines:
         if b"privacy-request/1" in line:

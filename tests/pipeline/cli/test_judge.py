@@ -126,3 +126,19 @@ def test_pseudonyms(ott, file):
 
 def test_the_answer_does_not_depend_on_how_often_it_is_asked(ott, file):
     assert ott("judge", str(file)).stdout == ott("judge", str(file)).stdout
+
+
+def test_a_file_of_which_nothing_can_be_judged_is_told_with_the_first_reason(ott, tmp_path):
+    wrong = tmp_path / "wrong.jsonl"
+    wrong.write_text("no json\n{}\n")
+    done = ott("judge", str(wrong))
+    assert done.returncode == 1
+    assert f"nothing in {wrong} could be judged; first: " in done.stderr
+    wrong.write_text("")
+    assert ott("judge", str(wrong)).returncode == 0
+
+
+def test_a_full_disk_names_the_file(ott, file):
+    for option in ("--accounts", "--failed"):
+        done = ott("judge", str(file), option, "/dev/full")
+        assert (done.returncode, "/dev/full: No space left" in done.stderr) == (3, True)
