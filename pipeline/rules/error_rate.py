@@ -93,4 +93,5 @@ def wilson_interval(failed: int, total: int) -> tuple[float, float]:
     centre = share + z2 / (2 * total)
     spread = Z_95 * math.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
     scale = 1 + z2 / total
-    return round((centre - spread) / scale, 4), round((centre + spread) / scale, 4)
+    # Without failures the lower end may come out just below zero, and would be shown as -0.0.
+    return max(0.0, round((centre - spread) / scale, 4)), round((centre + spread) / scale, 4)
