@@ -59,12 +59,19 @@ class Unread(NamedTuple):
     Attributes:
         handed_out: the offset after the last record that was.
         position: where reading goes on; what lies between is no record (ends of transactions).
-        behind: how much of the log comes then.
+        behind: how much of the log comes then, up to its end.
+        withheld: the part of it that the broker does not give out yet, since a transaction before it is open.
     """
 
     handed_out: int
     position: int
     behind: int
+    withheld: int = 0
+
+    @property
+    def readable_until(self) -> int:
+        """The offset up to which the broker gives records out."""
+        return self.position + self.behind - self.withheld
 
 
 class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
@@ -199,20 +206,23 @@ class DeliveryConsumerThread(driver.AIOKafkaConsumerThread):
         for tp in tps:
             if tp not in consumer.assignment():
                 continue
-            end = consumer.last_stable_offset(tp)
-            if end is None or end < 0:
-                end = consumer.highwater(tp)
+            end = consumer.highwater(tp)
             handed_out = self._next.get(TP(*tp))
             if end is not None and handed_out is not None:
+                stable = consumer.last_stable_offset(tp)
+                # A broker that keeps no last stable offset answers with none, or with -1.
+                readable = end if stable is None or stable < 0 else min(stable, end)
                 position = await consumer.position(tp)
-                found[TP(*tp)] = Unread(handed_out, position, max(0, end - position))
+                withheld = max(0, end - max(readable, position))
+                found[TP(*tp)] = Unread(handed_out, position, max(0, end - position), withheld)
         return found
 
     async def ends(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Where the log of each partition ends, as far as committed records go; never before what was fetched."""
+        """Where the log of each partition ends; never before what was fetched."""
         wanted = _as_aiokafka(tps)
         consumer = self._ensure_consumer()
-        # The embedded broker's answer is too low where a batch holds several records; the fetched end is right.
+        # The embedded broker's answer is too low where a batch holds several records, and every broker's stops at the
+        # first open transaction. The end that the last fetch brought counts what lies behind it, too.
         told = await self.call_thread(consumer.end_offsets, wanted)
         fetched = await self.call_thread(self._unread, wanted)
         ends = {TP(*tp): offset for tp, offset in told.items()}

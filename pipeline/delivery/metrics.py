@@ -24,6 +24,11 @@ FIGURES: Final[tuple[tuple[str, Kind, str], ...]] = (
     ("records_per_second", "gauge", "Source records processed in the last second or two"),
     ("rates_by_topic", "gauge", "The same by topic, a second"),
     ("lag", "gauge", "Records that are there and not processed, by topic and partition"),
+    (
+        "lag_open_transactions",
+        "gauge",
+        "The part of the lag that waits behind a transaction open for 5 s or longer, by topic and partition",
+    ),
     ("position", "gauge", "Offset of the next record to process, by topic and partition"),
     ("replayed", "counter", "Records at or below the watermark, which changed nothing"),
     ("lost", "counter", "Source records that the broker had deleted before they were read: alert on any"),
@@ -92,6 +97,7 @@ class Metrics:
     records_by_topic: Counter[str] = field(default_factory=Counter)
     rates_by_topic: dict[str, float] = field(default_factory=dict)
     lag: dict[TP, int] = field(default_factory=dict)
+    lag_open_transactions: dict[TP, int] = field(default_factory=dict)
     position: dict[TP, int] = field(default_factory=dict)
     replayed: int = 0
     lost: int = 0

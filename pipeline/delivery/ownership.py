@@ -13,6 +13,7 @@ from mode import Service
 
 from pipeline.delivery.closing import stop_producer
 from pipeline.delivery.commit import Listeners, OwnedUnit
+from pipeline.delivery.open_transactions import OpenTransactions
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.producers import (
     Commit,
@@ -56,6 +57,7 @@ class Ownership(Service):
         self._plain: AIOKafkaProducer | None = None
         self._partitioners: dict[str, Partitioner] = {}
         self._stalled_said = 0.0
+        self._open_transactions = OpenTransactions()
         self._rejoin: asyncio.Future[Any] | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -349,6 +351,9 @@ class Ownership(Service):
                 tp: unread.behind + max(0, unread.handed_out - next_offsets[tp])
                 for tp, (_, unread) in read.items()
             } | self.app.topology.unread
+            for warning in self._open_transactions.look({tp: left for tp, (_, left) in read.items()}, now):
+                self.log.warning("%s", warning)
+            metrics.lag_open_transactions = self._open_transactions.held
             for tp, (owned, unread) in read.items():
                 self._pass_ends_of_transactions(owned, tp.topic, unread)
             metrics.position = {tp: offset for tp, offset in metrics.position.items() if tp in next_offsets}

@@ -95,6 +95,9 @@ class Accounts(Answer):
     requests: int
     rekeyed: int
     lag: dict[str, int] = Field(description="records not judged yet, by topic-partition")
+    lag_open_transactions: dict[str, int] = Field(
+        description="the part of the lag that waits behind a transaction open for 5 s or longer, where there is any"
+    )
 
 
 # -- figures
@@ -125,6 +128,9 @@ class Summary(Answer):
     )
     rules: dict[str, int] = Field(description="verdicts on users by rule")
     lag: dict[str, int] = Field(description="records not judged yet, by topic-partition")
+    lag_open_transactions: dict[str, int] = Field(
+        description="the part of the lag that waits behind a transaction open for 5 s or longer, where there is any"
+    )
     total_lag: int
     events_per_second: float = Field(description="over the last seconds, all workers together")
     play_time_seconds: float = Field(description="time that devices played")
@@ -591,6 +597,9 @@ class Drained(Answer):
     drained: bool
     count: int = Field(description="records that were worked off")
     remaining: int
+    behind_open_transactions: int = Field(
+        description="of the remaining, records that wait until a producer ends its transaction"
+    )
     seconds: float
     coverage: Coverage
 

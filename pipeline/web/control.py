@@ -143,6 +143,7 @@ class _Control:
             drained=not remaining and not gathered.coverage.missing,
             count=sum(part["count"] for part in parts),
             remaining=remaining,
+            behind_open_transactions=sum(part["withheld"] for part in parts),
             seconds=round(time.monotonic() - began, 3),
             coverage=gathered.coverage,
         )
@@ -156,19 +157,22 @@ class _Control:
         thread = self._app.consumer.thread
         ends = await thread.ends(tps) if tps else {}
         left = dict.fromkeys(ends, 0)
+        withheld = dict.fromkeys(ends, 0)
         while True:
             unread = await thread.unread(ends) if ends else {}
             for tp, end in ends.items():
                 left[tp] = _left(tps[tp], tp, end, unread.get(tp))
+                withheld[tp] = min(left[tp], unread[tp].withheld) if tp in unread else 0
             if not any(left.values()) or time.monotonic() >= deadline or self._app.should_stop:
                 break
             await asyncio.sleep(_LOOK_S)
         owned = {unit.partition for unit in self._units()}
-        found = {partition: {"count": 0, "remaining": 0} for partition in owned}
+        found = {partition: {"count": 0, "remaining": 0, "withheld": 0} for partition in owned}
         for tp, end in ends.items():
             if tp.partition in owned:
                 found[tp.partition]["count"] += max(0, end - begins[tp] - left[tp])
                 found[tp.partition]["remaining"] += left[tp]
+                found[tp.partition]["withheld"] += withheld[tp]
         return found
 
     def _units(self) -> list[Unit[Any]]:

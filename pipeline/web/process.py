@@ -70,5 +70,6 @@ class _Process:
             late=counts.get("late", 0),
             requests=counts.get("request", 0),
             rekeyed=counts.get("misplaced", 0),
-            lag=dict(self._standing.lag()),
+            lag=self._standing.lag(),
+            lag_open_transactions=self._standing.lag_open_transactions(),
         )

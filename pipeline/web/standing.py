@@ -9,6 +9,10 @@ from pipeline.evaluation.batch import PartitionState
 from tables.risk import PARTITION_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from faust.types import TP
+
     from pipeline.delivery.app import DeliveryApp
 
 
@@ -46,4 +50,13 @@ class Standing:
 
     def lag(self) -> dict[str, int]:
         """Records that are not judged yet, by `topic-partition`."""
-        return {f"{tp.topic}-{tp.partition}": lag for tp, lag in sorted(self._app.metrics.lag.items())}
+        return _by_name(self._app.metrics.lag)
+
+    def lag_open_transactions(self) -> dict[str, int]:
+        """The part of the lag that waits behind an open transaction, by `topic-partition`; where there is any."""
+        return _by_name(self._app.metrics.lag_open_transactions)
+
+
+def _by_name(lag: Mapping[TP, int]) -> dict[str, int]:
+    """The same by `topic-partition`, as answers name them."""
+    return {f"{tp.topic}-{tp.partition}": behind for tp, behind in sorted(lag.items())}

@@ -14,6 +14,7 @@ from pipeline.web.answers import RiskLevel, Summary
 from pipeline.web.control import pause_shown
 from pipeline.web.ids import are_pseudonyms
 from pipeline.web.serving import json_answer
+from pipeline.web.standing import Standing
 from tables.risk import PARTITION_KEY, RECENT_KEY
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ class _Stats:
         for of_partition in gathered.partitions.values():
             counts.update(of_partition)
         lag = {name: behind for worker in gathered.workers for name, behind in worker["lag"].items()}
+        withheld = {
+            name: behind
+            for worker in gathered.workers
+            for name, behind in worker["lag_open_transactions"].items()
+        }
         levels = {level: counts[f"level.{level}"] for level in _LEVELS}
         levels["NONE"] = counts["judged"] - counts["flagged"]
         return Summary(
@@ -96,6 +102,7 @@ class _Stats:
             rules=_below("rule.", counts),
             lag=dict(sorted(lag.items())),
             total_lag=sum(lag.values()),
+            lag_open_transactions=dict(sorted(withheld.items())),
             events_per_second=round(sum(worker["events_per_second"] for worker in gathered.workers), 1),
             play_time_seconds=counts["watched_ms"] / 1000,
             error_rate=_share(counts["playback.failed"], counts["playback"]),
@@ -108,9 +115,10 @@ class _Stats:
         )
 
     def _of_this_worker(self) -> dict[str, Any]:
-        lag = {f"{tp.topic}-{tp.partition}": behind for tp, behind in self._app.metrics.lag.items()}
+        standing = Standing(self._app)
         return {
-            "lag": lag,
+            "lag": standing.lag(),
+            "lag_open_transactions": standing.lag_open_transactions(),
             "events_per_second": sum(
                 rate
                 for topic, rate in self._app.metrics.rates_by_topic.items()

@@ -3,10 +3,10 @@ import { ask } from "./api.js";
 import { confirmed } from "./details.js";
 import { bar, byId, h, number, setText, table } from "./dom.js";
 import { NOTHING, share, time, whole } from "./format.js";
+import { pausedBy, withheldIn } from "./overview.js";
 import { Panel, coverageNote, logLine, sayError } from "./panel.js";
 import { session } from "./session.js";
 import { Source } from "./source.js";
-import { pausedBy } from "./overview.js";
 
 const DRAIN_S = 60;
 const REASONS = {
@@ -64,7 +64,7 @@ export class Operation {
     const paused = known && data.paused;
     setText(
       byId("process-state"),
-      !known ? "Not known now." : withCoverage(`${paused ? `Paused${pausedBy(data)}` : `Consuming on ${whole(data.workers)} worker${data.workers === 1 ? "" : "s"}`}. ${whole(data.total_lag)} records wait.`, data),
+      !known ? "Not known now." : withCoverage(`${paused ? `Paused${pausedBy(data)}` : `Consuming on ${whole(data.workers)} worker${data.workers === 1 ? "" : "s"}`}. ${whole(data.total_lag)} records wait${heldUp(withheldIn(data))}.`, data),
     );
     setText(
       byId("process-hint"),
@@ -107,8 +107,11 @@ function outcome(action, answer) {
   if (action === "one") return answer.judged ? `Judged one: ${answer.topic}, partition ${answer.partition}, offset ${whole(answer.offset)}.` : "No record waited.";
   const worked = `${whole(answer.count)} records worked off in ${answer.seconds.toFixed(1)} s`;
   if (answer.drained) return `Drained: ${worked}.`;
-  return withCoverage(`Not drained${answer.remaining ? " in time" : ""}: ${worked}, ${whole(answer.remaining)} remain.`, answer);
+  return withCoverage(`Not drained${answer.remaining ? " in time" : ""}: ${worked}, ${whole(answer.remaining)} remain${heldUp(answer.behind_open_transactions)}.`, answer);
 }
+
+/** The rest of a sentence about records that wait. */
+const heldUp = (count) => (count ? `, ${whole(count)} of them behind an open transaction` : "");
 
 /** The lag of `topic-3` as a row for partition 3 with a column for each topic. */
 function lag(body, data) {

@@ -27,12 +27,14 @@ export function standing(summary) {
   const now = summary.events_per_second;
   const seconds = now > 0 ? waiting / now : waiting > 0 ? Infinity : 0;
   const waits = waiting ? `${whole(waiting)} waiting` : "nothing waiting";
+  const withheld = withheldIn(summary);
   const flow = `${rate(now)} events a second, ${waits}`;
   if (summary.paused) return { state: "paused", title: "Paused", why: [`Consuming is paused${pausedBy(summary)}; ${waits}.`, sentence(coverageNote(summary))].join(" ").trim() };
   if (summary.coverage.missing.length) {
     const { answered, partitions, missing } = summary.coverage;
     return { state: "partly", title: "Partly answering", why: `${answered} of ${partitions} partitions answer (${missing.join(", ")} missing): being moved or recovered. The figures lack the others.` };
   }
+  if (withheld && withheld === waiting) return { state: "behind", title: "Held up", why: `${whole(waiting)} records wait behind an open transaction of a producer; they are judged when it ends.` };
   if (seconds === Infinity) return { state: "behind", title: "Not moving", why: `${whole(waiting)} records wait, and none were judged in the last seconds.` };
   if (seconds > BEHIND_S) return { state: "behind", title: "Behind", why: `${flow}: ${duration(seconds)} of work at this rate.` };
   if (now === 0) return { state: "idle", title: "Idle", why: "No new events, nothing waiting." };
@@ -173,9 +175,14 @@ export class Overview {
 
 const sentence = (note) => (note ? `${note}.` : "");
 
+/** How many of the waiting records the broker does not give out yet, as a producer's transaction before them is open. */
+export const withheldIn = (summary) => Object.values(summary.lag_open_transactions).reduce((sum, count) => sum + count, 0);
+
 function waitingIn(data) {
+  const withheld = withheldIn(data);
   if (data.coverage.missing.length) return "in the partitions that answer";
   if (data.total_lag === 0) return "nothing to catch up";
+  if (withheld) return `${whole(withheld)} behind an open transaction`;
   if (data.events_per_second <= 0) return "not moving now";
   const seconds = data.total_lag / data.events_per_second;
   return seconds < 1 ? "less than 1 s of work" : `${duration(seconds)} of work`;
