@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
 import socket
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from aiokafka.errors import KafkaError
 from yarl import URL
 
 from pipeline.delivery.app import DeliveryApp, DeliveryOptions
-from pipeline.delivery.errors import BrokerMissingError
+from pipeline.delivery.errors import BrokerMissingError, may_pass
 from pipeline.delivery.guarantee import has_transactions
 from pipeline.delivery.kill_points import pass_by
 from pipeline.errors import MissingError
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 
 BROKER_WAIT_S: Final = 60.0
 _TRANSACTIONS_WAIT_S: Final = 30.0
+_RETRY_S: Final = 0.5
+_LOG: Final = logging.getLogger(__name__)
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 
 # The caches hold hundreds of thousands of long-lived objects; looking through all of them every 700 allocations, as
@@ -63,10 +69,30 @@ class Cluster:
 async def ask_cluster(settings: Settings, changelogs: Sequence[Topic]) -> Cluster:
     """Wait for the brokers, create what is missing, and ask what they can do.
 
+    A broker that restarts meanwhile cuts off the question, so it is asked again.
+
     Raises:
         MissingError: no broker answers in time, or it does not say, or refuses the key of origins.
         RefusedError: topics have partition counts that do not go together.
     """
+    deadline = time.monotonic() + BROKER_WAIT_S
+    while True:
+        try:
+            return await _ask_once(settings, changelogs)
+        except MissingError as error:
+            if not _passes(error) or time.monotonic() >= deadline:
+                raise
+            _LOG.info("%s; asking again", error)
+        await asyncio.sleep(_RETRY_S)
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether an error goes back to one of the brokers that may be gone with the next attempt."""
+    cause = error.__cause__
+    return cause is not None and ((isinstance(cause, KafkaError) and may_pass(cause)) or _passes(cause))
+
+
+async def _ask_once(settings: Settings, changelogs: Sequence[Topic]) -> Cluster:
     key_topic = origin_key(settings.app_id)
     report = await ensure_topics(settings, BROKER_WAIT_S, also=(*changelogs, key_topic))
     try:
