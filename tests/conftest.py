@@ -1,8 +1,13 @@
-"""Brokers for tests. A test with one of these fixtures gets the marker `broker` or `kafka` by itself."""
+"""Brokers for tests, and which tests run where.
+
+A test with one of the fixtures of brokers gets the marker `broker` or `kafka` by itself. The tests that run in several
+processes at once are put into groups: all tests of a group run in one process, so they share its brokers.
+"""
 
 import contextlib
 import os
 import uuid
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +19,9 @@ from pipeline.local.kafka_jars import kafka_class_path
 from pipeline.local.ports import kafka_answers
 from pipeline.local.tansu import EmbeddedBroker
 
-# A slow machine is no failure. `--hypothesis-profile=long` looks for what a hundred examples do not meet.
+# A slow machine is no failure. `--hypothesis-profile=long` looks for what a hundred examples do not meet, and
+# `--hypothesis-profile=quick` is for the runs that somebody waits for.
+settings.register_profile("quick", deadline=None, max_examples=25)
 settings.register_profile("usual", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=3000)
 settings.load_profile("usual")
@@ -31,15 +38,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("chaos", "scenarios of tests/stream/chaos")
     group.addoption("--chaos", type=int, metavar="N", help="run N seeded scenarios instead of CI's")
     group.addoption("--chaos-first", type=int, default=0, metavar="SEED", help="the first of their seeds")
+    group = parser.getgroup("share", "a part of the tests")
+    group.addoption("--share", type=int, metavar="SEED", help="run a third of the test files, chosen by the seed")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _mark(items)
+    seed = config.getoption("--share")
+    if seed is not None:
+        parts: tuple[list[pytest.Item], list[pytest.Item]] = ([], [])
+        for item in items:
+            parts[zlib.crc32(f"{seed} {item.path.name}".encode()) % 3 == 0].append(item)
+        left_out, items[:] = parts
+        config.hook.pytest_deselected(items=left_out)
+
+
+def _mark(items: list[pytest.Item]) -> None:
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         chosen = getattr(getattr(item, "callspec", None), "params", {}).get("any_broker")
         for fixture, marker in _MARKERS.items():
             if fixture in names or fixture == chosen:
                 item.add_marker(marker)
+        # Fixtures of a file are made once. Tests on Apache Kafka share one; those of chaos wait most of their time.
+        group = "chaos" if "chaos_kafka" in names else "kafka" if item.get_closest_marker("kafka") else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group)))
 
 
 @pytest.fixture(scope="session")

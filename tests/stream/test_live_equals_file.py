@@ -2,11 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from pipeline.topics import ensure_topics
 from tests.stream.events import generated
 from tests.stream.harness import Stream
 
 
+@pytest.mark.essential
 def test_100_000_events_with_broken_late_and_repeated_ones(stream: Stream) -> None:
     given = generated(100_000, seed=11)
     asyncio.run(ensure_topics(stream.settings))

@@ -20,6 +20,7 @@ def is_exact(stream: Stream) -> bool:
     return "exactly once" in "".join(path.read_text() for path in stream.directory.glob("*.log"))
 
 
+@pytest.mark.essential
 @pytest.mark.parametrize("disk", ["kept", "lost"])
 def test_a_killed_worker_goes_on(stream: Stream, disk: str) -> None:
     given = generated(EVENTS, seed=12)

@@ -24,6 +24,7 @@ def test_the_first_twenty_plans_have_every_kill_point_and_every_fault() -> None:
     assert there >= {f"at {point}" for point in KAFKA_POINTS} | {*WORKER_FAULTS, *BROKER_FAULTS}
 
 
+@pytest.mark.essential
 @pytest.mark.slow
 def test_a_disturbed_stream_gives_what_an_undisturbed_one_gives(chaos_kafka, chaos_seed: int) -> None:
     assert chaos_kafka.result(chaos_seed)

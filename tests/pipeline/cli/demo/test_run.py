@@ -130,6 +130,7 @@ def test_options_that_make_no_sense_are_status_2(tmp_path, arguments):
     assert line.startswith("ott: ")
 
 
+@pytest.mark.essential
 @pytest.mark.slow
 def test_it_ends_by_itself_with_accounts_that_add_up(tmp_path):
     done = run_to_end(tmp_path, "--events", "3000", "--seed", "7")
