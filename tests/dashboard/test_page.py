@@ -12,7 +12,7 @@ from pipeline.events.instants import parse_instant
 from tests.dashboard.conftest import ask, figure, sign_in, until
 from tests.stream.web import event
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.essential]
 
 _VIEWS = ("", "verdicts", "users", "rules", "operation")
 

@@ -8,7 +8,7 @@ import pytest
 from tests.dashboard.conftest import ask, figure, generating, new_stream, until
 from tests.stream.web import SECRET, Web, event
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.essential]
 
 NO_FIGURE = "\N{EN DASH}"
 _WHOLE = "#headline:not([data-state=partly]):not([data-state=unknown]):not([data-state=loading])"
