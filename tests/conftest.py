@@ -39,12 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--chaos", type=int, metavar="N", help="run N seeded scenarios instead of CI's")
     group.addoption("--chaos-first", type=int, default=0, metavar="SEED", help="the first of their seeds")
     group = parser.getgroup("share", "a part of the tests")
-    group.addoption("--share", type=int, metavar="SEED", help="run a third of the test files, chosen by the seed")
+    group.addoption(
+        "--share", type=int, metavar="SEED", help="run a third of the test files, chosen by the seed"
+    )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    _mark(items)
     seed = config.getoption("--share")
     if seed is not None:
         parts: tuple[list[pytest.Item], list[pytest.Item]] = ([], [])
@@ -54,16 +54,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
 
 
-def _mark(items: list[pytest.Item]) -> None:
-    for item in items:
-        names = set(getattr(item, "fixturenames", ()))
-        chosen = getattr(getattr(item, "callspec", None), "params", {}).get("any_broker")
-        for fixture, marker in _MARKERS.items():
-            if fixture in names or fixture == chosen:
-                item.add_marker(marker)
-        # Fixtures of a file are made once. Tests on Apache Kafka share one; those of chaos wait most of their time.
-        group = "chaos" if "chaos_kafka" in names else "kafka" if item.get_closest_marker("kafka") else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    names = set(getattr(item, "fixturenames", ()))
+    chosen = getattr(getattr(item, "callspec", None), "params", {}).get("any_broker")
+    for fixture, marker in _MARKERS.items():
+        if fixture in names or fixture == chosen:
+            item.add_marker(marker)
+    # Fixtures of a file are made once. Tests on Apache Kafka share one; those of chaos wait most of their time.
+    group = "chaos" if "chaos_kafka" in names else "kafka" if item.get_closest_marker("kafka") else item.path
+    item.add_marker(pytest.mark.xdist_group(str(group)))
 
 
 @pytest.fixture(scope="session")
