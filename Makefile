@@ -15,11 +15,11 @@ setup: ## Make .venv from the lock file
 run: ## The whole demo: broker, topics, worker, generator
 	./scripts/run
 
-test: ## Everything that CI runs
+test: ## The checks and the essential tests (./scripts/test --all for every test)
 	./scripts/test
 
 quick: setup ## Tests without brokers and without the slow ones
-	$(BIN)/python -m pytest -q -m 'not broker and not kafka and not slow'
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --hypothesis-profile=quick -m 'not broker and not kafka and not slow'
 
 lint: setup ## ruff check
 	$(BIN)/ruff check .
