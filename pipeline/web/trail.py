@@ -166,7 +166,9 @@ class AuditTrail:
             **self._options,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            isolation_level="read_committed",
+            # Entries are written without transactions. A reader of committed records would get none of those behind
+            # somebody's open transaction, and would wait for them.
+            isolation_level="read_uncommitted",
             fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
         values: list[bytes] = []

@@ -51,3 +51,20 @@ def test_what_waits_behind_an_open_transaction_is_lag_and_not_drained(stream, ap
         summary = web.wait_for("/stats/summary", lambda body: body["total_lag"] == 0, 20)
         assert summary["events"] == summary["judged"] == judged
         assert summary["lag_open_transactions"] == {}
+
+
+def test_the_audit_trail_is_shown_while_a_transaction_is_open_on_its_topic(stream, apache_kafka):
+    trail = stream.topic("audit-trail")
+    with stream.worker("a") as worker:
+        worker.wait_ready()
+        web = Web([worker])
+        producer = Producer({"bootstrap.servers": apache_kafka, "transactional.id": trail})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        for partition in range(stream.settings.partitions):
+            producer.produce(trail, b"no entry", partition=partition)
+        producer.flush(30)
+        web.post("/process/drain?timeout=1")
+        entries = web.get("/audit?limit=5")["entries"]
+        assert "POST /process/drain" in {entry["action"] for entry in entries}
+        producer.abort_transaction(30)
