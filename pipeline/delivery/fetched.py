@@ -103,16 +103,12 @@ class TolerantRecords(fetcher.PartitionRecords):
         super().__init__(tp, self._batches, *rest)  # type: ignore[no-untyped-call]  # aiokafka's
 
     def _unpack_records(self) -> Iterator[ConsumerRecord[bytes, bytes]]:
-        while True:
-            try:
-                yield from super()._unpack_records()  # type: ignore[no-untyped-call]  # aiokafka's
-            except Exception as error:  # noqa: BLE001 - anything may be wrong with bytes that others wrote
-                batch = self._batches.last
-                yield self._unreadable(batch, error)
-                # Without its header nobody knows where the next batch begins: the next fetch finds out.
-                if batch is not None:
-                    continue
-            return
+        try:
+            yield from super()._unpack_records()  # type: ignore[no-untyped-call]  # aiokafka's
+        except Exception as error:  # noqa: BLE001 - anything may be wrong with bytes that others wrote
+            # The rest comes with the next fetch. It brings a new list of aborted transactions: the batch may have been
+            # the end of one, and this list would make the producer's next records seem aborted, too.
+            yield self._unreadable(self._batches.last, error)
 
     def _unreadable(self, batch: Any, error: Exception) -> UnreadableBatch:
         first = self.next_fetch_offset

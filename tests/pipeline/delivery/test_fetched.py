@@ -78,14 +78,33 @@ def test_older_forms_are_read(magic: int, codec: int) -> None:
 def test_a_garbled_batch_is_named_and_the_ones_around_it_are_read(place: int) -> None:
     garbled = bytearray(batch(2, [b"b"] * 3))
     garbled[place] ^= 0x5A
-    records, position = read(batch(0, [b"a"] * 2) + bytes(garbled) + batch(5, [b"c"]))
-    assert [record.offset for record in records] == [0, 1, 4, 5]
+    behind = batch(5, [b"c"])
+    records, position = read(batch(0, [b"a"] * 2) + bytes(garbled) + behind)
+    assert [record.offset for record in records] == [0, 1, 4]
     unreadable = records[2]
     assert isinstance(unreadable, UnreadableBatch)
     assert (unreadable.first_offset, unreadable.offset, unreadable.count) == (2, 4, 3)
     assert (unreadable.key, unreadable.value, unreadable.timestamp) == (None, None, -1)
     assert "offsets 2 to 4 of events/3 cannot be read: CorruptRecordException" in str(unreadable)
-    assert position == 6
+    assert position == 5
+    records, position = read(behind, position)
+    assert ([record.offset for record in records], position) == ([5], 6)
+
+
+def test_committed_records_behind_a_garbled_abort_marker_are_not_taken_for_aborted() -> None:
+    """aiokafka remembers for a whole fetch whose transactions are aborted; a new fetch begins with a new list."""
+
+    def transactional(first: int, value: bytes) -> bytes:
+        builder = DefaultRecordBatchBuilder(2, NONE, 1, 7, 0, 0, 1 << 20)
+        builder.append(0, 5, b"key", value, [])
+        return struct.pack(">q", first) + bytes(builder.build())[8:]
+
+    garbled_marker = bytearray(transactional(1, b"marker"))
+    garbled_marker[-1] ^= 0x5A
+    data = transactional(0, b"aborted") + bytes(garbled_marker) + transactional(2, b"committed")
+    records = TolerantRecords(TP, MemoryRecords(data), [(7, 0)], 0, None, None, True, fetcher.READ_COMMITTED)
+    assert [(record.offset, record.__class__) for record in records] == [(1, UnreadableBatch)]
+    assert records.next_fetch_offset == 2
 
 
 def test_an_unknown_codec_is_named() -> None:
