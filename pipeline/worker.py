@@ -45,6 +45,7 @@ from pipeline.topics import (
 from pipeline.verdicts.index import Followed, VerdictIndex
 from pipeline.web.assembly import install_web
 from pipeline.web.limits import raise_file_limit
+from pipeline.web.tls import tls_of
 from pipeline.web.trust import trust_of
 from tables import alerts as alert_table
 from tables import health as health_table
@@ -106,6 +107,7 @@ def run(settings: Settings, reached: Hook = pass_by, idle: IdleUsers | None = No
 
 
 async def _prepare(settings: Settings, reached: Hook, idle: IdleUsers | None = None) -> DeliveryApp:
+    tls_of(settings)  # What is wrong with its files is said before the brokers are waited for.
     port = _web_port(settings)
     changelogs = [
         changelog(settings.app_id, TABLE_NAME),

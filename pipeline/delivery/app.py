@@ -10,6 +10,7 @@ from faust.types import TP
 from filelock import FileLock, Timeout
 from yarl import URL
 
+from pipeline.delivery.assignor import Assignor
 from pipeline.delivery.commit import Limits
 from pipeline.delivery.errors import DeliveryError, StoreError, TopicError
 from pipeline.delivery.kill_points import pass_by
@@ -105,6 +106,7 @@ class DeliveryApp(faust.App):
             "store": "memory://",
             "TableManager": DeliveryTables,
             "Worker": DeliveryWorker,
+            "PartitionAssignor": Assignor,
             "topic_disable_leader": True,
             "stream_recovery_delay": 0.0,
             "stream_wait_empty": False,

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S: Final = 5.0
 _PASSED_ON: Final = ("Content-Type", "Retry-After")
 _MAX_UNPROVEN: Final = 100
+_MAX_ANSWER_BYTES: Final = 64 << 20
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -149,8 +150,8 @@ class Peers:
                 if url is None:
                     raise Problem(
                         HTTPStatus.BAD_GATEWAY,
-                        f"the owner of partition {partition} of {table.name} has another OTT_JWT_SECRET; give all "
-                        "workers the same one",
+                        f"the owner of partition {partition} of {table.name} does not prove that it is a worker of "
+                        "ours; give all workers the same OTT_JWT_SECRET, and the settings for TLS to all or to none",
                     )
                 return url
         return None
@@ -165,13 +166,18 @@ class Peers:
         return [url for url in found if url is not None and url != self.own_url]
 
     def _origin_of(self, address: str) -> URL | None:
-        """The origin of a worker of ours; None for the address of anybody else, which is logged once."""
+        """The origin of a worker of ours; None for the address of anybody else, which is logged once.
+
+        What a person asks is not sent in plain text by a worker that has TLS itself.
+        """
         origin = None if self._proofs is None else self._proofs.origin_of(address)
+        if origin is not None and origin.scheme != self.own_url.scheme:
+            origin = None
         if origin is None and address not in self._unproven and len(self._unproven) < _MAX_UNPROVEN:
             self._unproven.add(address)
             _LOG.warning(
                 "a member of the consumer group names the address %.200r without the proof of our workers, so it is "
-                "not asked: it has another OTT_JWT_SECRET, or it is none of ours",
+                "not asked: it has another OTT_JWT_SECRET, TLS is set on one side only, or it is none of ours",
                 address,
             )
         return origin
@@ -191,17 +197,29 @@ class Peers:
         if self._proofs is None:
             raise unauthorized("a call of another worker is refused: this worker has no OTT_JWT_SECRET")
         try:
-            return self._proofs.read_call(
-                proof, request.method, request.raw_path, str(self.own_url), time.time()
-            )
+            return self._proofs.read_call(proof, request.method, request.raw_path, str(self.own_url))
         except ProofError as error:
             raise unauthorized(f"a call of another worker is refused: {error}") from None
+
+    def take(self, call: ForwardedCall) -> None:
+        """Take a call that was checked, once, and while it is young.
+
+        Raises:
+            Problem: it is too old, or was taken before. 502, as the person's own token is not what is wrong.
+        """
+        assert self._proofs is not None
+        try:
+            self._proofs.take(call, time.time())
+        except ProofError as error:
+            raise Problem(
+                HTTPStatus.BAD_GATEWAY, f"the worker at {self.own_url} refuses a call of another one: {error}"
+            ) from None
 
     def sign(self, call: ForwardedCall, response: web.Response) -> None:
         """Put the proof of the answer into its headers."""
         if self._proofs is not None:
             response.headers[PEER_HEADER] = self._proofs.sign_answer(
-                call.nonce, response.status, _bytes_of(response)
+                call.nonce, response.status, response.headers.get("Content-Type", ""), _bytes_of(response)
             )
 
     # -- asking
@@ -241,10 +259,9 @@ class Peers:
             raise unavailable(
                 "no secret for tokens is set on this worker; set OTT_JWT_SECRET or OTT_JWT_SECRET_FILE"
             )
-        method, target, nonce = call.route.method, _target(call), new_nonce()
+        method, target, nonce, who = call.route.method, _target(call), new_nonce(), call.who
         proof = self._proofs.sign_call(
-            ForwardedCall(method, target, body_digest(b""), str(url), call.who.name, call.who.role, nonce),
-            time.time(),
+            ForwardedCall(method, target, body_digest(b""), str(url), who.name, who.role, nonce, time.time())
         )
         async with self._app.http_client.request(
             method,
@@ -254,13 +271,14 @@ class Peers:
             allow_redirects=False,
             ssl=True if self._tls is None else self._tls.client,
         ) as response:
-            body = await response.read()
-            if not self._proofs.is_answer(response.headers.get(PEER_HEADER), nonce, response.status, body):
+            body = await _read(response)
+            given, content_type = response.headers.get(PEER_HEADER), response.headers.get("Content-Type", "")
+            if not self._proofs.is_answer(given, nonce, response.status, content_type, body):
                 _LOG.warning("the worker at %s answers %d without a proof", url, response.status)
                 raise Problem(
                     HTTPStatus.BAD_GATEWAY,
-                    f"the worker at {url} does not prove its answer: give all workers the same "
-                    "OTT_JWT_SECRET, and set their clocks",
+                    f"the worker at {url} does not prove its answer; give all workers the same OTT_JWT_SECRET, and "
+                    "find out whether something else answers at this address",
                 )
             headers = {name: response.headers[name] for name in _PASSED_ON if name in response.headers}
             return _Answer(response.status, headers, body)
@@ -276,6 +294,20 @@ def _target(call: Call) -> str:
     given = call.query.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     query = urlencode({name: _text(value) for name, value in given.items()})
     return f"{path}?{query}" if query else path
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body; who answers has not proven itself yet, so it is bounded.
+
+    Raises:
+        ClientError: it is too large.
+    """
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > _MAX_ANSWER_BYTES:
+            raise aiohttp.ClientPayloadError(f"the answer has more than {_MAX_ANSWER_BYTES} bytes")
+    return bytes(body)
 
 
 def _quoted(part: str) -> str:

@@ -23,6 +23,7 @@ LIFE_S: Final = 10.0
 """A forwarded call is good for so long; the clocks of two workers may differ by as much."""
 _MAX_NONCES: Final = 100_000
 _ALGORITHM: Final = "HS256"
+_ROLES: Final = ("analyst", "admin")
 _PURPOSE: Final = b"ott: proofs between workers, version 1"
 
 
@@ -42,6 +43,7 @@ class ForwardedCall:
         name: of the person who asks.
         role: of that person, as the calling worker checked it.
         nonce: of this call alone.
+        at: when it was signed, in seconds since 1970 by the clock of the calling worker.
     """
 
     method: str
@@ -51,6 +53,7 @@ class ForwardedCall:
     name: str
     role: UserRole
     nonce: str
+    at: float
 
 
 def body_digest(body: bytes) -> str:
@@ -69,10 +72,15 @@ class Proofs:
     Args:
         secret: that the workers share.
         app_id: the workers of another application with the same secret prove nothing to ours.
+        started: when this worker started, in seconds since 1970. It takes no call that was signed before, as it does
+            not remember which calls it took then.
     """
 
-    def __init__(self, secret: str, app_id: str) -> None:
-        self._key = hmac.digest(secret.encode(), _PURPOSE + b"\0" + app_id.encode(), "sha256")
+    def __init__(self, secret: str, app_id: str, started: float = 0.0) -> None:
+        # HKDF with SHA-256 (RFC 5869), without a salt and with one block of output.
+        extracted = hmac.digest(bytes(32), secret.encode(), "sha256")
+        self._key = hmac.digest(extracted, _PURPOSE + b"\0" + app_id.encode() + b"\x01", "sha256")
+        self._started = started
         # Nonces of calls that are still good, each with the time until which it is; the oldest first.
         self._nonces: OrderedDict[str, float] = OrderedDict()
 
@@ -94,15 +102,10 @@ class Proofs:
 
     # -- calls
 
-    def sign_call(self, call: ForwardedCall, now: float) -> str:
-        """The proof of a call.
-
-        Args:
-            call: the call.
-            now: seconds since 1970.
-        """
+    def sign_call(self, call: ForwardedCall) -> str:
+        """The proof of a call."""
         claims = {
-            "iat": now,
+            "iat": call.at,
             "aud": call.receiver,
             "sub": call.name,
             "role": call.role,
@@ -113,18 +116,17 @@ class Proofs:
         }
         return jwt.encode(claims, self._key, _ALGORITHM)
 
-    def read_call(self, proof: str, method: str, target: str, receiver: str, now: float) -> ForwardedCall:
-        """The call that a proof is about. Whoever reads it must still compare the digest of the body.
+    def read_call(self, proof: str, method: str, target: str, receiver: str) -> ForwardedCall:
+        """The call that a proof is about. Whoever reads it must still `take` it, and compare the digest of the body.
 
         Args:
             proof: as it came.
             method: of the request that it came with.
             target: path and query of that request, as they came.
             receiver: our own origin.
-            now: seconds since 1970.
 
         Raises:
-            ProofError: it is not ours, of another request, too old, or was used before.
+            ProofError: no worker of ours has signed it, or for another request or receiver.
         """
         try:
             claims = jwt.decode(
@@ -143,21 +145,37 @@ class Proofs:
                 claims["sub"],
                 claims["role"],
                 claims["jti"],
+                float(claims["iat"]),
             )
-            age = now - float(claims["iat"])
+            if call.role not in _ROLES:
+                raise ProofError(f"the call names a role {call.role!r} that this worker does not know")
         except jwt.InvalidAudienceError:
             raise ProofError("the call was made to another worker") from None
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
             raise ProofError("the call is not signed with this worker's OTT_JWT_SECRET") from None
         if (call.method, call.target) != (method, target):
             raise ProofError("the signature is that of another request")
+        return call
+
+    def take(self, call: ForwardedCall, now: float) -> None:
+        """Take a call that was read, once, and while it is young.
+
+        Args:
+            call: the call.
+            now: seconds since 1970.
+
+        Raises:
+            ProofError: it is too old or from the future, from before this worker's start, or was taken before.
+        """
+        age = now - call.at
         if abs(age) > LIFE_S:
             raise ProofError(
-                f"the call was signed {age:.0f} s ago by this worker's clock, and {LIFE_S:.0f} s are allowed; "
-                "set the clocks of the workers"
+                f"the call was signed {abs(age):.0f} s {'before' if age > 0 else 'after'} this worker's time, and "
+                f"{LIFE_S:.0f} s are allowed: the clocks of the two machines differ, set them right"
             )
+        if call.at < self._started:
+            raise ProofError("the call was signed before this worker started; ask again")
         self._use(call.nonce, now)
-        return call
 
     def _use(self, nonce: str, now: float) -> None:
         """Remember a nonce as long as its call is good.
@@ -176,13 +194,13 @@ class Proofs:
 
     # -- answers
 
-    def sign_answer(self, nonce: str, status: int, body: bytes) -> str:
+    def sign_answer(self, nonce: str, status: int, content_type: str, body: bytes) -> str:
         """The proof of the answer to the call with this nonce."""
-        return self._mac("answer", nonce, str(status), body_digest(body))
+        return self._mac("answer", nonce, str(status), body_digest(body), content_type)
 
-    def is_answer(self, proof: str | None, nonce: str, status: int, body: bytes) -> bool:
+    def is_answer(self, proof: str | None, nonce: str, status: int, content_type: str, body: bytes) -> bool:
         """Whether an answer is that of the worker that was called."""
-        expected = self.sign_answer(nonce, status, body)
+        expected = self.sign_answer(nonce, status, content_type, body)
         return proof is not None and hmac.compare_digest(expected.encode(), proof.encode("utf-8", "replace"))
 
     def _mac(self, *parts: str) -> str:

@@ -93,11 +93,10 @@ class Route:
     @property
     def statuses(self) -> tuple[int, ...]:
         """Every status of an error that it may answer with."""
-        found = {500, *self.problems}
-        if self.parameters or self.query is not None:
-            found.add(400)
+        # The target of any request may have a form that is not served.
+        found = {400, 500, *self.problems}
         if self.body is not None:
-            found |= {400, 408, 413, 415, 503}
+            found |= {408, 413, 415, 503}
         if self.role != "public":
             found |= {401, 403, 502, 503}
         return tuple(sorted(found))

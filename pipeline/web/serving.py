@@ -113,6 +113,14 @@ class PeerCalls(Protocol):
         """
         ...
 
+    def take(self, call: ForwardedCall) -> None:
+        """Take a call that was checked, once, and while it is young.
+
+        Raises:
+            Problem: it is too old, or was taken before.
+        """
+        ...
+
     def sign(self, call: ForwardedCall, response: web.Response) -> None:
         """Put the proof of the answer into its headers."""
         ...
@@ -295,7 +303,9 @@ class _Serve:
             who = self._tokens.identify(request.headers.get("Authorization"))
         else:
             forwarded = self._peer_calls.check(request, proof)
+            # From here on the answer is signed, also one that refuses the call.
             request[_FORWARDED] = forwarded
+            self._peer_calls.take(forwarded)
             who = Identity(forwarded.name, forwarded.role)
         if ROLES.index(who.role) < ROLES.index(route.role):
             await self._trail.note(who, route, None, request.remote, allowed=False)

@@ -36,17 +36,22 @@ def tls_of(settings: Settings) -> Tls | None:
         return None
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        server.load_cert_chain(certificate, key)
-    except OSError as error:  # ssl.SSLError is one
+        # Without a password OpenSSL would ask for one at the terminal; an empty one fails.
+        server.load_cert_chain(certificate, key, "")
+    except (OSError, ValueError) as error:  # ssl.SSLError is one
         raise UsageError(
-            f"web_tls_cert {certificate} with web_tls_key {key} cannot be used: {error.strerror or error}; "
+            f"web_tls_cert {certificate} with web_tls_key {key} cannot be used: {_reason(error)}; "
             "give a certificate chain and its private key without a password, both in PEM"
         ) from None
     try:
         client = ssl.create_default_context(cafile=authority)
     except OSError as error:
         raise UsageError(
-            f"web_tls_ca {authority} cannot be used: {error.strerror or error}; "
+            f"web_tls_ca {authority} cannot be used: {_reason(error)}; "
             "give the certificates in PEM that sign those of the workers"
         ) from None
     return Tls(server, client)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +45,8 @@ def trust_of(settings: Settings) -> Trust:
         UsageError: the files of TLS cannot be used.
     """
     secret = _secret(settings)
-    return Trust(secret, None if secret is None else Proofs(secret, settings.app_id), tls_of(settings))
+    proofs = None if secret is None else Proofs(secret, settings.app_id, started=time.time())
+    return Trust(secret, proofs, tls_of(settings))
 
 
 def _secret(settings: Settings) -> str | None:

@@ -1,6 +1,7 @@
 """A worker that is behind gives the same answer again for a moment; guards and the audit trail stay as they are."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,10 +10,14 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from pipeline.delivery.turns import Turns
 from pipeline.web.kept import KEPT_S, KeptAnswers
+from pipeline.web.peers import Peers
 from pipeline.web.problems import Problem
+from pipeline.web.proofs import ForwardedCall, Proofs, body_digest, new_nonce
 from pipeline.web.serving import install, json_answer
-from tests.pipeline.web.views import NoPeers, other_views
+from tests.pipeline.web.conftest import SECRET
+from tests.pipeline.web.views import other_views
 
+RECEIVER = "http://worker.example:8000"
 PATH = "/results/latest"
 
 
@@ -112,7 +117,11 @@ async def serving(tokens, turns):
         class web:  # noqa: N801
             web_app = aiohttp_web.Application()
 
-    install(App, [*views, other_views(views)], tokens, NoPeers(), worker, turns=turns, demo=False)
+        class conf:  # noqa: N801
+            canonical_url = RECEIVER
+
+    peers = Peers(App, Proofs(SECRET, "app"), None)
+    install(App, [*views, other_views(views)], tokens, peers, worker, turns=turns, demo=False)
     async with TestClient(TestServer(App.web.web_app)) as client:
         worker.client = client
         yield worker
@@ -169,6 +178,15 @@ async def test_after_an_action_nothing_of_before_is_given_again(behind, bearer, 
     response = await behind.client.post(action, headers=bearer("admin"))
     assert response.status == status
     assert await asked(behind, bearer("analyst")) > before
+
+
+async def test_another_worker_is_told_what_is_there_now(behind, bearer):
+    assert await asked(behind, bearer("analyst")) == 1
+    for number in (2, 3):
+        call = ForwardedCall(
+            "GET", PATH, body_digest(b""), RECEIVER, "analyst", "analyst", new_nonce(), time.time()
+        )
+        assert await asked(behind, {"X-Ott-Peer": Proofs(SECRET, "app").sign_call(call)}) == number
 
 
 async def test_without_a_backlog_every_question_is_answered_anew(tokens, bearer):

@@ -18,8 +18,15 @@ REFUSED = [
     b"*",
     b"127.0.0.1:9",
     b"stats/summary",
+    b"/stats/sum\rmary",
+    b"/stats/sum\x00mary",
+    b"/stats/summary?a\\b",
+    b"/users/\xff",
 ]
-PASSED_BY_THE_PARSER = {target for target in REFUSED if target[:1] in b"/hH"}
+PASSED_BY_THE_PARSER = {target for target in REFUSED if target[:1] in b"/hH" and target.isascii()} - {
+    b"/stats/sum\rmary",
+    b"/stats/sum\x00mary",
+}
 
 
 async def answer(web, head: bytes) -> bytes:

@@ -19,5 +19,8 @@ class NoPeers:
     def check(self, request, proof):
         raise AssertionError(f"{proof} came with {request.path}")
 
+    def take(self, call):
+        raise AssertionError(f"{call} was forwarded")
+
     def sign(self, call, response):
         raise AssertionError(f"{call} was answered with {response}")
