@@ -57,7 +57,7 @@ def start(stack, tmp_path):
             **variables,
         }
         settings = load_settings(environ=given, cwd=tmp_path)
-        cluster = Cluster({topic.name: 4 for topic in TOPICS}, transactional=False)
+        cluster = Cluster({topic.name: 4 for topic in TOPICS}, transactional=False, origin_key=bytes(32))
         app = build(settings, cluster, web_port=port, reached=pass_by)
         stack.push_async_callback(app.http_client.close)
         tls = tls_of(settings)
