@@ -72,7 +72,8 @@ async def ask_cluster(settings: Settings, changelogs: Sequence[Topic]) -> Cluste
     A broker that restarts meanwhile cuts off the question, so it is asked again.
 
     Raises:
-        MissingError: no broker answers in time, or it does not say, or refuses the key of origins.
+        MissingError: no broker answers in time, it does not say, it refuses the key of origins, or it has no
+            transactions and this is not the demo.
         RefusedError: topics have partition counts that do not go together.
     """
     deadline = time.monotonic() + BROKER_WAIT_S
@@ -101,6 +102,11 @@ async def _ask_once(settings: Settings, changelogs: Sequence[Topic]) -> Cluster:
         )
     except BrokerMissingError as error:
         raise MissingError(str(error)) from error
+    if not transactional and not settings.demo:
+        raise MissingError(
+            f"the broker at {settings.bootstrap_servers} has no transactions: a crash would lose or double verdicts; "
+            "use Apache Kafka, or set OTT_DEMO=true to try things out"
+        )
     return Cluster(report.partitions, transactional, await shared_key(settings, key_topic.name))
 
 

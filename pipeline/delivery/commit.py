@@ -71,13 +71,13 @@ class Listeners:
         lost: the unit is not ours any more, or its transaction failed; called once.
         failed: nothing can go on.
         not_encodable: a value cannot be written; the unit must go back and find the record that made it.
-        committed: offsets for those who watch the group, on a broker without transactions.
+        committed: how far the source topics are committed.
     """
 
     lost: Callable[[OwnedUnit[Any], BaseException], None]
     failed: Callable[[Exception], Awaitable[None]]
     not_encodable: Callable[[OwnedUnit[Any], EncodingError], Awaitable[None]]
-    committed: Callable[[OwnedUnit[Any], dict[str, int]], Awaitable[None]]
+    committed: Callable[[OwnedUnit[Any], dict[str, int]], None]
 
 
 class OwnedUnit(Generic[V]):
@@ -238,7 +238,7 @@ class OwnedUnit(Generic[V]):
         metrics.last_commit_seconds = seconds
         metrics.outputs += len(snapshot.outputs)
         metrics.flushed_keys += len(snapshot.keys)
-        await listeners.committed(self, snapshot.moved)
+        listeners.committed(self, snapshot.moved)
 
     async def _snapshot(self) -> Snapshot:
         """The unit's snapshot, one piece of work a turn.

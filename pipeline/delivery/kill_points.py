@@ -20,7 +20,6 @@ POINTS: Final = (
     "assign:live",  # about to read the first record
     "commit:snapshot",  # encoded, nothing sent
     "commit:outputs",  # outputs are acknowledged
-    "commit:changelog-part",  # a part of a large flush is acknowledged
     "commit:changelog",  # all changed keys are
     "commit:offsets",  # the source offsets are part of the transaction
     "commit:committed",  # the broker has it all, the local store has not

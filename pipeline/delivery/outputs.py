@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 MAX_OUTPUT_BYTES: Final = 1_000_000
 """Of one record that is published: key, value and headers. Brokers take 1,048,588 bytes with the framing by default."""
 
-Header = tuple[str, bytes]
+Headers = Sequence[tuple[str, bytes]]
 
 
 class Output(NamedTuple):
@@ -18,7 +18,7 @@ class Output(NamedTuple):
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: Sequence[Header] | None = None
+    headers: Headers | None = None
     partition: int | None = None
 
     @property

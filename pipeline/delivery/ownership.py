@@ -7,25 +7,17 @@ import time
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 from mode import Service
 
-from pipeline.delivery.closing import stop_producer
 from pipeline.delivery.commit import Listeners, OwnedUnit
 from pipeline.delivery.open_transactions import OpenTransactions
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.producers import (
-    Commit,
-    PlainCommit,
-    TransactionalCommit,
-    new_producer,
-)
+from pipeline.delivery.producers import Commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from aiokafka import AIOKafkaProducer
 
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.batches import Batch
@@ -54,7 +46,6 @@ class Ownership(Service):
         self.app = app
         self.units: dict[Key, OwnedUnit[Any]] = {}
         self._writers: dict[Key, Commit] = {}
-        self._plain: AIOKafkaProducer | None = None
         self._partitioners: dict[str, Partitioner] = {}
         self._stalled_said = 0.0
         self._open_transactions = OpenTransactions()
@@ -70,16 +61,7 @@ class Ownership(Service):
             KafkaError: the brokers refuse.
         """
         wanted = list(partitions)
-        if self.app.transactional:
-            writers = {(table.name, p): self._transactional_writer(table, p) for table, p in wanted}
-        else:
-            producer = await self._plain_producer()
-            writers = {
-                (table.name, p): PlainCommit(
-                    producer, (table.changelog_name, p), self.partition_of, self.app.reached
-                )
-                for table, p in wanted
-            }
+        writers = {(table.name, p): self._writer(table, p) for table, p in wanted}
         self._writers.update(writers)
         # All of them, whatever becomes of one: a late start would shut out the writer of the next attempt.
         results = await asyncio.gather(
@@ -89,11 +71,11 @@ class Ownership(Service):
             if isinstance(result, BaseException):
                 raise result
 
-    def _transactional_writer(self, table: WriteBehindTable[Any], partition: int) -> Commit:
+    def _writer(self, table: WriteBehindTable[Any], partition: int) -> Commit:
         app = self.app
-        return TransactionalCommit(
+        return Commit(
             app.client_options,
-            f"{app.conf.id}-{table.name}-{partition}",
+            f"{app.conf.id}-{table.name}-{partition}" if app.transactional else None,
             app.conf.id,
             (table.changelog_name, partition),
             self.partition_of,
@@ -101,12 +83,6 @@ class Ownership(Service):
             app.options.transaction_timeout,
             app.conf.broker_request_timeout,
         )
-
-    async def _plain_producer(self) -> AIOKafkaProducer:
-        if self._plain is None:
-            self._plain = new_producer(self.app.client_options, self.app.conf.broker_request_timeout)
-            await self._plain.start()
-        return self._plain
 
     def partition_of(self, topic: str, key: bytes) -> int:
         """The partition of a key in an output topic.
@@ -191,8 +167,6 @@ class Ownership(Service):
     async def on_stop(self) -> None:
         """Give up everything, committed."""
         await self.give_up(commit=True)
-        if self._plain is not None:
-            await stop_producer(self._plain)
 
     # -- what commits tell
 
@@ -231,16 +205,10 @@ class Ownership(Service):
         self.log.error("%s: %s", owned.unit, error)
         await self.go_back(owned, {})
 
-    async def _committed(self, owned: OwnedUnit[Any], moved: dict[str, int]) -> None:
+    def _committed(self, owned: OwnedUnit[Any], moved: dict[str, int]) -> None:
         offsets = {TP(topic, owned.unit.partition): offset for topic, offset in moved.items()}
-        app = self.app
-        app.metrics.position.update(offsets)
-        app.monitor.on_tp_commit(offsets)
-        if not app.transactional:
-            try:
-                await app.consumer.thread.commit_offsets(offsets)
-            except (KafkaError, TimeoutError) as error:
-                self.log.info("the group's offsets of %s are behind its state: %s", owned.unit, error)
+        self.app.metrics.position.update(offsets)
+        self.app.monitor.on_tp_commit(offsets)
 
     # -- going back
 

@@ -1,17 +1,15 @@
-"""Writing a commit to Kafka: records packed into record batches, in a transaction where there are transactions."""
+"""Writing a commit to Kafka: records packed into record batches, all of them in one transaction."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from pipeline.delivery.changelog import marks, size_of
 from pipeline.delivery.closing import stop_producer
 from pipeline.delivery.errors import FencedError
 
@@ -21,9 +19,9 @@ if TYPE_CHECKING:
     from aiokafka.producer.message_accumulator import BatchBuilder
     from aiokafka.structs import RecordMetadata
 
-    from pipeline.delivery.changelog import Entry, Headers
+    from pipeline.delivery.changelog import Entry
     from pipeline.delivery.kill_points import Hook
-    from pipeline.delivery.outputs import Output
+    from pipeline.delivery.outputs import Headers, Output
     from pipeline.delivery.unit import Snapshot
 
 MAX_BATCH_BYTES = 1 << 19
@@ -31,34 +29,6 @@ _MAX_REQUEST_BYTES = 1 << 22
 _YIELD_EVERY = 2_000
 
 Sent = list[tuple[int, "asyncio.Future[RecordMetadata]"]]
-
-
-class Commit(Protocol):
-    """How a snapshot of one unit gets into Kafka."""
-
-    async def start(self) -> None:
-        """Become the one writer; whoever was it before is shut out (where there are transactions).
-
-        Raises:
-            KafkaError: the brokers refuse.
-        """
-        ...
-
-    async def write(self, snapshot: Snapshot) -> int | None:
-        """Write a snapshot, all or (where there are transactions) nothing.
-
-        Returns:
-            the offset of the last record in the changelog.
-
-        Raises:
-            FencedError: another worker is the writer now.
-            KafkaError: the brokers refuse.
-        """
-        ...
-
-    async def stop(self) -> None:
-        """Close the connection, within seconds; what is under way is given up."""
-        ...
 
 
 def new_producer(options: Mapping[str, Any], request_timeout: float, **more: Any) -> AIOKafkaProducer:
@@ -102,17 +72,10 @@ async def send_outputs(
 
 
 async def send_entries(
-    producer: AIOKafkaProducer,
-    topic: str,
-    partition: int,
-    entries: Sequence[Entry],
-    headers: Iterable[Headers] | None = None,
+    producer: AIOKafkaProducer, topic: str, partition: int, entries: Sequence[Entry]
 ) -> Sent:
     """Hand changelog entries to the producer, in their order."""
-    if headers is None:
-        headers = itertools.repeat(())
-    records = ((key, value, marked) for (key, value), marked in zip(entries, headers, strict=False))
-    return await _send(producer, topic, partition, records)
+    return await _send(producer, topic, partition, ((key, value, ()) for key, value in entries))
 
 
 async def _send(
@@ -161,15 +124,18 @@ async def acknowledged(sent: Sent) -> int | None:
     return last
 
 
-class TransactionalCommit:
-    """Outputs, changed keys, watermarks and source offsets of a unit in one transaction.
+class Commit:
+    """How a snapshot of one unit gets into Kafka: outputs, changed keys, watermarks, source offsets; one transaction.
 
-    One transactional id per unit, never per worker: initialising it is what ends the former owner's open
-    transaction and shuts it out, however late it wakes up.
+    There is one transactional id per unit, never per worker. Initialising it ends the former owner's open transaction
+    and shuts that owner out, however late it wakes up.
+
+    A broker without transactions is for the demo only. There the same records are written without one, and a crash
+    between two of them leaves an incomplete commit behind.
 
     Args:
         options: bootstrap servers and security.
-        transactional_id: of the unit, the same on every worker.
+        transactional_id: of the unit, the same on every worker; None: the broker has no transactions.
         group: the consumer group.
         changelog: topic and partition.
         partition_of: of a topic's key.
@@ -181,7 +147,7 @@ class TransactionalCommit:
     def __init__(
         self,
         options: Mapping[str, Any],
-        transactional_id: str,
+        transactional_id: str | None,
         group: str,
         changelog: tuple[str, int],
         partition_of: Callable[[str, bytes], int],
@@ -189,121 +155,73 @@ class TransactionalCommit:
         timeout: float,
         request_timeout: float,
     ) -> None:
-        self._producer = new_producer(
-            options,
-            request_timeout,
-            transactional_id=transactional_id,
-            transaction_timeout_ms=int(timeout * 1000),
-        )
+        transactions: dict[str, Any] = {}
+        if transactional_id is not None:
+            transactions = {
+                "transactional_id": transactional_id,
+                "transaction_timeout_ms": int(timeout * 1000),
+            }
+        self._producer = new_producer(options, request_timeout, **transactions)
+        self._transactional = transactional_id is not None
         self._group = group
         self._topic, self._partition = changelog
         self._partition_of = partition_of
         self._reached = reached
 
     async def start(self) -> None:
-        """As in `Commit`."""
+        """Become the one writer, and shut out the former one.
+
+        Raises:
+            KafkaError: the brokers refuse.
+        """
         await self._producer.start()
 
     async def write(self, snapshot: Snapshot) -> int | None:
-        """As in `Commit`."""
+        """Write a snapshot: all of it or nothing.
+
+        Returns:
+            the offset of the last record in the changelog.
+
+        Raises:
+            FencedError: another worker is the writer now.
+            KafkaError: the brokers refuse.
+        """
         try:
             return await self._write(snapshot)
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise FencedError("another worker has taken over, or the transaction took too long") from error
 
     async def _write(self, snapshot: Snapshot) -> int | None:
+        """The steps of a commit, in their order; after each one stands its kill point."""
         producer, reached = self._producer, self._reached
-        await producer.begin_transaction()
+        # 1. Begin.
+        if self._transactional:
+            await producer.begin_transaction()
+        # 2. Outputs and changed keys, which end with the watermarks.
         outputs = await send_outputs(producer, snapshot.outputs, self._partition_of)
         entries = await send_entries(producer, self._topic, self._partition, snapshot.entries)
         await acknowledged(outputs)
         reached("commit:outputs")
         last = await acknowledged(entries)
         reached("commit:changelog")
-        if snapshot.moved:
-            offsets = {
-                TopicPartition(topic, self._partition): OffsetAndMetadata(offset, "")
-                for topic, offset in snapshot.moved.items()
-            }
-            await producer.send_offsets_to_transaction(offsets, self._group)
-            reached("commit:offsets")
-        await producer.commit_transaction()
+        # 3. The source offsets, and the end of the transaction: all of it becomes visible together.
+        if self._transactional:
+            if snapshot.moved:
+                offsets = {
+                    TopicPartition(topic, self._partition): OffsetAndMetadata(offset, "")
+                    for topic, offset in snapshot.moved.items()
+                }
+                await producer.send_offsets_to_transaction(offsets, self._group)
+                reached("commit:offsets")
+            await producer.commit_transaction()
         return last
 
     async def stop(self) -> None:
-        """As in `Commit`."""
+        """Close the connection, within seconds; what is under way is given up."""
         await stop_producer(self._producer)
-        # How a transaction ended that nobody waits for any more; asyncio would complain of it.
+        if not self._transactional:
+            return
+        # Nobody waits for the end of this transaction any more; asyncio would complain that nobody looked at it.
         ended = self._producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - aiokafka has no public way
         if ended is not None and ended.done() and not ended.cancelled():
             ended.exception()
-
-
-class PlainCommit:
-    """The same on a broker without transactions: outputs, then changed keys with watermarks; at least once.
-
-    A crash in between repeats outputs with the same bytes. Changed keys that do not fit into one record batch are
-    marked, so that an incomplete commit is recognised when the changelog is read.
-
-    Args:
-        producer: shared by the units of a worker, started.
-        changelog: topic and partition.
-        partition_of: of a topic's key.
-        reached: called at each kill point.
-        commit_offsets: tells the group how far it is; for those who watch, as the state has its own watermarks.
-    """
-
-    def __init__(
-        self,
-        producer: AIOKafkaProducer,
-        changelog: tuple[str, int],
-        partition_of: Callable[[str, bytes], int],
-        reached: Hook,
-    ) -> None:
-        self._producer = producer
-        self._topic, self._partition = changelog
-        self._partition_of = partition_of
-        self._reached = reached
-
-    async def start(self) -> None:
-        """As in `Commit`; nobody can be shut out."""
-
-    async def write(self, snapshot: Snapshot) -> int | None:
-        """As in `Commit`."""
-        producer, reached = self._producer, self._reached
-        await acknowledged(await send_outputs(producer, snapshot.outputs, self._partition_of))
-        reached("commit:outputs")
-        entries = snapshot.entries
-        if size_of(entries) < MAX_BATCH_BYTES:
-            last = await acknowledged(await send_entries(producer, self._topic, self._partition, entries))
-        else:
-            last = await self._write_in_parts(entries)
-        reached("commit:changelog")
-        return last
-
-    async def _write_in_parts(self, entries: Sequence[Entry]) -> int | None:
-        # Nanoseconds of the clock name the commit: a restarted writer must not take up an old number.
-        headers = marks(time.time_ns(), len(entries))
-        records = list(zip(entries, headers, strict=True))
-        last: int | None = None
-        while records:
-            size, count = 0, 0
-            while count < len(records) and (not count or size < MAX_BATCH_BYTES // 2):
-                size += size_of((records[count][0],))
-                count += 1
-            part, records = records[:count], records[count:]
-            last = await acknowledged(
-                await send_entries(
-                    self._producer,
-                    self._topic,
-                    self._partition,
-                    [entry for entry, _ in part],
-                    [marked for _, marked in part],
-                )
-            )
-            if records:
-                self._reached("commit:changelog-part")
-        return last
-
-    async def stop(self) -> None:
-        """As in `Commit`; the shared producer stays."""

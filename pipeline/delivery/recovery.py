@@ -169,11 +169,10 @@ class BulkRecovery(Service):
         # Before a changelog is read: a former owner may be about to write to it.
         await app.ownership.fence([(table, p) for table, owned in actives.items() for p in sorted(owned)])
         app.reached("assign:fenced")
-        targets = await self._restore(actives)
+        await self._restore(actives)
         app.reached("recover:end")
         for table, partitions in actives.items():
             app.ownership.own(table, sorted(partitions))
-            self._write_anew(table, targets)
         await self._read_on(actives)
         await app.on_rebalance_complete.send()
         for table in self.tables.values():
@@ -215,22 +214,10 @@ class BulkRecovery(Service):
                     table.table_store.open(partition)
                     await asyncio.sleep(0)  # a heartbeat may be due
 
-    def _write_anew(self, table: WriteBehindTable[Any], targets: Iterable[StoreTarget]) -> None:
-        """Correct, with the next commit, what an incomplete one left in the changelog."""
-        for target in targets:
-            owned = self.app.ownership.find(table.name, target.tp.partition)
-            if owned is not None and target.dropped and target.tp.topic == table.changelog_name:
-                owned.unit.write_anew(target.dropped)
-                self.log.warning(
-                    "%s: a commit of %d keys was left incomplete; it is undone, and its records are processed again",
-                    owned.unit,
-                    len(target.dropped),
-                )
-
-    async def _restore(self, actives: Partitions) -> list[StoreTarget]:
+    async def _restore(self, actives: Partitions) -> None:
         targets = _targets(actives)
         if not targets:
-            return targets
+            return
         app, began = self.app, time.monotonic()
         said = began
         async with ChangelogReader(app.client_options, targets, app.conf.broker_request_timeout) as reader:
@@ -255,7 +242,6 @@ class BulkRecovery(Service):
         app.metrics.restored_keys += reader.records
         app.metrics.restore_seconds += seconds
         self.log.info("recovered %d changelog records in %.2f s", reader.records, seconds)
-        return targets
 
     async def _read_on(self, actives: Partitions) -> None:
         """Every source partition goes on from where its state is; topics of other agents from their commits."""

@@ -13,11 +13,9 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from pipeline.delivery.outputs import MAX_OUTPUT_BYTES, Header, Output
+from pipeline.delivery.outputs import MAX_OUTPUT_BYTES, Headers, Output
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pipeline.delivery.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -52,7 +50,7 @@ class SourceRecord(Protocol):
     @property
     def value(self) -> bytes | None: ...  # noqa: D102
     @property
-    def headers(self) -> Sequence[Header]: ...  # noqa: D102
+    def headers(self) -> Headers: ...  # noqa: D102
 
 
 class Origin(NamedTuple):

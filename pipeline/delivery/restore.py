@@ -14,7 +14,6 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
-from pipeline.delivery.changelog import Assembler
 from pipeline.delivery.closing import stop_consumer
 from pipeline.delivery.errors import StoreError, may_pass
 from pipeline.delivery.fetched import UnreadableBatch
@@ -68,9 +67,6 @@ class StoreTarget:
     def __init__(self, tp: TP, store: PartitionStore) -> None:
         self.tp = tp
         self._store = store
-        self._commits = Assembler()
-        self.dropped: set[bytes] = set()
-        """Once complete: the keys of commits that stayed incomplete, whose values must be written anew."""
 
     def reached(self) -> int | None:
         """As in `Target`."""
@@ -78,7 +74,6 @@ class StoreTarget:
 
     def start_over(self) -> None:
         """As in `Target`."""
-        self._commits.forget()
         if not self._store.is_empty():
             self._store.clear()
 
@@ -90,15 +85,12 @@ class StoreTarget:
                     f"the changelog cannot be read, so the state would be wrong: {record}; restore the topic from a "
                     "good replica, or delete it and replay the source topics"
                 )
-        applied = self._commits.add(records)  # type: ignore[arg-type]  # a changelog has no records without keys
-        self._store.write(applied.entries, applied.offset)
+        # A changelog has no records without keys.
+        self._store.write([(record.key or b"", record.value) for record in records], records[-1].offset)
 
     def complete(self, position: int) -> None:
-        """As in `Target`; a commit that is incomplete now has lost its writer."""
-        first = self._commits.first
-        self.dropped = self._commits.forget()
-        # Until its keys are written anew it has to be seen again by whoever recovers next.
-        self._store.write((), (position if first is None else first) - 1)
+        """As in `Target`."""
+        self._store.write((), position - 1)
 
 
 class ChangelogReader:

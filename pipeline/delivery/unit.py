@@ -304,13 +304,6 @@ class Unit(State[V], Generic[V]):
         self.next_offsets[topic] = offset
         self._committed[topic] = offset
 
-    def write_anew(self, keys: Iterable[bytes]) -> None:
-        """The next commit writes these keys, changed or not."""
-        for key in keys:
-            if not key.startswith(RESERVED):
-                self.get(key)
-                self.dirty.add(key)
-
     @property
     def committed_offsets(self) -> Mapping[str, int]:
         """Per topic the offset after the last committed record."""

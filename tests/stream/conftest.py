@@ -8,6 +8,6 @@ from tests.stream.harness import Stream
 
 
 @pytest.fixture
-def stream(any_broker: str, topic_prefix: str, tmp_path: Path) -> Stream:
-    """A stream on each broker."""
-    return Stream(any_broker, topic_prefix, tmp_path)
+def stream(apache_kafka: str, topic_prefix: str, tmp_path: Path) -> Stream:
+    """A stream on Apache Kafka, where a crash must not show."""
+    return Stream(apache_kafka, topic_prefix, tmp_path)

@@ -176,7 +176,7 @@ class Stream:
 
     # -- what should come out
 
-    def expected(self, *, exactly_once: bool = True) -> Expected:
+    def expected(self) -> Expected:
         """Judge what is on the topics, requests first; a forwarded record counts where it was forwarded to."""
         raw = self.read(self.topic("raw-events"))
         rekeyed = self.read(self.topic("raw-events-rekeyed"))
@@ -185,8 +185,7 @@ class Stream:
         origins = Counter(
             (_text(r, TOPIC), int(r.headers[PARTITION]), int(r.headers[OFFSET])) for r in forwarded
         )
-        if exactly_once:
-            assert all(count == 1 for count in origins.values()), "a record was forwarded twice"
+        assert all(count == 1 for count in origins.values()), "a record was forwarded twice"
         expected = Expected()
         judge = FileJudge(build_evaluator(self.settings), self.prefix, subjects=False)
         for record in (*requests, *raw, *rekeyed):
@@ -197,12 +196,6 @@ class Stream:
                     expected.failures[value] += 1
                 else:
                     expected.verdicts[json.loads(value)["subject"]["id"].encode()].append(value)
-        if not exactly_once:
-            # A record that was forwarded twice is judged twice where it is too late for its user's window.
-            expected.verdicts = {
-                key: list(dict.fromkeys(values)) for key, values in expected.verdicts.items()
-            }
-            expected.failures = Counter(set(expected.failures))
         expected.accounts = judge.accounts
         expected.users = {b"u" + user.encode(): encode_user(state) for user, state in judge.users.items()}
         events = [r for r in (*raw, *rekeyed) if (r.topic, r.partition, r.offset) not in origins]
@@ -248,29 +241,23 @@ class Stream:
 
     # -- what comes out
 
-    def verdicts(self, *, each_once: bool) -> dict[bytes, list[bytes]]:
-        """Published verdicts by key; where the broker has no transactions a repetition may follow."""
+    def verdicts(self) -> dict[bytes, list[bytes]]:
+        """Published verdicts on users by key."""
         found: dict[bytes, list[bytes]] = defaultdict(list)
-        seen: set[bytes] = set()
         for record in self.read(self.topic("flagged-events")):
             assert record.key is not None
             assert record.value is not None
-            if is_subject(record.value):
-                continue
-            if not each_once or record.value not in seen:
+            if not is_subject(record.value):
                 found[record.key].append(record.value)
-            seen.add(record.value)
         return found
 
-    def subject_verdicts(self, *, each_once: bool) -> list[bytes]:
+    def subject_verdicts(self) -> list[bytes]:
         """Published verdicts on titles and devices."""
         found = [record.value or b"" for record in self.read(self.topic("flagged-events"))]
-        found = [value for value in found if is_subject(value)]
-        return in_order(dict.fromkeys(found) if each_once else found)
+        return in_order(value for value in found if is_subject(value))
 
-    def failures(self, *, each_once: bool) -> Counter[bytes]:
-        counts = Counter(record.value or b"" for record in self.read(self.topic("failed-events")))
-        return Counter(set(counts)) if each_once else counts
+    def failures(self) -> Counter[bytes]:
+        return Counter(record.value or b"" for record in self.read(self.topic("failed-events")))
 
     def table(self) -> dict[bytes, bytes]:
         """The users' records by the changelog alone."""
@@ -280,9 +267,9 @@ class Stream:
             last[record.key] = record.value
         return {key: value for key, value in last.items() if value is not None and key.startswith(b"u")}
 
-    def check(self, expected: Expected, *, exactly_once: bool) -> None:
+    def check(self, expected: Expected) -> None:
         """What was published and what is in the table is what was expected, byte for byte."""
-        verdicts = self.verdicts(each_once=not exactly_once)
+        verdicts = self.verdicts()
         _same_keys("verdicts", expected.verdicts, verdicts)
         for key, values in expected.verdicts.items():
             found = verdicts[key]
@@ -291,21 +278,21 @@ class Stream:
                 f"{len(set(found) - set(values))} are not expected, "
                 f"{[(a, b) for a, b in zip(values, found, strict=False) if a != b][:1]}"
             )
-        failures = self.failures(each_once=not exactly_once)
+        failures = self.failures()
         assert failures == expected.failures, "failed events differ"
         table = self.table()
         _same_keys("users", expected.users, table)
         different = [key for key, value in expected.users.items() if table[key] != value]
         assert not different, f"{len(different)} users' states differ, {different[:3]}"
-        self.check_health(expected, exactly_once=exactly_once)
+        self.check_health(expected)
 
-    def check_health(self, expected: Expected, *, exactly_once: bool) -> None:
+    def check_health(self, expected: Expected) -> None:
         """Titles and devices were judged as in a file; no partition was left out, no event came too late."""
         counts = [state.counts for state in self.health().values()]
         assert not any(
             count.get(name) for count in counts for name in ("too_late", "left_out", "unreadable")
         ), counts
-        found = self.subject_verdicts(each_once=not exactly_once)
+        found = self.subject_verdicts()
         surplus, missing = (
             Counter(found) - Counter(expected.subjects),
             Counter(expected.subjects) - Counter(found),
@@ -470,16 +457,17 @@ class Worker:
     def kill(self) -> None:
         """As the machine does when memory runs out."""
         self.signal(signal.SIGKILL)
-        self._wait_gone(10)
+        self.wait_gone(10)
 
     def terminate(self) -> float:
         """Ask it to stop; the seconds that it took."""
         began = time.monotonic()
         self.signal(signal.SIGTERM)
-        self._wait_gone(15)
+        self.wait_gone(15)
         return time.monotonic() - began
 
-    def _wait_gone(self, seconds: float) -> None:
+    def wait_gone(self, seconds: float) -> None:
+        """Until it has ended."""
         deadline = time.monotonic() + seconds
         while not self.is_gone:
             assert time.monotonic() < deadline, f"worker {self.name} does not end:\n{self.tail()}"

@@ -1,6 +1,5 @@
 """A worker that may end itself with SIGKILL at a kill point: POINT PROBABILITY SEED.
 
-VICTIM_BATCH_BYTES makes its record batches small, so that a commit without transactions needs several.
 VICTIM_IDLE_MS is how long a user may be away before what is known is erased.
 VICTIM_PATIENCE_S is how long a change of the topics must last before it ends the worker; it looks every tenth of it.
 VICTIM_FORGETS is how many assignments it makes, as the group's leader, by metadata that lacks the topics, as that of a
@@ -14,7 +13,7 @@ from aiokafka.cluster import ClusterMetadata
 from faust.assignor.partition_assignor import PartitionAssignor
 
 from agents.idle import IdleUsers
-from pipeline.delivery import producers, topology
+from pipeline.delivery import topology
 from pipeline.delivery.kill_points import KillAt
 from pipeline.errors import OttError
 from pipeline.settings import load_settings
@@ -35,7 +34,6 @@ def forget_topics(times: int) -> None:
 
 if __name__ == "__main__":
     point, probability, seed = sys.argv[1:]
-    producers.MAX_BATCH_BYTES = int(os.environ.get("VICTIM_BATCH_BYTES", producers.MAX_BATCH_BYTES))
     topology.PATIENCE_SECONDS = float(os.environ.get("VICTIM_PATIENCE_S", topology.PATIENCE_SECONDS))
     topology.LOOK_SECONDS = min(topology.LOOK_SECONDS, topology.PATIENCE_SECONDS / 10)
     forget_topics(int(os.environ.get("VICTIM_FORGETS", "0")))

@@ -209,13 +209,6 @@ def test_a_reserved_key_is_refused(tmp_path: Path) -> None:
         taken(unit)
 
 
-def test_keys_are_written_anew_with_the_values_that_count(tmp_path: Path) -> None:
-    unit = new_unit(tmp_path / "p.db")
-    unit.store.write([(b"a", b"\x07")], 3)
-    unit.write_anew({b"a", b"gone", WATERMARKS})
-    assert dict(taken(unit).entries) == {b"a": b"\x07", b"gone": None, WATERMARKS: b'{"v":1,"next":{}}'}
-
-
 def test_its_keys_are_not_counted_or_iterated(tmp_path: Path) -> None:
     unit = new_unit(tmp_path / "p.db")
     with pytest.raises(TypeError, match="millions"):

@@ -109,7 +109,6 @@ class Writer:
         topic: full name of a topic.
         records: what is written.
         seconds: about how long it takes.
-        idempotent: whether the brokers have idempotent producers.
     """
 
     def __init__(
@@ -118,8 +117,6 @@ class Writer:
         topic: Callable[[str], str],
         records: Sequence[tuple[str, Record]],
         seconds: float,
-        *,
-        idempotent: bool = True,
     ) -> None:
         self._topic = topic
         self._records = records
@@ -131,7 +128,7 @@ class Writer:
             {
                 "bootstrap.servers": servers,
                 # Brokers are restarted under it: nothing may be written twice or in another order.
-                "enable.idempotence": idempotent,
+                "enable.idempotence": True,
                 "message.timeout.ms": 120_000,
                 "linger.ms": 10,
                 "log_level": 0,

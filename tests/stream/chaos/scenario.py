@@ -60,7 +60,6 @@ class Scenario:
         directory: for state and logs.
         seed: decides the faults, their times, and the load.
         cluster: what broker faults are done to; None for a broker that is left alone.
-        transactional: whether the brokers have transactions.
         variables: more of the workers' environment.
     """
 
@@ -72,14 +71,12 @@ class Scenario:
         seed: int,
         cluster: KafkaCluster | None = None,
         *,
-        transactional: bool = True,
         session_s: float = SESSION_S,
         variables: Mapping[str, str] | None = None,
     ) -> None:
         self.seed = seed
         self.random = random.Random(seed)
         self.cluster = cluster
-        self.transactional = transactional
         self.session_s = session_s
         standby = {"OTT_STANDBY_REPLICAS": str(seed % 2)}
         self.stream = Stream(
@@ -125,7 +122,7 @@ class Scenario:
     def writing(self, seconds: float) -> Writer:
         """A context in which everything else is written, in about so many seconds."""
         stream = self.stream
-        return Writer(stream.servers, stream.topic, self.load.rest, seconds, idempotent=self.transactional)
+        return Writer(stream.servers, stream.topic, self.load.rest, seconds)
 
     def run(self, faults: Sequence[str]) -> None:
         """Start a worker, disturb it and others while records come in, and let them come to rest."""
@@ -162,11 +159,11 @@ class Scenario:
     def check(self) -> None:
         """Whatever happened, the outcome is that of an undisturbed run."""
         self.end()
-        stream, exactly = self.stream, self.transactional
-        expected = stream.expected(exactly_once=exactly)
+        stream = self.stream
+        expected = stream.expected()
         assert expected.accounts.flagged > 100
         assert expected.accounts.requests > 100
-        stream.check(expected, exactly_once=exactly)
+        stream.check(expected)
         stream.check_accounts(expected)
         stream.check_disks()
         alerts = last_alerts([(r.key or b"", r.value) for r in stream.read(stream.topic("risk-alerts"))])
@@ -215,11 +212,9 @@ class Scenario:
             if len(found) < len(accounts):
                 return False
             read = sum(int(str(account[name])) for account in found for name in ("read", "requests"))
-            # Without transactions a record may be forwarded again.
-            all_read = read == records if self.transactional else read >= records
-            if not all_read or any(_sum(account["lag"]) for account in found):
+            if read != records or any(_sum(account["lag"]) for account in found):
                 return False
-            return not self.transactional or self.stream.group_lag() == 0
+            return self.stream.group_lag() == 0
 
         self._wait(at_rest, seconds, lambda: f"{records} records are not accounted for: {seen}")
         # What is judged is committed within an interval; then the verdicts are folded into alerts, and committed.

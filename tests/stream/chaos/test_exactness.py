@@ -55,29 +55,6 @@ def test_one_of_three_brokers_may_be_lost(
         scenario.check()
 
 
-@pytest.mark.slow
-def test_without_transactions_nothing_is_lost_or_altered(
-    embedded_broker: str, topic_prefix: str, tmp_path: Path, told
-) -> None:
-    """Kill -9, SIGTERM, and a death in the middle of a commit; verdicts may come again, with the same bytes."""
-    faults = [
-        "kill",
-        "at commit:changelog",
-        "terminate",
-        "at commit:changelog-part",
-        "at commit:outputs",
-        "new disk",
-    ]
-    small = {"VICTIM_BATCH_BYTES": "2000"}
-    with told(
-        Scenario(embedded_broker, topic_prefix, tmp_path, 5, transactional=False, variables=small)
-    ) as scenario:
-        scenario.run(faults)
-        scenario.check()
-        logs = "".join(path.read_text() for path in tmp_path.glob("*.log"))
-        assert "was left incomplete; it is undone" in logs
-
-
 @contextlib.contextmanager
 def small_disk(directory: Path, mebibytes: int) -> Iterator[None]:
     directory.mkdir()
