@@ -3,21 +3,18 @@
 from collections.abc import Sequence
 from typing import Final
 
-from pipeline.delivery.outputs import Output
-from pipeline.delivery.rekeying import SourceRecord
-from pipeline.delivery.unit import State
-from pipeline.evaluation.alerts import (
+from pipeline.alerting.alerts import (
     AlertChange,
     SeenFinding,
     SeenVerdict,
     close,
     encode_alert,
-    is_repetition,
-    note_place,
     opened,
-    place_of,
     repeat,
 )
+from pipeline.delivery.outputs import Output
+from pipeline.delivery.rekeying import SourceRecord
+from pipeline.delivery.unit import State
 from pipeline.events.foreign import json_reader
 from pipeline.events.instants import format_instant, parse_formatted
 from pipeline.rules.content_error_rate import ContentErrorRate
@@ -53,7 +50,7 @@ class AlertAgent:
                 continue
             clock.time = max(clock.time, time)
             self._look_again(alerts, outputs)
-            self._fold(alerts, verdict, time, outputs)
+            self._fold(alerts, verdict, outputs)
         alerts.keep_clock()
         return outputs
 
@@ -69,16 +66,14 @@ class AlertAgent:
         alerts.keep_clock()
         return []
 
-    def _fold(self, alerts: UnitAlerts, verdict: SeenVerdict, time: int, outputs: list[Output]) -> None:
-        place = place_of(verdict, time)
+    def _fold(self, alerts: UnitAlerts, verdict: SeenVerdict, outputs: list[Output]) -> None:
         for finding in verdict.findings:
-            self._fold_finding(alerts, verdict, finding, place, outputs)
+            self._fold_finding(alerts, verdict, finding, outputs)
         rule_id = _SUBJECT_RULES.get(verdict.subject.type)
         if verdict.change == "closed" and rule_id is not None:
             key = _key(verdict, rule_id)
             alert = alerts.get(key)
-            if alert is not None and alert.closed_at is None and not is_repetition(alert, place):
-                note_place(alert, place)
+            if alert is not None and alert.closed_at is None:
                 alert.verdict_id, alert.last_at = verdict.verdict_id, verdict.event_time
                 close(alert, verdict.event_time, alerts.clock.time)
                 alerts.schedule(key, alert)
@@ -86,32 +81,25 @@ class AlertAgent:
                 outputs.append(self._output(key, encode_alert(alert, "closed")))
 
     def _fold_finding(
-        self,
-        alerts: UnitAlerts,
-        verdict: SeenVerdict,
-        finding: SeenFinding,
-        place: tuple[str, int],
-        outputs: list[Output],
+        self, alerts: UnitAlerts, verdict: SeenVerdict, finding: SeenFinding, outputs: list[Output]
     ) -> None:
         now = alerts.clock.time
         key = _key(verdict, finding.rule_id)
         alert = alerts.get(key)
         change: AlertChange | None = "opened"
         if alert is None:
-            alert = opened(verdict, finding, place, now)
-        elif is_repetition(alert, place):
-            return
+            alert = opened(verdict, finding, now)
         elif alert.closed_at is not None or (alert.closes_by_itself and alert.is_quiet(now)):
             if alert.closed_at is None:
                 # Many became quiet at once, and it was not its turn yet.
                 close(alert, format_instant(now), now)
                 outputs.append(self._output(key, encode_alert(alert, "closed")))
-            scheduled, places = alert.scheduled, alert.places
-            alert = opened(verdict, finding, place, now)
-            # It goes on under the same key: what is known of that stays.
-            alert.scheduled, alert.places = scheduled, {**places, **alert.places}
+            scheduled = alert.scheduled
+            alert = opened(verdict, finding, now)
+            # The new alert has the same key, which may be scheduled already.
+            alert.scheduled = scheduled
         else:
-            change = repeat(alert, verdict, finding, place, now)
+            change = repeat(alert, verdict, finding, now)
         if alert.closes_by_itself and not alert.scheduled:
             alerts.schedule(key, alert)
         alerts.put(key, alert)

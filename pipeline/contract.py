@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from pipeline import __version__
-from pipeline.evaluation.alerts import ALERT_SCHEMA, PublishedAlert
+from pipeline.alerting.alerts import ALERT_SCHEMA, PublishedAlert
 from pipeline.evaluation.control import CONTROL_SCHEMA, ControlApplied
 from pipeline.evaluation.failed import FAILED_SCHEMA, FailedEvent
 from pipeline.evaluation.verdict import VERDICT_SCHEMA, SubjectVerdict, Verdict

@@ -10,17 +10,16 @@ from typing import Final
 
 import msgspec
 
+from pipeline.alerting.alerts import QUIET_MS, Alert
 from pipeline.delivery.unit import State
-from pipeline.evaluation.alerts import QUIET_MS, Alert
 from pipeline.events.foreign import UnreadableError, packed_reader
 from tables.wire import WireError
 
 TABLE_NAME: Final = "alerts-v1"
 CLOCK_KEY: Final = b"c"
-VERSION: Final = 1
-_ALERT: Final = bytes((0x41, VERSION))
-_ROLL: Final = bytes((0x42, VERSION))
-_CLOCK: Final = bytes((0x43, VERSION))
+_ALERT: Final = bytes((0x41, 2))
+_ROLL: Final = bytes((0x42, 1))
+_CLOCK: Final = bytes((0x43, 1))
 _MINUTE_MS: Final = 60_000
 _ROLL_KEYS: Final = 100
 """So many alerts stand in one list, so that a list that changes costs little to write."""

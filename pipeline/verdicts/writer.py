@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
-from pipeline.evaluation.alerts import PublishedAlert
+from pipeline.alerting.alerts import PublishedAlert
 from pipeline.evaluation.verdict import RiskLevel  # noqa: TC001 - msgspec evaluates the annotation
 from pipeline.events.foreign import json_reader
 from pipeline.events.instants import parse_formatted

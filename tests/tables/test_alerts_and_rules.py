@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from pipeline.evaluation.alerts import SeenFinding, SeenVerdict, close, encode_alert, opened, repeat
+from pipeline.alerting.alerts import SeenFinding, SeenVerdict, close, encode_alert, opened, repeat
 from pipeline.evaluation.control import encode_control
 from pipeline.evaluation.rule_book import InForce
 from pipeline.evaluation.verdict import Subject
@@ -16,11 +16,11 @@ from tables.wire import WireError
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "contract"
 FINDING = SeenFinding("privacy.minor", "privacy", "HIGH", ("COPPA", "GDPR"), "A minor.")
-VERDICT = SeenVerdict("0" * 32, Subject("user", "José"), "2026-01-01T00:00:00.000Z", (FINDING,), None)
+VERDICT = SeenVerdict("0" * 32, Subject("user", "José"), "2026-01-01T00:00:00.000Z", (FINDING,))
 
 
 def an_alert():
-    return opened(VERDICT, FINDING, ("raw-events/3", 17), 1_767_225_600_000)
+    return opened(VERDICT, FINDING, 1_767_225_600_000)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def valid(name, value):
 def test_published_alerts_keep_to_their_schema():
     alert = an_alert()
     valid("risk-alert-1.json", encode_alert(alert, "opened"))
-    assert repeat(alert, VERDICT, FINDING, ("raw-events/3", 18), alert.seen + 60_000) == "updated"
+    assert repeat(alert, VERDICT, FINDING, alert.seen + 600_000) == "updated"
     valid("risk-alert-1.json", encode_alert(alert, "updated"))
     close(alert, "2026-01-01T02:00:00.000Z", alert.seen)
     valid("risk-alert-1.json", encode_alert(alert, "closed"))

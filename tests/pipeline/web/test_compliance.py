@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web as aiohttp_web
 from aiohttp.test_utils import TestClient, TestServer
 
+from pipeline.alerting.alerts import SeenVerdict, encode_alert, opened
 from pipeline.delivery.turns import Turns
-from pipeline.evaluation.alerts import SeenVerdict, encode_alert, opened
 from pipeline.evaluation.pseudonyms import pseudonymiser
 from pipeline.verdicts.index import Followed, VerdictIndex
 from pipeline.verdicts.reader import VerdictReader
@@ -136,7 +136,7 @@ async def test_summary_and_regions_count_every_indexed_verdict(served):
 async def test_alerts_are_those_of_the_index(served):
     given = verdict(1, "u1", findings=[finding("account.multi_ip", "HIGH")])
     seen = msgspec.convert(given, SeenVerdict)
-    alert = opened(seen, seen.findings[0], ("raw-events/0", 1), 5)
+    alert = opened(seen, seen.findings[0], 5)
     served.writer.fold([(b"u1/account.multi_ip", encode_alert(alert, "opened"))], {})
     answer = Alerts.model_validate(await served.get("/alerts?limit=1"))
     assert (answer.open, answer.closed) == (1, 0)

@@ -17,9 +17,8 @@ from pipeline.windows.window import WINDOW_MS
 ALERT_SCHEMA: Final = "risk-alert/1"
 QUIET_MS: Final = WINDOW_MS
 """Without a finding for so long an alert closes: none of those that opened it is in the window any more."""
-REPEAT_MS: Final = 60_000
-"""An alert that only repeats is published at most this often."""
-_SOURCES: Final = 16
+REPEAT_MS: Final = 600_000
+"""An alert that only repeats is published at most this often, in event time."""
 
 AlertChange = Literal["opened", "escalated", "updated", "closed"]
 
@@ -48,14 +47,6 @@ class SeenFinding(msgspec.Struct, frozen=True, gc=False):
     summary: Long
 
 
-class SeenSource(msgspec.Struct, frozen=True, gc=False):
-    """Where the judged record stands."""
-
-    topic: Annotated[str, msgspec.Meta(max_length=300)] | None
-    partition: int
-    offset: int
-
-
 class SeenVerdict(msgspec.Struct, frozen=True, gc=False):
     """What an alert takes of a verdict; `change` stands in those on titles and devices only."""
 
@@ -63,7 +54,6 @@ class SeenVerdict(msgspec.Struct, frozen=True, gc=False):
     subject: SeenSubject
     event_time: Name
     findings: Annotated[tuple[SeenFinding, ...], msgspec.Meta(max_length=100)]
-    source: SeenSource | None
     change: Name | None = None
 
 
@@ -75,8 +65,6 @@ class Alert(msgspec.Struct, array_like=True):
         seen: stream time of the newest finding, in milliseconds since 1970; of the closing in a closed one.
         published: stream time of the newest publication.
         scheduled: whether it will be looked at again when it may have been quiet for long enough.
-        places: per source topic and partition the offset of the newest verdict in it. Verdicts of a subject come in
-            this order, so one that is not beyond it is a repetition.
     """
 
     alert_id: str
@@ -95,7 +83,6 @@ class Alert(msgspec.Struct, array_like=True):
     seen: int
     published: int
     scheduled: bool
-    places: dict[str, int]
 
     @property
     def closes_by_itself(self) -> bool:
@@ -131,25 +118,7 @@ class PublishedAlert(msgspec.Struct, frozen=True):
     verdict_id: str
 
 
-def is_repetition(alert: Alert, place: tuple[str, int]) -> bool:
-    """Whether a verdict was folded into an alert already: the same one, published twice."""
-    known = alert.places.get(place[0])
-    return known is not None and place[1] <= known
-
-
-def place_of(verdict: SeenVerdict, time: int) -> tuple[str, int]:
-    """Where a verdict stands in the order of its subject's verdicts: the name of a line, and the position in it.
-
-    Args:
-        time: its event time; of a verdict on a title or device the end of the minute.
-    """
-    source = verdict.source
-    if source is None:
-        return "", time
-    return f"{source.topic}/{source.partition}", source.offset
-
-
-def opened(verdict: SeenVerdict, finding: SeenFinding, place: tuple[str, int], now: int) -> Alert:
+def opened(verdict: SeenVerdict, finding: SeenFinding, now: int) -> Alert:
     """The alert that a finding opens."""
     identity = msgspec.msgpack.encode((verdict.subject, finding.rule_id, verdict.verdict_id))
     return Alert(
@@ -169,13 +138,10 @@ def opened(verdict: SeenVerdict, finding: SeenFinding, place: tuple[str, int], n
         now,
         now,
         False,
-        {place[0]: place[1]},
     )
 
 
-def repeat(
-    alert: Alert, verdict: SeenVerdict, finding: SeenFinding, place: tuple[str, int], now: int
-) -> AlertChange | None:
+def repeat(alert: Alert, verdict: SeenVerdict, finding: SeenFinding, now: int) -> AlertChange | None:
     """Fold a finding into an open alert; what is to be published of it, if anything."""
     alert.count += 1
     alert.severity = finding.severity
@@ -184,7 +150,6 @@ def repeat(
     alert.verdict_id = verdict.verdict_id
     alert.last_at = max(alert.last_at, verdict.event_time)
     alert.seen = now
-    note_place(alert, place)
     change: AlertChange | None = None
     if POINTS[finding.severity] > POINTS[alert.highest_severity]:
         alert.highest_severity = finding.severity
@@ -194,14 +159,6 @@ def repeat(
     if change is not None:
         alert.published = now
     return change
-
-
-def note_place(alert: Alert, place: tuple[str, int]) -> None:
-    """Remember the newest verdict of a line; of very many lines the first are forgotten."""
-    places = alert.places
-    if place[0] not in places and len(places) >= _SOURCES:
-        del places[next(iter(places))]
-    places[place[0]] = place[1]
 
 
 def close(alert: Alert, at: str, now: int) -> None:

@@ -1,0 +1,1 @@
+"""Alerting: verdicts folded into one living alert per subject and rule."""
