@@ -1,6 +1,6 @@
 """The wire form of what is kept of a partition: its counts, partition times, and the last chunk of roll-ups.
 
-Version 2 is MessagePack. Version 1 had no chunks, and is read as one before the first.
+Version 2 is MessagePack. Version 1 was never released, and is not read.
 """
 
 from typing import Final
@@ -13,13 +13,12 @@ from tables.wire import PARTITION, WireError
 
 VERSION: Final = 2
 _HEAD: Final = bytes((PARTITION, VERSION))
-_READABLE: Final = (_HEAD, bytes((PARTITION, 1)))
 
 
 class _Partition(msgspec.Struct, array_like=True, frozen=True):
     counts: dict[str, int]
     times: dict[str, int]
-    sequence: int = 0
+    sequence: int
 
 
 _encode: Final = msgspec.msgpack.Encoder(order="deterministic").encode
@@ -32,12 +31,12 @@ def encode_partition(state: PartitionState) -> bytes:
 
 
 def decode_partition(value: bytes) -> PartitionState:
-    """The state of bytes that `encode_partition` made, of this or an older version.
+    """The state of bytes that `encode_partition` made.
 
     Raises:
-        WireError: they are of a newer version, or not a partition's.
+        WireError: they are of another version, or not a partition's.
     """
-    if not value.startswith(_READABLE):
+    if not value.startswith(_HEAD):
         raise WireError("partition", value)
     try:
         state = _decode(value[2:])

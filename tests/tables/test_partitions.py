@@ -28,13 +28,9 @@ def test_the_same_state_has_the_same_bytes(counts, times, shuffler):
     assert encode_partition(other) == encode_partition(PartitionState(counts, times))
 
 
-def test_version_1_is_read_for_ever():
-    """Bytes that version 1 wrote: a state before its first chunk of roll-ups."""
-    assert decode_partition(b"P\x01\x92\x81\xa1a\x01\x81\xa1t\x02") == PartitionState({"a": 1}, {"t": 2}, 0)
-
-
 @pytest.mark.parametrize(
-    "value", [b"", b"P", b"P\xfe\x92\x80\x80", b"U\x01\x92\x80\x80", b"P\x01", b"P\x01\x92\x80"]
+    "value",
+    [b"", b"P", b"P\xfe\x92\x80\x80", b"U\x01\x92\x80\x80", b"P\x01\x92\x80\x80", b"P\x02", b"P\x02\x92\x80"],
 )
 def test_what_is_of_an_unknown_version_or_not_a_partitions_is_refused(value):
     with pytest.raises(WireError, match="a partition record begins with"):
