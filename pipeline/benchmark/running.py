@@ -48,10 +48,6 @@ class Process(Protocol):
         ...
 
 
-Launch = "Callable[[Sequence[str], Mapping[str, str], Path], Process]"
-"""Starts a command with these variables over our own; what it says goes to the file."""
-
-
 @dataclass(frozen=True, slots=True)
 class Contestant:
     """A program that judges `raw-events`.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import faust
-from faust.types import TP
 
 from pipeline.delivery.batches import BatchSource
 from pipeline.delivery.partitioner import Partitioner
@@ -14,10 +13,10 @@ from pipeline.delivery.table_store import URL_SCHEME, TableStore
 from pipeline.delivery.unit import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from faust.types import StoreT
+    from faust.types import TP, StoreT
 
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.batches import Batch
@@ -125,7 +124,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
     def peek(self, key: bytes) -> V | None:
         """The value of a key as of now, for a reader beside the stream; None if there is none, or not here.
 
-        On a standby it is the last one that was committed. See `is_here`.
+        On a standby it is the last one that was committed.
         """
         partition = self.partition_of(key)
         owned = self.app.ownership.find(self.name, partition)
@@ -134,17 +133,6 @@ class WriteBehindTable(faust.Table[bytes, V]):
         store = self.table_store.opened(partition)
         data = None if store is None else store.get(key)
         return None if data is None else self.codec.decode(data)
-
-    def is_here(self, key: bytes) -> bool:
-        """Whether this worker owns a key's partition, and has recovered it."""
-        return self.app.ownership.find(self.name, self.partition_of(key)) is not None
-
-    def committed_items(self, partition: int) -> Iterator[tuple[bytes, V]]:
-        """Keys and values of a partition that is open here, as of its last commit, in the order of the keys."""
-        store = self.table_store.opened(partition)
-        if store is not None:
-            for key, data in store.items():
-                yield key, self.codec.decode(data)
 
     # -- for the package
 
@@ -167,10 +155,6 @@ class WriteBehindTable(faust.Table[bytes, V]):
             app.metrics,
             self.at_commit,
         )
-
-    def source_partitions(self, partition: int) -> list[TP]:
-        """The partitions that are folded into one of this table."""
-        return [TP(topic, partition) for topic in self.source_topics]
 
     def persisted_offset(self, tp: TP) -> int | None:
         """As Faust's."""

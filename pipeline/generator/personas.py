@@ -343,4 +343,3 @@ _ASKERS = tuple(
 
 PERSONAS = {persona.kind: persona for persona in (*_CLEAN, *_STORIES, *_ASKERS)}
 CAST = tuple(persona.kind for persona in _STORIES)
-ROUND_COST = sum(persona.cost for persona in _STORIES)

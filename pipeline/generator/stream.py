@@ -114,7 +114,6 @@ class EventStream:
     """
 
     plan: Plan
-    requests_sent: int = 0
     _rng: Random = field(init=False, repr=False)
     _run: Run = field(init=False, repr=False)
     _casting: Casting = field(init=False, repr=False)
@@ -144,7 +143,6 @@ class EventStream:
         for record in self._merged():
             yield record
             if type(record.mark) is Ask:
-                self.requests_sent += 1
                 continue
             self._emitted += 1
             if self._emitted == wanted:

@@ -8,7 +8,6 @@ from binascii import Error as Base64Error
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
-MAX_PAGE: Final = 1_000
 _CURSOR: Final = re.compile(r"1\.(-?[0-9]{1,16})\.([0-9]{1,9})\.([0-9]{1,18})")
 
 
