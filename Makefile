@@ -34,8 +34,9 @@ types: setup ## mypy --strict
 contracts: setup ## Import contracts: arrows point down only
 	$(BIN)/lint-imports
 
-documents: setup ## Write docs/contract from the models
+documents: setup ## Write docs/contract and docs/runbook.md from the code
 	$(BIN)/python -m pipeline.contract docs/contract
+	$(BIN)/python -m pipeline.runbook docs/runbook.md
 
 bench: setup ## The benchmark of docs/performance.md, on the embedded broker
 	$(BIN)/ott bench

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from pipeline.events.foreign import UnreadableError, read_object
+from pipeline.runbook import GUIDANCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,6 +104,23 @@ def render(record: Record) -> Text:
     line.append(f"  {_shown(record.key)}: ", style="bold")
     line.append(_shorten(_shown(record.value)), style="")
     return line
+
+
+def runbook_lines(record: Record, told: set[str]) -> list[Text]:
+    """An indented line for each of a verdict's rules that is not in `told` yet: what to do. They are added to `told`.
+
+    The line of a rule is always the same, so that it is printed once and does not bury the verdicts.
+    """
+    document = record.document()
+    if document is None or document.get("schema") != "risk-verdict/1":
+        return []
+    lines = []
+    for finding in _objects(document.get("findings")):
+        rule_id = str(finding.get("rule_id"))
+        if rule_id in GUIDANCE and rule_id not in told:
+            told.add(rule_id)
+            lines.append(Text.assemble("    ", (f"[{rule_id}] ", "blue"), (GUIDANCE[rule_id].runbook, "dim")))
+    return lines
 
 
 def envelope(record: Record) -> str:

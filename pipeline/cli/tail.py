@@ -30,7 +30,7 @@ def tail(
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="Start with the oldest record instead of the next one.")
     ] = False,
-    count: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N lines.")] = None,
+    count: Annotated[int | None, typer.Option(metavar="N", min=1, help="Stop after N records.")] = None,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -39,6 +39,14 @@ def tail(
             "envelope that `ott judge` reads.",
         ),
     ] = False,
+    runbook: Annotated[
+        bool | None,
+        typer.Option(
+            "--runbook/--no-runbook",
+            help="Below the first verdict of each rule, what to do when it fires. "
+            "Default: only where the output is a terminal; never with --json.",
+        ),
+    ] = None,
     bootstrap_servers: BootstrapServers = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
@@ -61,7 +69,9 @@ def tail(
         raise UsageError(f"--level and --rule are of verdicts; the records of {topic} have neither")
     quiet_kafka_client()
     chosen = Filter(level.upper() if level else None, rule, user)
-    asyncio.run(_follow(settings, topic, chosen, from_beginning, count, as_json, wait))
+    if runbook is None:
+        runbook = sys.stdout.isatty()
+    asyncio.run(_follow(settings, topic, chosen, from_beginning, count, as_json, wait, runbook=runbook))
 
 
 async def _follow(
@@ -72,14 +82,17 @@ async def _follow(
     count: int | None,
     as_json: bool,
     wait: float,
+    *,
+    runbook: bool,
 ) -> None:
     from rich.console import Console
 
-    from pipeline.cli.rendering import Record, envelope, render
+    from pipeline.cli.rendering import Record, envelope, render, runbook_lines
     from pipeline.following import follow
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     shown = 0
+    told: set[str] = set()
     async with follow(
         settings, [settings.topic(topic)], from_beginning=from_beginning, timeout_s=wait
     ) as follower:
@@ -91,6 +104,8 @@ async def _follow(
                 shown += 1
                 if not as_json:
                     console.print(render(record))
+                    for line in runbook_lines(record, told) if runbook else ():
+                        console.print(line)
                 elif topic in _DOCUMENTS and record.document() is not None:
                     sys.stdout.buffer.write((record.value or b"") + b"\n")
                 else:

@@ -29,6 +29,11 @@ class ConcurrentStreams:
     rule_id: ClassVar[str] = "account.concurrent_streams"
     dimension: ClassVar[Dimension] = "account"
     looks_at: ClassVar[LooksAt] = "window"
+    runbook: ClassVar[str] = (
+        "Check whether the devices that play belong to one household and whether the plan was changed lately. "
+        "If the account is shared, offer a larger plan or end the oldest streams; leave a short excess that "
+        "ends when the user changes devices."
+    )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     plan_limits: Mapping[str, Streams] = field(default_factory=lambda: dict(PLAN_LIMITS))

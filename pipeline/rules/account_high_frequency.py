@@ -19,6 +19,11 @@ class HighFrequency:
     rule_id: ClassVar[str] = "account.high_frequency"
     dimension: ClassVar[Dimension] = "account"
     looks_at: ClassVar[LooksAt] = "window"
+    runbook: ClassVar[str] = (
+        "Check which devices send the events: one that repeats the same event points to a defective client, "
+        "many event types at this pace to a script. Mend the client or limit the account; leave it where a "
+        "known load test is running."
+    )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     medium_over: Limit = 300

@@ -27,6 +27,10 @@ class ImpossibleTravel:
     rule_id: ClassVar[str] = "account.impossible_travel"
     dimension: ClassVar[Dimension] = "account"
     looks_at: ClassVar[LooksAt] = "window"
+    runbook: ClassVar[str] = (
+        "Check whether one of the two regions is that of a VPN or of a mobile provider's gateway. If not, ask the user "
+        "to change the password and end the other sessions; leave it where the VPN is known."
+    )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     min_distance_km: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)] = 500.0

@@ -19,6 +19,11 @@ class LoginFailures:
     rule_id: ClassVar[str] = "account.login_failures"
     dimension: ClassVar[Dimension] = "account"
     looks_at: ClassVar[LooksAt] = "window"
+    runbook: ClassVar[str] = (
+        "Check whether the failures come from many networks (somebody tries passwords) or from one device (a "
+        "forgotten password, an expired token). In the first case lock log-ins and ask for a new password; "
+        "leave a single device that succeeds in the end."
+    )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     medium_over: Limit = 5

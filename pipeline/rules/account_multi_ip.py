@@ -20,6 +20,11 @@ class MultiIp:
     rule_id: ClassVar[str] = "account.multi_ip"
     dimension: ClassVar[Dimension] = "account"
     looks_at: ClassVar[LooksAt] = "window"
+    runbook: ClassVar[str] = (
+        "Check whether the networks lie in one region and belong to one mobile provider, which changes "
+        "addresses often. If they do not, look for shared credentials and ask the user to change the "
+        "password; leave it where a single device moves."
+    )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     medium_over: Limit = 5

@@ -23,6 +23,11 @@ class MultiRegion:
     rule_id: ClassVar[str] = "account.multi_region"
     dimension: ClassVar[Dimension] = "account"
     looks_at: ClassVar[LooksAt] = "window"
+    runbook: ClassVar[str] = (
+        "Check the regions against the account's devices, and whether a VPN is used. If several devices play "
+        "in places far apart, treat the credentials as shared or stolen and ask the user to change the "
+        "password; leave a traveller with one device."
+    )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     medium_over: Limit = 2

@@ -89,6 +89,8 @@ class Rule(Protocol):
     rule_id: ClassVar[str]
     dimension: ClassVar[Dimension]
     looks_at: ClassVar[LooksAt]
+    runbook: ClassVar[str]
+    """What to do when it fires: what to check first, what to do, when to leave it."""
 
     def judge(self, case: Case) -> Finding | None:
         """The finding, where the rule fires."""

@@ -12,3 +12,8 @@ class ContentErrorRate(ErrorRate):
 
     rule_id: ClassVar[str] = "content.error_rate"
     subject_type: ClassVar[str] = "content"
+    runbook: ClassVar[str] = (
+        "Check the most frequent error codes and regions in the evidence: one region points to delivery, all "
+        "regions to the title's files or licences. Mend or withdraw the title; leave it where the error rate "
+        "falls and the alert closes by itself."
+    )

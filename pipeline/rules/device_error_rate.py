@@ -12,3 +12,8 @@ class DeviceErrorRate(ErrorRate):
 
     rule_id: ClassVar[str] = "device.error_rate"
     subject_type: ClassVar[str] = "device"
+    runbook: ClassVar[str] = (
+        "Check the most frequent error codes in the evidence, and whether other devices of that model and "
+        "client version fail too. If so, roll the client version back; leave a single device whose user has a "
+        "bad connection."
+    )

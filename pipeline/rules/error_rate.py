@@ -27,6 +27,7 @@ class ErrorRate:
 
     rule_id: ClassVar[str]
     subject_type: ClassVar[str]
+    runbook: ClassVar[str]
     dimension: ClassVar[Dimension] = "content"
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 

@@ -19,6 +19,32 @@ class ConsentMissing:
     rule_id: ClassVar[str] = "privacy.consent_missing"
     dimension: ClassVar[Dimension] = "privacy"
     looks_at: ClassVar[LooksAt] = "profile"
+    runbook: ClassVar[str] = (
+        "Check whether the consent was recorded elsewhere (consent banner, account settings) and did not "
+        "reach the event. If there is no consent, stop collecting for this user and delete what was "
+        "collected; leave it only where another legal basis is documented."
+    )
+    references: ClassVar[tuple[str, ...]] = (
+        (
+            "GDPR: Regulation (EU) 2016/679, General Data Protection Regulation, art. 6(1)(a), art. 7; Directive "
+            "2002/58/EC art. 5(3)"
+        ),
+        (
+            "UK-GDPR: United Kingdom General Data Protection Regulation, art. 6(1)(a), art. 7; Privacy and "
+            "Electronic Communications Regulations 2003 reg. 6"
+        ),
+        "LGPD: Lei Geral de Proteção de Dados Pessoais, Lei n.º 13.709/2018 (Brazil), art. 7(I), art. 8",
+        "PIPL: Personal Information Protection Law (China), art. 13(1), 14",
+        "PDPA-SG: Personal Data Protection Act 2012 (Singapore), s. 13",
+        "PDPA-TH: Personal Data Protection Act B.E. 2562 (Thailand), s. 19",
+        "PIPA: Personal Information Protection Act (Republic of Korea), art. 15(1)(1), 22",
+        (
+            "PIPEDA: Personal Information Protection and Electronic Documents Act (Canada), s. 6.1, Sch. 1 cl. "
+            "4.3"
+        ),
+        "DPDP: Digital Personal Data Protection Act, 2023 (India), s. 4(1)(a), 6",
+        "POPIA: Protection of Personal Information Act, 2013 (South Africa), s. 11(1)(a), 69",
+    )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     def judge(self, case: Case) -> Finding | None:

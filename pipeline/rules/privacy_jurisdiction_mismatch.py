@@ -20,6 +20,14 @@ class JurisdictionMismatch:
     rule_id: ClassVar[str] = "privacy.jurisdiction_mismatch"
     dimension: ClassVar[Dimension] = "privacy"
     looks_at: ClassVar[LooksAt] = "profile"
+    runbook: ClassVar[str] = (
+        "Check how the client derives region and is_eu; a whole client version that disagrees is a defect to "
+        "mend there. Treat the user as protected by the GDPR until that is clear; leave a LOW finding of a "
+        "single user who is travelling."
+    )
+    references: ClassVar[tuple[str, ...]] = (
+        "GDPR: Regulation (EU) 2016/679, General Data Protection Regulation, art. 3",
+    )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     def judge(self, case: Case) -> Finding | None:

@@ -20,6 +20,29 @@ class Minor:
     rule_id: ClassVar[str] = "privacy.minor"
     dimension: ClassVar[Dimension] = "privacy"
     looks_at: ClassVar[LooksAt] = "profile"
+    runbook: ClassVar[str] = (
+        "Check the age in the account and whether a parent's verifiable consent is on file. If there is none, "
+        "stop collecting and sharing for this account and inform the privacy officer; leave it only where "
+        "that consent is documented, or the age was entered wrongly and is corrected."
+    )
+    references: ClassVar[tuple[str, ...]] = (
+        "GDPR: Regulation (EU) 2016/679, General Data Protection Regulation, art. 8(1)",
+        (
+            "UK-GDPR: United Kingdom General Data Protection Regulation, art. 8(1), as read with Data Protection "
+            "Act 2018 s. 9"
+        ),
+        (
+            "CCPA: California Consumer Privacy Act, as amended by the California Privacy Rights Act, Cal. Civ. "
+            "Code § 1798.120(c)"
+        ),
+        "LGPD: Lei Geral de Proteção de Dados Pessoais, Lei n.º 13.709/2018 (Brazil), art. 14(1)",
+        "PIPL: Personal Information Protection Law (China), art. 31",
+        "PDPA-TH: Personal Data Protection Act B.E. 2562 (Thailand), s. 20",
+        "PIPA: Personal Information Protection Act (Republic of Korea), art. 22-2",
+        "DPDP: Digital Personal Data Protection Act, 2023 (India), s. 9(1)",
+        "POPIA: Protection of Personal Information Act, 2013 (South Africa), s. 34, 35",
+        "COPPA: Children's Online Privacy Protection Act (United States), 15 U.S.C. 6502(b); 16 CFR 312.5",
+    )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     def judge(self, case: Case) -> Finding | None:

@@ -16,6 +16,21 @@ class SharingWithoutConsent:
     rule_id: ClassVar[str] = "privacy.sharing_without_consent"
     dimension: ClassVar[Dimension] = "privacy"
     looks_at: ClassVar[LooksAt] = "profile"
+    runbook: ClassVar[str] = (
+        "Check which third parties received the data and whether the user consented to that elsewhere. If "
+        "not, stop the sharing for this user, ask the recipients to delete what they got, and inform the "
+        "privacy officer; leave it only where the recipient works on your behalf under a contract."
+    )
+    references: ClassVar[tuple[str, ...]] = (
+        "GDPR: Regulation (EU) 2016/679, General Data Protection Regulation, art. 6(1)(a), art. 7",
+        "UK-GDPR: United Kingdom General Data Protection Regulation, art. 6(1)(a), art. 7",
+        (
+            "CCPA: California Consumer Privacy Act, as amended by the California Privacy Rights Act, Cal. Civ. "
+            "Code § 1798.120(a): the right to opt out of sale and sharing"
+        ),
+        "COPPA: Children's Online Privacy Protection Act (United States), 15 U.S.C. 6502(b); 16 CFR 312.5",
+        "VPPA: Video Privacy Protection Act (United States), 18 U.S.C. 2710(b)(2)(B)",
+    )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     def judge(self, case: Case) -> Finding | None:

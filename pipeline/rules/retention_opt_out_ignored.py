@@ -25,6 +25,30 @@ class OptOutIgnored:
     rule_id: ClassVar[str] = "retention.opt_out_ignored"
     dimension: ClassVar[Dimension] = "retention"
     looks_at: ClassVar[LooksAt] = "record"
+    runbook: ClassVar[str] = (
+        "Check in the user's privacy record since when the opt-out or deletion holds, and which client still "
+        "sends. Stop that collection and carry the request out before the deadline; leave it only where the "
+        "user withdrew the request later, or a law obliges you to keep the data."
+    )
+    references: ClassVar[tuple[str, ...]] = (
+        "GDPR: Regulation (EU) 2016/679, General Data Protection Regulation, art. 7(3), 17, 21",
+        "UK-GDPR: United Kingdom General Data Protection Regulation, art. 7(3), 17, 21",
+        "FADP: Federal Act on Data Protection (Switzerland), art. 30(2)(b), 32(2)(c)",
+        (
+            "CCPA: California Consumer Privacy Act, as amended by the California Privacy Rights Act, Cal. Civ. "
+            "Code §§ 1798.105, 1798.120, 1798.135(b)"
+        ),
+        (
+            "LGPD: Lei Geral de Proteção de Dados Pessoais, Lei n.º 13.709/2018 (Brazil), art. 8(5), art. 18(VI), "
+            "(IX)"
+        ),
+        "PIPL: Personal Information Protection Law (China), art. 15, 44, 47",
+        "PDPA-TH: Personal Data Protection Act B.E. 2562 (Thailand), s. 19, 32, 33",
+        "PIPA: Personal Information Protection Act (Republic of Korea), art. 36, 37",
+        "APPI: Act on the Protection of Personal Information (Japan), art. 35",
+        "DPDP: Digital Personal Data Protection Act, 2023 (India), s. 6(4), 12",
+        "POPIA: Protection of Personal Information Act, 2013 (South Africa), s. 5, 11(2)-(3), 24",
+    )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
     lower_unless_shared: StrictBool = False

@@ -62,10 +62,11 @@ BUILT_IN_VERSION: Final = "built-in/1"
 MAX_DOCUMENT_BYTES: Final = 128 << 10
 """Of a rule set. Every partition keeps the document in force, so it has to fit into a record of the changelog."""
 
-_RULES: Final[Mapping[str, type[Any]]] = {
+RULES: Final[Mapping[str, type[Any]]] = {
     **{rule.rule_id: rule for rule in USER_RULES},
     **{rule.rule_id: rule for rule in SUBJECT_RULES},
 }
+"""Every rule by its id."""
 
 
 class RuleSetError(ValueError):
@@ -153,13 +154,13 @@ def read_ruleset(document: object) -> RuleSet:
     if not isinstance(given, dict):
         raise RuleSetError("rules must be a table of rule ids")
     for rule_id in given:
-        if rule_id not in _RULES:
+        if rule_id not in RULES:
             raise RuleSetError(
-                f"rules.{shortened(str(rule_id))}: there is no such rule; known are {', '.join(sorted(_RULES))}"
+                f"rules.{shortened(str(rule_id))}: there is no such rule; known are {', '.join(sorted(RULES))}"
             )
     rules: dict[str, Rule | ErrorRate] = {}
     modes: dict[str, Mode] = {}
-    for rule_id, kind in _RULES.items():
+    for rule_id, kind in RULES.items():
         rules[rule_id], modes[rule_id] = _read_rule(rule_id, kind, given.get(rule_id, {}))
     return RuleSet(version, rules, modes)
 

@@ -469,6 +469,15 @@ class RefusedRules(Answer):
     published_at: Instant
 
 
+class RuleGuidance(Answer):
+    """What to do when a rule fires."""
+
+    runbook: str = Field(description="what to check first, what to do, when to leave it")
+    references: list[str] = Field(
+        description="articles of laws; each begins with the law's id as in regulations and a colon. Legal rules only"
+    )
+
+
 class RuleSetView(Answer):
     """The newest good rule set: every rule with its mode and parameters, and where it judges already."""
 
@@ -482,6 +491,7 @@ class RuleSetView(Answer):
     findings: dict[str, int] = Field(description="published findings by rule, since the topics' beginning")
     shadow: dict[str, int] = Field(description="what shadow rules would have said")
     refused: RefusedRules | None = Field(description="the newest published, if it is a bad one")
+    guidance: dict[str, RuleGuidance] = Field(description="what to do when a rule fires, by rule")
     coverage: Coverage
 
 

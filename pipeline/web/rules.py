@@ -14,7 +14,8 @@ from pipeline.evaluation.rule_book import OWN, InForce
 from pipeline.events.instants import format_instant
 from pipeline.rule_config import KEY
 from pipeline.rules.ruleset import RuleSet, RuleSetError, read_ruleset
-from pipeline.web.answers import RefusedRules, RuleSetChange, RuleSetView
+from pipeline.runbook import GUIDANCE
+from pipeline.web.answers import RefusedRules, RuleGuidance, RuleSetChange, RuleSetView
 from pipeline.web.problems import FieldError, Problem
 from tables.risk import PARTITION_KEY, RULES_KEY
 
@@ -92,6 +93,10 @@ class _Rules:
             refused=None
             if refused is None
             else RefusedRules(reason=refused.reason, published_at=format_instant(refused.published)),
+            guidance={
+                rule_id: RuleGuidance(runbook=one.runbook, references=list(one.references))
+                for rule_id, one in GUIDANCE.items()
+            },
             coverage=gathered.coverage,
         )
 

@@ -9,6 +9,7 @@ import uuid
 import pytest
 
 from pipeline.events.instants import parse_instant
+from pipeline.runbook import GUIDANCE
 from tests.dashboard.conftest import ask, figure, sign_in, until
 from tests.stream.web import event
 
@@ -40,6 +41,7 @@ def test_a_verdict_tells_its_reasons(live, signed_in):
         assert finding["rule_id"] in text
         for regulation in finding["regulations"]:
             assert regulation in text
+        dialog.get_by_text(GUIDANCE[finding["rule_id"]].runbook).wait_for()
     assert verdict["verdict_id"] in text
     assert verdict["ruleset_version"] in text
     if verdict["source"] is not None:
@@ -367,6 +369,8 @@ def test_the_rule_set_in_force_is_shown_and_a_new_one_is_checked_before_it_is_pu
     page.click("#tabs >> text=Rules")
     page.wait_for_selector("#panel-ruleset tbody >> text=account.multi_ip")
     assert ask(live, "/rules")["version"] in page.inner_text("#panel-ruleset")
+    page.click("#panel-ruleset tbody tr:has-text('account.multi_ip') summary")
+    page.get_by_text(GUIDANCE["account.multi_ip"].runbook).wait_for()
     assert page.is_disabled("#rules-publish")
     page.fill("#rules-text", '{"version": "trial", "rules": {"account.multi_ip": {"medium_over": -1}}}')
     page.click("text=Check without publishing")
@@ -379,6 +383,7 @@ def test_the_rule_set_in_force_is_shown_and_a_new_one_is_checked_before_it_is_pu
     page.click("#question-yes")
     page.wait_for_selector("#rules-result >> text=Published trial")
     page.wait_for_selector("#panel-ruleset code:text-is('trial')")
+    assert page.get_by_text(GUIDANCE["account.multi_ip"].runbook).is_visible(), "drawing anew folded it"
 
 
 def test_an_analyst_is_offered_no_controls(live, signed_in):

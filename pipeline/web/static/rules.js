@@ -3,6 +3,7 @@ import { ask } from "./api.js";
 import { confirmed } from "./details.js";
 import { byId, h, number, table } from "./dom.js";
 import { time, whole } from "./format.js";
+import { lines } from "./guidance.js";
 import { Panel } from "./panel.js";
 import { session } from "./session.js";
 import { Source } from "./source.js";
@@ -17,6 +18,7 @@ export class Rules {
     this.publish = byId("rules-publish");
     this.result = byId("rules-result");
     this.checked = null;
+    this.guides = new Map();
     this.panel = new Panel(byId("panel-ruleset"), new Source(() => "/rules"), { draw: (body, data) => this.#draw(body, data) });
     this.text.addEventListener("input", () => this.#mayPublish(null));
     this.form.addEventListener("submit", (event) => {
@@ -52,7 +54,7 @@ export class Rules {
     this.drawn = text;
     if (!this.text.value) this.text.value = JSON.stringify({ version: data.version, rules: data.rules }, null, 2);
     const rows = Object.entries(data.rules).map(([id, { mode, ...parameters }]) => [
-      [h("b", ruleName(id)), " ", h("code.soft", id)],
+      [h("b", ruleName(id)), " ", h("code.soft", id), this.#whatToDo(id, data.guidance[id])],
       h("span.chip", { title: MODES[mode] ?? "" }, mode ?? "active"),
       number(whole(data.findings[id] ?? 0)),
       number(data.shadow[id] ? whole(data.shadow[id]) : ""),
@@ -66,6 +68,12 @@ export class Rules {
       h("div.card", h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Rules and parameters" }, h("table.plain.rules", table(["Rule", "Mode", number("Findings"), number("In shadow"), "Parameters"], rows, "The rules in force")))),
     );
     body.querySelector(".scroll").scrollTop = scrolled;
+  }
+
+  /** A rule's guidance, folded. It is made once: one that was opened stays open when the counts are drawn anew. */
+  #whatToDo(id, one) {
+    if (!this.guides.has(id)) this.guides.set(id, h("details", h("summary.small", "What to do"), lines(one)));
+    return this.guides.get(id);
   }
 
   /** Only the text that was checked can be published. */

@@ -1,6 +1,7 @@
 // Rules, levels and evidence in words.
 import { h } from "./dom.js";
 import { NOTHING, countryOf, duration, fine, isInstant, period, share, time, whole } from "./format.js";
+import { guidance } from "./guidance.js";
 
 export const LEVELS = ["HIGH", "MEDIUM", "LOW", "NONE"];
 const MARKS = { HIGH: "▲", MEDIUM: "◆", LOW: "●", NONE: "○" };
@@ -135,6 +136,7 @@ export function findings(list) {
         finding.regulations?.length
           ? h("p.small", h("span.soft", "Regulations "), h("span.chips", finding.regulations.map((name) => h("span.chip", name))))
           : null,
+        guidance(finding),
         finding.saturated ? h("p.small.soft", "The window was full: its oldest events had left early.") : null,
         evidence(finding.evidence ?? {}),
       ),

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cli.rendering import Filter, Record, envelope, printable, render
+from pipeline.cli.rendering import Filter, Record, envelope, printable, render, runbook_lines
+from pipeline.runbook import GUIDANCE
 
 VERDICT = {
     "schema": "risk-verdict/1",
@@ -148,3 +149,14 @@ def test_an_envelope_holds_the_value_byte_for_byte(value, key):
         document["source"].items()
         >= {"topic": "raw-events", "partition": 1, "offset": 2, "timestamp": 3}.items()
     )
+
+
+def test_what_to_do_is_said_once_for_each_rule():
+    told = set()
+    record = Record("flagged-events", 0, 0, 0, b"u-1", json.dumps(VERDICT).encode())
+    lines = [line.plain for line in runbook_lines(record, told)]
+    assert lines == [
+        f"    [{rule_id}] {GUIDANCE[rule_id].runbook}"
+        for rule_id in ("account.multi_ip", "privacy.consent_missing")
+    ]
+    assert runbook_lines(record, told) == []

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from pipeline.runbook import GUIDANCE
 from pipeline.settings import load_settings
 from pipeline.topics import ensure_topics
 
@@ -141,3 +142,11 @@ def test_an_unreachable_broker_is_named(ott, free_port):
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"ott: no Kafka broker answers at 127.0.0.1:{free_port}")
+
+
+def test_the_runbook_is_shown_on_request_below_the_verdict(ott, where):
+    publish(where, "flagged-events", encode())
+    shown = ott("tail", *where, "--from-beginning", "--count", "1", "--runbook").stdout
+    assert shown == f"{LINE}\n    [privacy.consent_missing] {GUIDANCE['privacy.consent_missing'].runbook}\n"
+    as_json = ott("tail", *where, "--from-beginning", "--count", "1", "--runbook", "--json").stdout
+    assert as_json.encode() == encode() + b"\n"

@@ -78,6 +78,8 @@ async def test_the_rule_set_is_shown_with_where_it_came_from(web, bearer):
     assert (view.version, view.source, view.published_at) == ("built-in/1", "settings", None)
     assert view.rules == described(built_in())
     assert view.coverage.answered == 0
+    assert view.guidance.keys() == view.rules.keys()
+    assert view.guidance["privacy.minor"].references
 
 
 @pytest.mark.parametrize(
