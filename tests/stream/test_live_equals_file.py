@@ -11,11 +11,18 @@ from tests.stream.harness import Stream
 
 
 @pytest.mark.essential
-def test_100_000_events_with_broken_late_and_repeated_ones(
-    any_broker: str, topic_prefix: str, tmp_path: Path
-) -> None:
-    stream = Stream(any_broker, topic_prefix, tmp_path)
-    given = generated(100_000, seed=11)
+def test_on_the_embedded_broker(embedded_broker: str, topic_prefix: str, tmp_path: Path) -> None:
+    judge_alike(Stream(embedded_broker, topic_prefix, tmp_path), 30_000)
+
+
+@pytest.mark.slow
+def test_on_apache_kafka(apache_kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+    judge_alike(Stream(apache_kafka, topic_prefix, tmp_path), 100_000)
+
+
+def judge_alike(stream: Stream, events: int) -> None:
+    """Generated events, with broken, late and repeated ones."""
+    given = generated(events, seed=11)
     asyncio.run(ensure_topics(stream.settings))
     stream.write("raw-events", given.events)
     with stream.worker() as worker:
