@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["counter", "gauge"]
 
+RATE_SECONDS: Final = 15.0
+"""Rates are means over so long: commits and fetches come in bursts, and a shorter time shows them as stops."""
+
 # Every figure that is exported: name, kind, what it is. Names are looked at by dashboards and alerts: they stay. A
 # counter only grows while the worker lives; of two counters the quotient of their rates is a mean (batch size:
 # records by batches; commit time: commit_seconds by commits; hits: one minus cache_misses by records).
@@ -21,7 +24,7 @@ FIGURES: Final[tuple[tuple[str, Kind, str], ...]] = (
     ("records", "counter", "Source records processed; again for each time that one was processed again"),
     ("batches", "counter", "Fetched batches that they came in"),
     ("records_by_topic", "counter", "Source records processed, by topic"),
-    ("records_per_second", "gauge", "Source records processed in the last second or two"),
+    ("records_per_second", "gauge", "Source records processed a second, over the last 15 seconds"),
     ("rates_by_topic", "gauge", "The same by topic, a second"),
     ("lag", "gauge", "Records that are there and not processed, by topic and partition"),
     (
@@ -124,6 +127,7 @@ class Metrics:
     recovering: int = 0
     restored_keys: int = 0
     restore_seconds: float = 0.0
+    _seen: deque[tuple[float, Counter[str]]] = field(default_factory=deque)
 
     @property
     def total_lag(self) -> int:
@@ -134,6 +138,18 @@ class Metrics:
     def cache_hits(self) -> float:
         """The share of records whose key needed no look into the local store, at least; 1 without records."""
         return 1.0 - min(1.0, self.cache_misses / self.records) if self.records else 1.0
+
+    def measure_rates(self, now: float) -> None:
+        """Take the rates anew; called about once a second, with a time in seconds that never goes back."""
+        self._seen.append((now, self.records_by_topic.copy()))
+        while len(self._seen) > 2 and now - self._seen[1][0] >= RATE_SECONDS:  # noqa: PLR2004 - two make a difference
+            self._seen.popleft()
+        then, before = self._seen[0]
+        seconds = max(now - then, 1e-3)
+        self.rates_by_topic = {
+            topic: (number - before[topic]) / seconds for topic, number in self.records_by_topic.items()
+        }
+        self.records_per_second = sum(self.rates_by_topic.values())
 
     def processed(self, topic: str, number: int) -> None:
         """Records of a topic were processed."""

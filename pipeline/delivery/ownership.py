@@ -297,17 +297,10 @@ class Ownership(Service):
     async def _measure(self) -> None:
         metrics = self.app.metrics
         before, then = metrics.records, time.monotonic()
-        lately, looked = metrics.records_by_topic.copy(), then
         while not self.should_stop:
             await self.sleep(self.app.conf.broker_commit_interval)
             now = time.monotonic()
-            seconds = max(now - looked, 1e-3)
-            metrics.rates_by_topic = {
-                topic: (number - lately[topic]) / seconds
-                for topic, number in metrics.records_by_topic.items()
-            }
-            metrics.records_per_second = sum(metrics.rates_by_topic.values())
-            lately, looked = metrics.records_by_topic.copy(), now
+            metrics.measure_rates(now)
             units = [owned.unit for owned in self.units.values()]
             metrics.partitions = len(units)
             metrics.dirty_keys = sum(len(unit.dirty) for unit in units)

@@ -22,7 +22,7 @@ def test_figures_move_while_events_come(live, signed_in):
     page = signed_in(live, "analyst")
     before = figure(page, "Records read")
     until(page, lambda: figure(page, "Records read") > before)
-    assert page.inner_text("#overview-title") in {"Keeping up", "Behind", "Idle", "Not moving"}
+    assert page.inner_text("#overview-title") in {"Keeping up", "Behind", "Idle", "Waiting"}
     assert page.inner_text("#panel-levels h2") == "Risk levels"
     until(page, lambda: "now" in page.get_attribute("#chart-events", "aria-label"))
     assert figure(page, "Records read") <= ask(live, "/stats/summary")["events"]

@@ -11,6 +11,9 @@ import { LEVELS, level, ruleName } from "./words.js";
 
 const SHOWN = 8;
 const BEHIND_S = 10;
+const HOLD_MS = 30_000;
+/** Since when records wait and none are judged; null while some are. */
+let stillSince = null;
 const FLAGGED = LEVELS.filter((name) => name !== "NONE");
 
 /** By whom, since when and why consuming is paused; empty where that is not known. */
@@ -22,10 +25,12 @@ export function pausedBy({ pause }) {
  * What the figures say about keeping up: {state, title, why}.
  * Behind is who would need more than 10 s at the present rate for what waits: batches in flight are no lag.
  */
-export function standing(summary) {
+export function standing(summary, at = Date.now()) {
   const waiting = summary.total_lag;
   const now = summary.events_per_second;
   const seconds = now > 0 ? waiting / now : waiting > 0 ? Infinity : 0;
+  if (seconds !== Infinity) stillSince = null;
+  else stillSince ??= at;
   const waits = waiting ? `${whole(waiting)} waiting` : "nothing waiting";
   const withheld = withheldIn(summary);
   const flow = `${rate(now)} events a second, ${waits}`;
@@ -35,7 +40,8 @@ export function standing(summary) {
     return { state: "partly", title: "Partly answering", why: `${answered} of ${partitions} partitions answer (${missing.join(", ")} missing): being moved or recovered. The figures lack the others.` };
   }
   if (withheld && withheld === waiting) return { state: "behind", title: "Held up", why: `${whole(waiting)} records wait behind an open transaction of a producer; they are judged when it ends.` };
-  if (seconds === Infinity) return { state: "behind", title: "Not moving", why: `${whole(waiting)} records wait, and none were judged in the last seconds.` };
+  if (seconds === Infinity && at - stillSince < HOLD_MS) return { state: "idle", title: "Waiting", why: `${whole(waiting)} records wait; none were judged in the last 15 seconds.` };
+  if (seconds === Infinity) return { state: "behind", title: "Not moving", why: `${whole(waiting)} records wait, and none were judged for ${duration((at - stillSince) / 1000)} or more.` };
   if (seconds > BEHIND_S) return { state: "behind", title: "Behind", why: `${flow}: ${duration(seconds)} of work at this rate.` };
   if (now === 0) return { state: "idle", title: "Idle", why: "No new events, nothing waiting." };
   return { state: "good", title: "Keeping up", why: `${flow}.` };

@@ -12,7 +12,7 @@ from pipeline.delivery.metrics import FIGURES, Metrics
 def test_every_figure_of_a_worker_is_listed_once() -> None:
     names = [name for name, _, _ in FIGURES]
     assert len(names) == len(set(names))
-    assert set(names) == {field.name for field in fields(Metrics)}
+    assert set(names) == {field.name for field in fields(Metrics) if not field.name.startswith("_")}
 
 
 def test_figures_carry_their_values_and_labels() -> None:
@@ -50,3 +50,23 @@ def test_prometheus_takes_all_of_them() -> None:
     text = generate_latest(registry).decode()
     assert 'delivery_lag{partition="0",topic="raw"} 2.0' in text or 'delivery_lag{topic="raw"' in text
     assert "delivery_records_total 0.0" in text
+
+
+def test_rates_are_means_over_a_quarter_of_a_minute() -> None:
+    """
+    seconds   0    1 .. 14   15    16 .. 30
+    records   0    100 each  100   none
+    """
+    metrics = Metrics()
+    for second in range(16):
+        metrics.measure_rates(float(second))
+        metrics.processed("in", 100)
+    assert metrics.rates_by_topic == {"in": 100.0}
+    assert metrics.records_per_second == 100.0
+    seen = []
+    for second in range(16, 36):
+        metrics.measure_rates(float(second))
+        seen.append(metrics.records_per_second)
+    assert seen == sorted(seen, reverse=True)
+    assert seen[5] > 0
+    assert seen[-1] == 0
