@@ -212,7 +212,7 @@ class RegionStats(Answer):
     error_rate: ErrorRate = Field(description="over the last 60 judged minutes")
     errors: list[Count] = Field(description="error codes by count")
     device_mix: list[Count] = Field(description="playback events by kind of device")
-    flagged_by_rule: list[Count] = Field(description="findings by rule")
+    flagged_by_rule: list[Count] = Field(description="verdicts on users by rule, as in /compliance/regions")
     minutes: list[Minute] = Field(
         description="the 60 that were judged last, and up to 15 after them; oldest first"
     )
@@ -488,7 +488,9 @@ class RuleSetView(Answer):
     in_force: dict[str, list[int]] = Field(
         description="partitions by the version that judges there; a partition takes the newest with its next record"
     )
-    findings: dict[str, int] = Field(description="published findings by rule, since the topics' beginning")
+    findings: dict[str, int] | None = Field(
+        description="verdicts by rule, as in /compliance/summary; null while the index cannot be asked"
+    )
     shadow: dict[str, int] = Field(description="what shadow rules would have said")
     refused: RefusedRules | None = Field(description="the newest published, if it is a bad one")
     guidance: dict[str, RuleGuidance] = Field(description="what to do when a rule fires, by rule")

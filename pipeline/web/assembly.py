@@ -100,14 +100,14 @@ def install_web(
         login_views(accounts, tokens),
         ingest_views(outbox, raw, failed),
         stats_views(app, users, peers, rule_config.pauses, show),
-        health_views(app, health, peers, show),
+        health_views(app, health, peers, show, index),
         people_views(users, peers, book, index, show),
         request_views(outbox, requests),
         table_views([risk_shelf(users, show), health_shelf(health, show), alert_shelf(alerts)], peers),
         control_views(app, users, peers, outbox, settings.topic(RULE_CONFIG.name), rule_config),
         compliance_views(index, show),
         alert_views(index),
-        rule_views(app, users, peers, book, outbox, settings.topic(RULE_CONFIG.name)),
+        rule_views(app, users, peers, book, outbox, settings.topic(RULE_CONFIG.name), index),
         trail_views(trail),
     ]
     install(app, views, tokens, peers, trail, turns=app.turns, demo=demo, observe=metrics.observe)

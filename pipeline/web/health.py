@@ -17,6 +17,8 @@ from pipeline.evaluation.segments import series_of, sums_of
 from pipeline.evaluation.subject_health import FAILED, PLAYS, TOTAL, WATCHED, SubjectHealth
 from pipeline.events.instants import format_instant
 from pipeline.rules.error_rate import wilson_interval
+from pipeline.verdicts.index import IndexUnavailableError
+from pipeline.verdicts.summary import count_by_region
 from pipeline.web.answers import (
     ContentStats,
     Count,
@@ -26,7 +28,7 @@ from pipeline.web.answers import (
     RegionStats,
 )
 from pipeline.web.ids import way_out
-from pipeline.web.problems import Problem
+from pipeline.web.problems import Problem, unavailable
 from pipeline.web.serving import json_answer
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from pipeline.delivery.unit import Unit
     from pipeline.evaluation.health_state import HealthValue
     from pipeline.evaluation.roll_ups import Dimension
+    from pipeline.verdicts.index import VerdictIndex
     from pipeline.web.peers import Peers
     from pipeline.web.questions import Limit
     from pipeline.web.serving import Call, Handlers
@@ -53,7 +56,11 @@ _KEYS: Final = 1_000
 
 
 def health_views(
-    app: DeliveryApp, health: WriteBehindTable[HealthValue], peers: Peers, show: Callable[[str], str]
+    app: DeliveryApp,
+    health: WriteBehindTable[HealthValue],
+    peers: Peers,
+    show: Callable[[str], str],
+    index: VerdictIndex,
 ) -> Handlers:
     """The handlers.
 
@@ -62,8 +69,9 @@ def health_views(
         health: the health agent's table.
         peers: the other workers.
         show: the form of device ids in outputs.
+        index: of verdicts, which counts findings for every view.
     """
-    views = _Health(app, health, peers, show)
+    views = _Health(app, health, peers, show, index)
     return {
         "content_ranking": views.ranking,
         "content": views.content,
@@ -79,8 +87,10 @@ class _Health:
         health: WriteBehindTable[HealthValue],
         peers: Peers,
         show: Callable[[str], str],
+        index: VerdictIndex,
     ) -> None:
         self._app = app
+        self._index = index
         self._health = health
         self._peers = peers
         self._show = show
@@ -139,6 +149,10 @@ class _Health:
         """One region, as events name it in its normal form."""
         region = call.path["region"]
         known, settled = await self._subject(call, "region", region)
+        try:
+            verdicts = count_by_region(await self._index.tallies()).regions.get(region)
+        except IndexUnavailableError as error:
+            raise unavailable(str(error)) from error
         return RegionStats(
             region=region,
             plays=settled.plays,
@@ -147,7 +161,7 @@ class _Health:
             error_rate=known.error_rate(),
             errors=_counts(settled.error_codes),
             device_mix=_counts(settled.device_types),
-            flagged_by_rule=_counts(settled.rules),
+            flagged_by_rule=_counts({} if verdicts is None else verdicts.by_rule),
             minutes=known.minutes(settled),
         )
 

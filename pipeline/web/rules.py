@@ -15,6 +15,8 @@ from pipeline.events.instants import format_instant
 from pipeline.rule_config import KEY
 from pipeline.rules.ruleset import RuleSet, RuleSetError, read_ruleset
 from pipeline.runbook import GUIDANCE
+from pipeline.verdicts.index import IndexUnavailableError
+from pipeline.verdicts.summary import count_all
 from pipeline.web.answers import RefusedRules, RuleGuidance, RuleSetChange, RuleSetView
 from pipeline.web.problems import FieldError, Problem
 from tables.risk import PARTITION_KEY, RULES_KEY
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.rule_book import RuleBook
+    from pipeline.verdicts.index import VerdictIndex
     from pipeline.web.answers import RulesDocument
     from pipeline.web.outbox import Outbox
     from pipeline.web.peers import Peers
@@ -39,6 +42,7 @@ def rule_views(
     book: RuleBook,
     outbox: Outbox,
     topic: str,
+    index: VerdictIndex,
 ) -> Handlers:
     """The handlers of `/rules`.
 
@@ -49,8 +53,9 @@ def rule_views(
         book: the rule sets.
         outbox: writes what is published.
         topic: full name of `rule-config`.
+        index: of verdicts, which counts findings for every view.
     """
-    rules = _Rules(app, users, peers, book, outbox, topic)
+    rules = _Rules(app, users, peers, book, outbox, topic, index)
     return {"rules": rules.show, "change_rules": rules.change}
 
 
@@ -63,6 +68,7 @@ class _Rules:
         book: RuleBook,
         outbox: Outbox,
         topic: str,
+        index: VerdictIndex,
     ) -> None:
         self._app = app
         self._users = users
@@ -70,16 +76,22 @@ class _Rules:
         self._book = book
         self._outbox = outbox
         self._topic = topic
+        self._index = index
 
     async def show(self, call: Call) -> RuleSetView:
         """The newest good one, where it judges already, and what its rules found."""
         gathered = await self._peers.gather(call, self._users, dict(self._partitions()))
         in_force: defaultdict[str, list[int]] = defaultdict(list)
-        counts: Counter[str] = Counter()
+        shadow: Counter[str] = Counter()
         for partition, found in sorted(gathered.partitions.items()):
             if found["version"] is not None:
                 in_force[found["version"]].append(partition)
-            counts.update(found["counts"])
+            shadow.update(found["counts"])
+        try:
+            findings = dict(sorted(count_all(await self._index.tallies()).by_rule.items()))
+        except IndexUnavailableError:
+            # The rule set is still worth showing.
+            findings = None
         newest, refused = self._book.newest, self._book.refused
         ruleset = self._book.ruleset(newest)
         return RuleSetView(
@@ -88,8 +100,8 @@ class _Rules:
             source="settings" if newest is None or newest.document == OWN else "rule-config",
             published_at=None if newest is None else format_instant(newest.published),
             in_force=dict(in_force),
-            findings=_below("rule.", counts),
-            shadow=_below("shadow.", counts),
+            findings=findings,
+            shadow=_below("shadow.", shadow),
             refused=None
             if refused is None
             else RefusedRules(reason=refused.reason, published_at=format_instant(refused.published)),

@@ -458,3 +458,15 @@ def _run(strategy, headers):
         case.call_and_validate(headers=headers, checks=CHECKS)
 
     ask()
+
+
+def test_one_number_has_one_source(web):
+    """Counts of findings are those of the verdict index, wherever they are shown."""
+    web.post("/process/drain")
+    compliance = web.wait_for("/compliance/summary", lambda answer: not answer["index"]["behind"])
+    assert web.get("/rules")["findings"] == compliance["by_rule"]
+    for risk in web.get("/compliance/regions")["regions"][:5]:
+        by_rule = {
+            one["name"]: one["count"] for one in web.get(f"/stats/region/{risk['region']}")["flagged_by_rule"]
+        }
+        assert max(by_rule.values()) <= risk["flagged"] <= sum(by_rule.values())

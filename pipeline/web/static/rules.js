@@ -2,7 +2,7 @@
 import { ask } from "./api.js";
 import { confirmed } from "./details.js";
 import { byId, h, number, table } from "./dom.js";
-import { time, whole } from "./format.js";
+import { NOTHING, time, whole } from "./format.js";
 import { lines } from "./guidance.js";
 import { Panel } from "./panel.js";
 import { session } from "./session.js";
@@ -56,7 +56,7 @@ export class Rules {
     const rows = Object.entries(data.rules).map(([id, { mode, ...parameters }]) => [
       [h("b", ruleName(id)), " ", h("code.soft", id), this.#whatToDo(id, data.guidance[id])],
       h("span.chip", { title: MODES[mode] ?? "" }, mode ?? "active"),
-      number(whole(data.findings[id] ?? 0)),
+      number(data.findings ? whole(data.findings[id] ?? 0) : NOTHING),
       number(data.shadow[id] ? whole(data.shadow[id]) : ""),
       h("span.chips", Object.entries(parameters).map(([name, value]) => h("span.chip", `${name.replaceAll("_", " ")} `, h("b", typeof value === "object" ? JSON.stringify(value) : String(value))))),
     ]);

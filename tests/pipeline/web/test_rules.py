@@ -53,7 +53,7 @@ class NoTrail:
 async def rules(tokens, bearer):
     """Sends rule sets as the admin does; no broker answers."""
     outbox = Outbox({"bootstrap_servers": "127.0.0.1:1"}, {"rule-config": Partitioner(1)})
-    views = [rule_views(None, None, None, RuleBook(built_in()), outbox, "rule-config")]
+    views = [rule_views(None, None, None, RuleBook(built_in()), outbox, "rule-config", None)]
 
     class App:
         """Of Faust's application what serving needs."""
