@@ -1,9 +1,10 @@
 // Numbers, shares, durations and times as people read them.
+// "negative": a zero has no sign, also where the figure is -0.
 import { h } from "./dom.js";
 
-const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-const ONE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 1 });
-const FINE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 4 });
+const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0, signDisplay: "negative" });
+const ONE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 1, signDisplay: "negative" });
+const FINE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 4, signDisplay: "negative" });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const FULL = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
