@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
@@ -118,6 +118,9 @@ class Settings(BaseModel):
     web_tls_cert: Path | None = Field(None, json_schema_extra=_allowed("a file"))
     web_tls_key: Path | None = Field(None, json_schema_extra=_allowed("a file"))
     web_tls_ca: Path | None = Field(None, json_schema_extra=_allowed("a file"))
+    web_trusted_proxies: str = Field(
+        "", json_schema_extra=_allowed("addresses or networks (10.0.0.0/8), separated by commas")
+    )
     indexed_verdicts: Number = Field(
         100_000, ge=100, le=10_000_000, json_schema_extra=_allowed("100 to 10000000")
     )
@@ -156,6 +159,12 @@ class Settings(BaseModel):
                 raise ValueError(message)
         return ",".join(addresses)
 
+    @field_validator("web_trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        networks = [network.strip() for network in value.split(",") if network.strip()]
+        return ",".join(str(ip_network(network, strict=False)) for network in networks)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         sasl = self.kafka_security_protocol.startswith("SASL_")
@@ -190,6 +199,11 @@ class Settings(BaseModel):
     def topic(self, name: str) -> str:
         """The name of a topic on the cluster: `name` with this environment's prefix."""
         return f"{self.topic_prefix}{name}"
+
+    @property
+    def trusted_proxies(self) -> tuple[str, ...]:
+        """The networks of `web_trusted_proxies`."""
+        return tuple(filter(None, self.web_trusted_proxies.split(",")))
 
     def kafka_client_options(self) -> dict[str, Any]:
         """Keyword arguments that every aiokafka client takes.
@@ -254,7 +268,7 @@ _NAMES = Names(
     paths=frozenset(
         name for name, field in Settings.model_fields.items() if field.annotation in (Path, Path | None)
     ),
-    may_be_empty=frozenset({"topic_prefix"}),
+    may_be_empty=frozenset({"topic_prefix", "web_trusted_proxies"}),
 )
 
 

@@ -620,12 +620,13 @@ class AuditEntry(Answer):
     """Who read or did what, to whom, and when."""
 
     at: Instant
-    who: str
-    role: Literal["analyst", "admin"]
+    who: str = Field(description="an account; of a failed log-in by any other name: (no such account)")
+    role: Literal["analyst", "admin"] | None
     action: str = Field(description="the operation: method and path of the route")
     subject: str | None
     allowed: bool
     address: str | None
+    times: int = Field(1, description="how many failed log-ins in ten seconds this entry stands for")
 
 
 class AuditTrail(Answer):

@@ -14,6 +14,7 @@ from pipeline.topics import (
 )
 from pipeline.web.alerts import alert_views
 from pipeline.web.browse import alert_shelf, health_shelf, risk_shelf, table_views
+from pipeline.web.client_address import ClientAddresses
 from pipeline.web.compliance import compliance_views
 from pipeline.web.control import control_views
 from pipeline.web.health import health_views
@@ -97,7 +98,7 @@ def install_web(
         page_views(demo=demo),
         process_views(Standing(app), rule_config.pauses, demo=demo),
         metrics.views(),
-        login_views(accounts, tokens),
+        login_views(accounts, tokens, trail),
         ingest_views(outbox, raw, failed),
         stats_views(app, users, peers, rule_config.pauses, show),
         health_views(app, health, peers, show, index),
@@ -110,6 +111,16 @@ def install_web(
         rule_views(app, users, peers, book, outbox, settings.topic(RULE_CONFIG.name), index),
         trail_views(trail),
     ]
-    install(app, views, tokens, peers, trail, turns=app.turns, demo=demo, observe=metrics.observe)
+    install(
+        app,
+        views,
+        tokens,
+        peers,
+        trail,
+        turns=app.turns,
+        demo=demo,
+        observe=metrics.observe,
+        addresses=ClientAddresses(settings.trusted_proxies),
+    )
     server = cast("FaustWeb", app.web).web_app
     server.on_cleanup.extend([trail.close, outbox.close])

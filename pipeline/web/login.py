@@ -7,52 +7,86 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from pipeline.web.answers import Token
+from pipeline.web.client_address import site_of
+from pipeline.web.login_queue import LoginQueue, Rank
 from pipeline.web.problems import Problem, unauthorized
 from pipeline.web.throttle import Throttle
+from pipeline.web.tokens import Identity
 
 if TYPE_CHECKING:
     from pipeline.web.questions import TokenForm
     from pipeline.web.serving import Call, Handlers
     from pipeline.web.tokens import Tokens
+    from pipeline.web.trail import AuditTrail
     from pipeline.web.users import Users
 
-# Each takes a core for a tenth of a second; the stream needs them too.
-_AT_A_TIME: Final = 2
+_REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
 
 
-def login_views(users: Users, tokens: Tokens, throttle: Throttle | None = None) -> Handlers:
-    """The handler of `POST /token`."""
-    return {"token": _Login(users, tokens, throttle or Throttle()).token}
+def login_views(
+    users: Users, tokens: Tokens, trail: AuditTrail, throttle: Throttle | None = None
+) -> Handlers:
+    """The handler of `POST /token`.
+
+    Args:
+        users: who may sign in.
+        tokens: that they get.
+        trail: takes note of log-ins, good and bad.
+        throttle: slows whoever fails.
+    """
+    return {"token": _Login(users, tokens, trail, throttle or Throttle()).token}
 
 
 class _Login:
-    def __init__(self, users: Users, tokens: Tokens, throttle: Throttle) -> None:
+    def __init__(self, users: Users, tokens: Tokens, trail: AuditTrail, throttle: Throttle) -> None:
         self._users = users
         self._tokens = tokens
+        self._trail = trail
         self._throttle = throttle
-        self._turns = asyncio.Semaphore(_AT_A_TIME)
+        self._queue = LoginQueue()
 
     async def token(self, call: Call) -> Token:
         """Check the password; a wrong one, and a name that does not exist, sound and take alike."""
         form: TokenForm = call.body
-        account, address = ("account", form.username), ("address", call.request.remote)
-        async with self._turns:
-            wait = self._throttle.wait_s((account, address))
-            if wait > 0:
-                raise Problem(
-                    HTTPStatus.TOO_MANY_REQUESTS,
-                    f"too many failed log-ins; try again in {wait:.0f} s",
-                    retry_after=wait + 0.5,
+        account, site = form.username, site_of(call.request.remote)
+        self._tokens.check_setup()
+        try:
+            self._check_pause(account, site)
+            await asyncio.sleep(self._throttle.delay_s(account, site))
+            async with self._queue.turn(self._rank(account, site), site):
+                # Attempts that waited together must not all be made after the failure of the first one.
+                self._check_pause(account, site)
+                role = await asyncio.to_thread(self._users.check, account, form.password)
+                if role is None:
+                    self._throttle.failed(account, site)
+                    raise unauthorized("the name or the password is wrong")
+        except Problem as problem:
+            if problem.status in _REFUSED:
+                user = self._users.find(account)
+                self._trail.note_failed_login(
+                    call.route, account, None if user is None else user.role, call.request.remote
                 )
-            role = await asyncio.to_thread(self._users.check, form.username, form.password)
-            if role is None:
-                self._throttle.failed((account, address))
-                raise unauthorized("the name or the password is wrong")
-        self._throttle.succeeded(account)
-        token = self._tokens.issue(form.username, role)
+            raise
+        self._throttle.succeeded(account, site)
+        await self._trail.note(Identity(account, role), call.route, None, call.request.remote, allowed=True)
+        token = self._tokens.issue(account, role)
         return Token(
             access_token=token,
             token_type="bearer",  # noqa: S106 - RFC 6750's name of a kind of token
             expires_in=self._tokens.life_s,
             role=role,
         )
+
+    def _check_pause(self, account: str, site: str) -> None:
+        wait = self._throttle.pause_s(account, site)
+        if wait > 0:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"too many failed log-ins; try again in {wait:.0f} s",
+                retry_after=wait + 0.5,
+            )
+
+    def _rank(self, account: str, site: str) -> Rank:
+        if self._throttle.is_known(account, site):
+            return Rank.KNOWN
+        return Rank.FAILED if self._throttle.has_failed(site) else Rank.FRESH

@@ -17,9 +17,9 @@ class PasswordHashError(ValueError):
     """A text that is no hash of ours."""
 
 
-def hash_password(password: str, iterations: int = ITERATIONS) -> str:
-    """The hash of a password, with a new salt. Takes a tenth of a second on purpose."""
-    salt = secrets.token_bytes(_SALT_BYTES)
+def hash_password(password: str, iterations: int = ITERATIONS, salt: bytes | None = None) -> str:
+    """The hash of a password, with a new salt unless one is given. Takes a tenth of a second on purpose."""
+    salt = secrets.token_bytes(_SALT_BYTES) if salt is None else salt
     digest = _digest(password, salt, iterations)
     return "$".join((SCHEME, str(iterations), b64encode(salt).decode(), b64encode(digest).decode()))
 

@@ -21,6 +21,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import OttError
+from pipeline.web.client_address import ClientAddresses
 from pipeline.web.door import Runner, Site
 from pipeline.web.kept import KeptAnswers
 from pipeline.web.limits import BODY_S, Bodies, connection_limits, too_slow
@@ -165,6 +166,7 @@ def install(
     turns: Turns,
     demo: bool,
     observe: Observe | None = None,
+    addresses: ClientAddresses | None = None,
 ) -> None:
     """Serve every route.
 
@@ -177,6 +179,7 @@ def install(
         turns: of the stream, which the reads are not to slow.
         demo: whether the demo's routes are there.
         observe: is told of each answer.
+        addresses: tells the clients' addresses from those of trusted proxies.
 
     Raises:
         LookupError: a handler without a route, a route without a handler, or two for one.
@@ -197,7 +200,7 @@ def install(
         if demo or not route.demo:
             served = _Serve(route, bound[route.name], tokens, peer_calls, trail, rounds, kept, bodies)
             _add(server, route, served.serve)
-    server.middlewares.append(_finishing(peer_calls, observe))
+    server.middlewares.append(_finishing(peer_calls, observe, addresses or ClientAddresses()))
     _serve_behind_the_door(driver)
 
 
@@ -446,13 +449,17 @@ def _form(data: bytes) -> list[tuple[str, str]]:
         raise Problem(HTTPStatus.BAD_REQUEST, "the form cannot be read") from None
 
 
-def _finishing(peer_calls: PeerCalls, observe: Observe | None) -> Middleware:
+def _finishing(peer_calls: PeerCalls, observe: Observe | None, addresses: ClientAddresses) -> Middleware:
     """What is done with every answer: observed, errors made problem documents, the security headers added."""
     names: dict[tuple[str, str], str] = {(route.method, route.path): route.name for route in ROUTES}
 
     @web.middleware
     async def finish(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
         began = time.perf_counter()
+        client = addresses.of(request)
+        if client is not None and client != request.remote:
+            # From here on `request.remote` is the client, and not a trusted proxy, for whoever asks.
+            request = request.clone(remote=client)
         response = await _answered(request, handler)
         forwarded = request.get(_FORWARDED)
         if forwarded is not None and isinstance(response, web.Response):

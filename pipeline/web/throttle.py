@@ -1,24 +1,43 @@
-"""Slows down whoever fails to log in again and again: by account, and by address."""
+"""Slows log-ins after failures, without ever locking an account.
+
+Three counts of failures are kept:
+
+- By account and site (an address, see `client_address.site_of`): after five failures each further one doubles the
+  pause, up to a minute. The pause holds for this account from this site only, so nobody can lock out somebody else.
+- By account, and for the worker as a whole: many failures there mean that somebody guesses from many addresses, or
+  tries many accounts. Then each attempt from where the account has not signed in before is held for a second.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable
 
 FREE_FAILURES: Final = 5
 """Typing errors; after them each failure doubles the pause."""
 LONGEST_PAUSE_S: Final = 60.0
-"""Short enough that nobody can lock another one out for long by failing in their name."""
+MANY_OF_ACCOUNT: Final = 20
+MANY_OF_WORKER: Final = 100
+"""So many failures in a quarter of an hour are no typing errors any more."""
+DELAY_S: Final = 1.0
+"""Someone with the right password is still let in within two seconds."""
 _FORGET_S: Final = 900.0
 _KEPT: Final = 10_000
+_WORKER: Final = ""
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+Pair = tuple[str, str]
+"""An account and a site."""
 
 
 class Throttle:
-    """Failures by key, of a bounded number of keys: the oldest are forgotten first.
+    """Counts failures. Of each count a bounded number of keys is kept; the oldest are forgotten first.
 
     Args:
         clock: in seconds.
@@ -26,28 +45,58 @@ class Throttle:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failures: OrderedDict[Hashable, tuple[int, float]] = OrderedDict()
+        self._failures: OrderedDict[Pair, tuple[int, float]] = OrderedDict()
+        self._sites: OrderedDict[str, float] = OrderedDict()
+        self._totals: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._known: OrderedDict[Pair, None] = OrderedDict()
 
-    def wait_s(self, keys: Sequence[Hashable]) -> float:
-        """How long the next attempt has to wait, in seconds; 0 for none."""
-        return max((self._wait_s(key) for key in keys), default=0.0)
-
-    def failed(self, keys: Sequence[Hashable]) -> None:
-        """An attempt failed."""
-        now = self._clock()
-        for key in keys:
-            count, last = self._failures.pop(key, (0, now))
-            self._failures[key] = ((count if now - last < _FORGET_S else 0) + 1, now)
-        while len(self._failures) > _KEPT:
-            self._failures.popitem(last=False)
-
-    def succeeded(self, key: Hashable) -> None:
-        """An attempt went well: what failed before were typing errors."""
-        self._failures.pop(key, None)
-
-    def _wait_s(self, key: Hashable) -> float:
-        count, last = self._failures.get(key, (0, 0.0))
+    def pause_s(self, account: str, site: str) -> float:
+        """How long this account has to wait at this site, in seconds; 0 for not at all."""
+        count, last = self._failures.get((account, site), (0, 0.0))
         if count < FREE_FAILURES:
             return 0.0
         pause = min(LONGEST_PAUSE_S, 2.0 ** min(count - FREE_FAILURES, 10))
         return max(0.0, last + pause - self._clock())
+
+    def delay_s(self, account: str, site: str) -> float:
+        """For how long an attempt is held because of what others did, in seconds."""
+        if self.is_known(account, site):
+            return 0.0
+        many = self._total(account) >= MANY_OF_ACCOUNT or self._total(_WORKER) >= MANY_OF_WORKER
+        return DELAY_S if many else 0.0
+
+    def is_known(self, account: str, site: str) -> bool:
+        """Whether the account signed in from this site before."""
+        return (account, site) in self._known
+
+    def has_failed(self, site: str) -> bool:
+        """Whether anybody failed at this site lately."""
+        failed = self._sites.get(site)
+        return failed is not None and self._clock() - failed < _FORGET_S
+
+    def failed(self, account: str, site: str) -> None:
+        """An attempt failed."""
+        now = self._clock()
+        count, last = self._failures.get((account, site), (0, now))
+        _keep(self._failures, (account, site), ((count if now - last < _FORGET_S else 0) + 1, now))
+        _keep(self._sites, site, now)
+        for total in (account, _WORKER):
+            _keep(self._totals, total, (self._total(total) + 1, now))
+
+    def succeeded(self, account: str, site: str) -> None:
+        """An attempt went well: what failed before were typing errors."""
+        self._failures.pop((account, site), None)
+        _keep(self._known, (account, site), None)
+
+    def _total(self, key: str) -> float:
+        """Failures of an account or of the worker. The count loses its limit, evenly, in a quarter of an hour."""
+        count, last = self._totals.get(key, (0.0, 0.0))
+        limit = MANY_OF_WORKER if key == _WORKER else MANY_OF_ACCOUNT
+        return max(0.0, count - limit * (self._clock() - last) / _FORGET_S)
+
+
+def _keep(kept: OrderedDict[_K, _V], key: _K, value: _V) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > _KEPT:
+        kept.popitem(last=False)

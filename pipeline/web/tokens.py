@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 import time
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _ISSUER: Final = "ott-risk"
 _PEOPLE: Final = "ott-web"
 _REMEMBERED: Final = 1_000
 """So many verified tokens; more than that are verified again."""
+_UNSIGNED: Final = "no secret for tokens is set on this worker; set OTT_JWT_SECRET or OTT_JWT_SECRET_FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,11 @@ class Identity:
 
 
 class _Claims(NamedTuple):
-    """What is asked of a verified token: whose it is, the role it names, and when it expires (seconds since 1970)."""
+    """What a verified token says: whose it is, the role, the account's mark, when it expires (seconds since 1970)."""
 
     name: str
     role: str | None
+    account: str | None
     expires_at: float
 
 
@@ -58,6 +61,22 @@ class Tokens:
         """How long a token is good, in seconds."""
         return LIFE_S
 
+    def check_setup(self) -> None:
+        """Let nobody try a password where none can be right.
+
+        Raises:
+            Problem: there is no users file or no secret; it says which.
+        """
+        missing = []
+        if not self._users.exist:
+            missing.append(
+                "no users file is set on this worker; make one with `ott user add`, and set OTT_USERS_FILE"
+            )
+        if self._secret is None:
+            missing.append(_UNSIGNED)
+        if missing:
+            raise unavailable("nobody can sign in: " + "; ".join(missing), 60)
+
     def issue(self, name: str, role: UserRole) -> str:
         """A token for a user.
 
@@ -66,7 +85,8 @@ class Tokens:
         """
         now = int(time.time())
         return jwt.encode(
-            {"iss": _ISSUER, "aud": _PEOPLE, "sub": name, "role": role, "iat": now, "exp": now + LIFE_S},
+            {"iss": _ISSUER, "aud": _PEOPLE, "sub": name, "role": role, "iat": now, "exp": now + LIFE_S}
+            | {"account": self._mark(name)},
             self._key(),
             _ALGORITHM,
         )
@@ -77,6 +97,7 @@ class Tokens:
         Raises:
             Problem: nobody, or it is not (any more) a good token.
         """
+        self.check_setup()
         if header is None:
             raise unauthorized("a token is needed: Authorization: Bearer TOKEN; get one with POST /token")
         scheme, _, token = header.partition(" ")
@@ -87,7 +108,19 @@ class Tokens:
         role = self._users.role_of(claims.name)
         if role is None or role != claims.role:
             raise unauthorized("the token's account does not exist any more, or has another role now")
+        if claims.account is None or not hmac.compare_digest(claims.account, self._mark(claims.name)):
+            raise unauthorized(
+                "the token's account has a new password, or its tokens were revoked; sign in again"
+            )
         return Identity(claims.name, role)
+
+    def _mark(self, name: str) -> str:
+        """Tells an account from one that was added again, or got another password: each hash has its own salt."""
+        user = self._users.find(name)
+        password = "" if user is None else user.password
+        return hmac.new(
+            self._key().encode(), f"account\0{name}\0{password}".encode(), hashlib.sha256
+        ).hexdigest()[:32]
 
     def _claims(self, token: str) -> _Claims:
         """What a good token says. It is verified once: a page sends the same one with each of its requests.
@@ -114,15 +147,19 @@ class Tokens:
             raise unauthorized("the token is not valid; get a new one with POST /token") from None
         if len(self._verified) >= _REMEMBERED:
             self._verified.clear()
-        found = self._verified[digest] = _Claims(claims["sub"], claims.get("role"), claims["exp"])
+        found = self._verified[digest] = _Claims(
+            claims["sub"], claims.get("role"), _text(claims.get("account")), claims["exp"]
+        )
         return found
 
     def _key(self) -> str:
         if self._secret is None:
-            raise unavailable(
-                "no secret for tokens is set on this worker; set OTT_JWT_SECRET or OTT_JWT_SECRET_FILE", 60
-            )
+            raise unavailable(_UNSIGNED, 60)
         return self._secret
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def random_secret() -> str:

@@ -2,7 +2,8 @@
 
 An action is written down, and acknowledged, before it is done; where that fails it is not done. A read does not wait
 for the brokers, and is written with the reads of the same moment; while the brokers do not answer its entry goes to the
-log, so that an operator is not blind just then.
+log, so that an operator is not blind just then. A log-in is written as a read is. Failed ones are written at most once
+in ten seconds for each account, with their number, so that a flood of them does not become one of entries.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from pipeline.web.routes import Route
     from pipeline.web.serving import Call, Handlers
     from pipeline.web.tokens import Identity
+    from pipeline.web.users import UserRole
 
 AUDIT_SCHEMA: Final = "audit-entry/1"
 _MAX_WAITING: Final = 10_000
@@ -42,23 +45,35 @@ _LONG_MOMENT_S: Final = 1.0
 """Beside a backlog: a message to the brokers costs as much as the answers to two reads."""
 _READ_S: Final = 10.0
 _FETCH_WAIT_MS: Final = 100
+NOBODY: Final = "(no such account)"
+"""Stands for any name that no account has: people type passwords into the wrong field."""
+FAILURES_EVERY_S: Final = 10.0
 _LOG: Final = logging.getLogger(__name__)
 
 
-class AuditRecord(msgspec.Struct, frozen=True):
+class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """An entry of the trail; the fields in the order of the published JSON."""
 
     schema: Literal["audit-entry/1"]
     at: str
     who: str
-    role: Literal["analyst", "admin"]
+    role: Literal["analyst", "admin"] | None
     action: str
     subject: str | None
     allowed: bool
     address: str | None
+    times: int = 1
 
 
 _decode: Final = json_reader(AuditRecord)
+
+
+@dataclass(slots=True)
+class _Failures:
+    """Failed log-ins of an account since its last entry: the newest of them, and how many."""
+
+    record: AuditRecord
+    times: int = 0
 
 
 class AuditTrail:
@@ -91,6 +106,7 @@ class AuditTrail:
         self._reads: list[tuple[bytes, bytes]] = []
         self._writing: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
+        self._failed: dict[str, _Failures] = {}
         self._reading = asyncio.Semaphore(2)
 
     async def note(
@@ -101,23 +117,49 @@ class AuditTrail:
         Raises:
             Problem: an action cannot be written down, so it must not be done.
         """
-        record = AuditRecord(
-            AUDIT_SCHEMA,
-            format_instant(time.time_ns() // 1_000_000),
-            who.name,
-            who.role,
-            f"{route.method} {route.path}",
-            None if subject is None else self._shown(route, subject),
-            allowed,
-            _masked(address),
-        )
-        key, value = who.name.encode(), msgspec.json.encode(record)
-        if route.method != "GET" and allowed:
-            await self._outbox.write(self._topic, key, value)
+        record = _record(who.name, who.role, route, address, allowed=allowed)
+        if subject is not None:
+            record = msgspec.structs.replace(record, subject=self._shown(route, subject))
+        if route.method != "GET" and route.role != "public" and allowed:
+            await self._outbox.write(self._topic, who.name.encode(), msgspec.json.encode(record))
             return
         if len(self._reads) >= _MAX_WAITING:
             raise unavailable("the audit trail cannot be written fast enough")
-        self._reads.append((key, value))
+        self._write_soon(record)
+
+    def note_failed_login(
+        self, route: Route, account: str, role: UserRole | None, address: str | None
+    ) -> None:
+        """Write down a log-in that was refused, or count it where the account's last entry is not ten seconds old.
+
+        Args:
+            route: of log-ins.
+            account: as it was typed; not written down unless it exists.
+            role: of the account; None: it does not exist.
+            address: of the client.
+        """
+        name = NOBODY if role is None else account
+        record = _record(name, role, route, address, allowed=False)
+        failures = self._failed.get(name)
+        if failures is not None:
+            failures.record, failures.times = record, failures.times + 1
+            return
+        self._write_soon(record)
+        self._failed[name] = _Failures(record)
+        asyncio.get_running_loop().call_later(FAILURES_EVERY_S, self._write_failures, name)
+
+    def _write_failures(self, name: str) -> None:
+        """Write what was counted since the last entry; after ten seconds without a failure there is nothing to do."""
+        failures = self._failed.pop(name, None)
+        if failures is None or failures.times == 0:
+            return
+        self._write_soon(msgspec.structs.replace(failures.record, times=failures.times))
+        if not self._closing.is_set():
+            self._failed[name] = _Failures(failures.record)
+            asyncio.get_running_loop().call_later(FAILURES_EVERY_S, self._write_failures, name)
+
+    def _write_soon(self, record: AuditRecord) -> None:
+        self._reads.append((record.who.encode(), msgspec.json.encode(record)))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_reads(), name="audit trail")
 
@@ -143,6 +185,8 @@ class AuditTrail:
     async def close(self, *_: object) -> None:
         """Write what is under way, within seconds."""
         self._closing.set()
+        for name in list(self._failed):
+            self._write_failures(name)
         if self._writing is not None:
             await asyncio.wait((self._writing,), timeout=2.0)
 
@@ -210,6 +254,15 @@ def trail_views(trail: AuditTrail) -> Handlers:
         return AuditAnswer(entries=await trail.newest(question.limit))
 
     return {"audit": audit}
+
+
+def _record(
+    name: str, role: UserRole | None, route: Route, address: str | None, *, allowed: bool
+) -> AuditRecord:
+    at = format_instant(time.time_ns() // 1_000_000)
+    return AuditRecord(
+        AUDIT_SCHEMA, at, name, role, f"{route.method} {route.path}", None, allowed, _masked(address)
+    )
 
 
 def _masked(address: str | None) -> str | None:

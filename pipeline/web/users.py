@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import MissingError, UsageError
-from pipeline.web.passwords import hash_password, is_password, read_hash
+from pipeline.web.passwords import ITERATIONS, hash_password, is_password, read_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,11 +60,16 @@ def read_users(path: Path) -> dict[str, User]:
         UsageError: it is not a users file.
     """
     try:
+        mode = stat.S_IMODE(path.stat().st_mode)
         text = path.read_bytes()
     except OSError as error:
         raise MissingError(
             f"the users file {path} cannot be read: {error.strerror}; make one with: ott user add NAME --role ROLE"
         ) from None
+    if os.name == "posix" and mode & 0o077:
+        raise UsageError(
+            f"the users file {path} has mode {mode:o}: others can read or change it; mend it with: chmod 600 {path}"
+        )
     try:
         return UsersFile.model_validate_json(text).users
     except ValidationError as error:
@@ -103,17 +110,30 @@ class Users:
 
     def __init__(self, path: Path | None, *, demo: bool) -> None:
         self._path = path
-        self._version: tuple[int, int] | None = None
+        self._version: tuple[int, int, int] | None = None
         self._of_file: Mapping[str, User] = {}
         self._of_demo: dict[str, User] = {}
         if demo:
             for name, (password, role) in DEMO_USERS.items():
-                self._of_demo[name] = User(role=role, password=hash_password(password, _DEMO_ITERATIONS))
+                # The salt is the same in each worker, so that a token of one is good at the others.
+                salt = hashlib.sha256(name.encode()).digest()[:16]
+                self._of_demo[name] = User(
+                    role=role, password=hash_password(password, _DEMO_ITERATIONS, salt)
+                )
         self._nobody = next(iter(self._of_demo.values()), None) or User(
             role="analyst", password=hash_password(os.urandom(16).hex())
         )
         if path is not None:
             self._refresh(path)
+
+    @property
+    def exist(self) -> bool:
+        """Whether there is anybody who may sign in: a users file, or the demo."""
+        return self._path is not None or bool(self._of_demo)
+
+    def find(self, name: str) -> User | None:
+        """A user as of now; None for one that does not exist (any more)."""
+        return self._find(name)
 
     def role_of(self, name: str) -> UserRole | None:
         """The role that a user has now; None for one that does not exist (any more)."""
@@ -129,6 +149,25 @@ class Users:
         fits = is_password(password, (user or self._nobody).password)
         return user.role if fits and user is not None else None
 
+    @staticmethod
+    def _strong(path: Path) -> dict[str, User]:
+        """The users of the file, if all of their hashes are strong enough.
+
+        Raises:
+            MissingError: it cannot be read.
+            UsageError: it is not a users file, or one of its hashes can be guessed too fast.
+        """
+        users = read_users(path)
+        for name, user in users.items():
+            rounds = read_hash(user.password)[0]
+            if rounds < ITERATIONS:
+                raise UsageError(
+                    f"the users file {path} has a password hash of {rounds} rounds for {name}, and {ITERATIONS} are "
+                    f"asked for; set the password again with: ott user add {name} --role {user.role} --replace "
+                    f"--users-file {path}"
+                )
+        return users
+
     def _find(self, name: str) -> User | None:
         if self._path is not None:
             self._refresh(self._path)
@@ -142,13 +181,13 @@ class Users:
             UsageError: it is not a users file.
         """
         try:
-            stat = path.stat()
+            found = path.stat()
         except OSError:
             self._version, self._of_file = None, {}
             read_users(path)
             return
-        version = (stat.st_mtime_ns, stat.st_ino)
+        version = (found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
         if version != self._version:
             self._of_file = {}
-            self._of_file = read_users(path)
+            self._of_file = self._strong(path)
             self._version = version
