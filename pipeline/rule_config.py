@@ -14,6 +14,8 @@ from aiokafka.errors import KafkaError
 from mode import Service
 
 from pipeline.pauses import PAUSE_KEY
+from pipeline.revocations import PREFIX as REVOKED
+from pipeline.revocations import Revocations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +33,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class RuleConfig(Service):
-    """Fills a rule book, and pauses consuming.
+    """Fills a rule book, pauses consuming, and learns which tokens were revoked.
 
     Args:
         book: to fill.
@@ -52,6 +54,7 @@ class RuleConfig(Service):
         super().__init__()
         self._book = book
         self.pauses = pauses
+        self.revocations = Revocations()
         self._consumer: AIOKafkaConsumer | None = None
         self._stepped = asyncio.Event()
         self._topic = topic
@@ -123,6 +126,7 @@ class RuleConfig(Service):
                 await consumer.seek_to_beginning()
                 self._offer(await self._all_so_far(consumer))
                 await self._note_positions(consumer)
+                self.revocations.complete = True
                 self._read_once.set()
             self._consumer = consumer
             try:
@@ -154,6 +158,8 @@ class RuleConfig(Service):
         for record in sorted(records, key=lambda record: (record.timestamp, record.offset)):
             if record.key == PAUSE_KEY:
                 newest_pause = record
+            elif record.key is not None and record.key.startswith(REVOKED):
+                self.revocations.apply(record.key, record.offset)
             elif record.key == KEY:
                 self._book.offer(record.value, record.timestamp, record.offset)
                 if self._book.refused is None and self._book.newest is not None:

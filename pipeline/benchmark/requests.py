@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
+from pipeline.demo_token import FORM as DEMO_FORM
 from pipeline.errors import MissingError
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ OTHER_VIEWS: Final = (
 )
 """The mix: each in its turn, and a user's view before each. In braces stands a member of an event."""
 
-_LOGIN: Final = {"username": "analyst", "password": "analyst123"}
 _TIMEOUT_S: Final = 10.0
 _POLL_S: Final = 0.1
 _OK: Final = 200
@@ -109,10 +109,10 @@ async def _log_in(running: Running) -> str:
         while True:
             running.look()
             try:
-                async with client.post(f"{address}/token", data=_LOGIN) as answer:
+                async with client.post(f"{address}/token", data=DEMO_FORM) as answer:
                     if answer.status != _OK:
                         raise MissingError(
-                            f"POST /token of the worker answered {answer.status} for {_LOGIN['username']}; "
+                            f"POST /token of the worker answered {answer.status} for {DEMO_FORM['username']}; "
                             f"its log: {running.log}"
                         )
                     document = await answer.json()

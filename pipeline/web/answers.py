@@ -616,6 +616,13 @@ class Drained(Answer):
     coverage: Coverage
 
 
+class Revoked(Answer):
+    """All tokens of whoever asked have ended."""
+
+    status: Literal["revoked"]
+    at: Instant
+
+
 class AuditEntry(Answer):
     """Who read or did what, to whom, and when."""
 

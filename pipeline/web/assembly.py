@@ -89,7 +89,7 @@ def install_web(
         settings.topic(topic.name) for topic in (RAW_EVENTS, PRIVACY_REQUESTS, FAILED_EVENTS, AUDIT_TRAIL)
     )
     accounts = Users(settings.users_file, demo=demo)
-    tokens = Tokens(trust.secret, accounts)
+    tokens = Tokens(trust.secret, accounts, rule_config.revocations)
     peers = Peers(app, trust.proofs, trust.tls)
     outbox = Outbox(options, {name: Partitioner(count) for name, count in cluster.partitions.items()})
     trail = AuditTrail(outbox, options, audit, cluster.partitions[audit], show, app.turns)
@@ -98,7 +98,7 @@ def install_web(
         page_views(demo=demo),
         process_views(Standing(app), rule_config.pauses, demo=demo),
         metrics.views(),
-        login_views(accounts, tokens, trail),
+        login_views(accounts, tokens, trail, outbox, rule_config, settings.topic(RULE_CONFIG.name)),
         ingest_views(outbox, raw, failed),
         stats_views(app, users, peers, rule_config.pauses, show),
         health_views(app, health, peers, show, index),

@@ -1,40 +1,67 @@
-"""`POST /token`: a name and a password for a token, slower after failures."""
+"""`POST /token`: a name and a password for a token, slower after failures; `POST /token/revoke`: their end."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from pipeline.web.answers import Token
+from pipeline.events.instants import format_instant
+from pipeline.revocations import revocation_key
+from pipeline.web.answers import Revoked, Token
 from pipeline.web.client_address import site_of
 from pipeline.web.login_queue import LoginQueue, Rank
-from pipeline.web.problems import Problem, unauthorized
+from pipeline.web.problems import Problem, unauthorized, unavailable
 from pipeline.web.throttle import Throttle
 from pipeline.web.tokens import Identity
 
 if TYPE_CHECKING:
+    from pipeline.rule_config import RuleConfig
+    from pipeline.web.outbox import Outbox
     from pipeline.web.questions import TokenForm
     from pipeline.web.serving import Call, Handlers
     from pipeline.web.tokens import Tokens
     from pipeline.web.trail import AuditTrail
     from pipeline.web.users import Users
 
+_CATCH_UP_S: Final = 5.0
 _REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 def login_views(
-    users: Users, tokens: Tokens, trail: AuditTrail, throttle: Throttle | None = None
+    users: Users,
+    tokens: Tokens,
+    trail: AuditTrail,
+    outbox: Outbox,
+    rule_config: RuleConfig,
+    topic: str,
+    throttle: Throttle | None = None,
 ) -> Handlers:
-    """The handler of `POST /token`.
+    """The handlers of `POST /token` and `POST /token/revoke`.
 
     Args:
         users: who may sign in.
         tokens: that they get.
         trail: takes note of log-ins, good and bad.
+        outbox: writes revocations.
+        rule_config: learns of them.
+        topic: full name of `rule-config`, where they stand.
         throttle: slows whoever fails.
     """
-    return {"token": _Login(users, tokens, trail, throttle or Throttle()).token}
+
+    async def revoke(call: Call) -> Revoked:
+        """End all tokens of whoever asks; answered when this worker knows of it, the others do in a moment."""
+        assert call.who is not None
+        at = format_instant(time.time_ns() // 1_000_000)
+        value = json.dumps({"schema": "token-revocation/1", "at": at}).encode()
+        await outbox.write(topic, revocation_key(call.who.name), value)
+        if not await rule_config.catch_up(_CATCH_UP_S):
+            raise unavailable("the revocation is written, and this worker has not read it yet; send it again")
+        return Revoked(status="revoked", at=at)
+
+    return {"token": _Login(users, tokens, trail, throttle or Throttle()).token, "revoke_tokens": revoke}
 
 
 class _Login:

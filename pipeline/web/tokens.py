@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import jwt
 
 from pipeline.events.foreign import UNREADABLE
+from pipeline.revocations import NEVER
 from pipeline.web.problems import unauthorized, unavailable
 
 if TYPE_CHECKING:
+    from pipeline.revocations import Revocations
     from pipeline.web.users import UserRole, Users
 
 LIFE_S: Final = 3600
@@ -49,10 +51,12 @@ class Tokens:
     Args:
         secret: at least 32 characters; None: there are no tokens, and what is protected stays closed.
         users: that exist.
+        revocations: that ended tokens; None where there are none, in tests.
     """
 
-    def __init__(self, secret: str | None, users: Users) -> None:
+    def __init__(self, secret: str | None, users: Users, revocations: Revocations | None = None) -> None:
         self._secret = secret
+        self._revocations = revocations
         self._users = users
         self._verified: dict[bytes, _Claims] = {}
 
@@ -115,11 +119,22 @@ class Tokens:
         return Identity(claims.name, role)
 
     def _mark(self, name: str) -> str:
-        """Tells an account from one that was added again, or got another password: each hash has its own salt."""
+        """Changes when an account is added again, gets another password, or revokes its tokens.
+
+        Each hash of a password has a salt of its own, so it differs for the same password, too.
+
+        Raises:
+            Problem: this worker does not know yet what was revoked.
+        """
         user = self._users.find(name)
         password = "" if user is None else user.password
+        revoked = NEVER
+        if self._revocations is not None:
+            if not self._revocations.complete:
+                raise unavailable("this worker has not read yet which tokens were revoked")
+            revoked = self._revocations.newest(name)
         return hmac.new(
-            self._key().encode(), f"account\0{name}\0{password}".encode(), hashlib.sha256
+            self._key().encode(), f"account\0{name}\0{password}\0{revoked}".encode(), hashlib.sha256
         ).hexdigest()[:32]
 
     def _claims(self, token: str) -> _Claims:

@@ -7,8 +7,6 @@ import os
 import signal
 import sys
 import time
-import urllib.error
-import urllib.request
 from base64 import b64encode
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +20,7 @@ from pipeline.assembly import build_evaluator
 from pipeline.delivery.changelog import RESERVED
 from pipeline.delivery.rekeying import OFFSET, PARTITION, TIMESTAMP, TOPIC
 from pipeline.delivery.store import PartitionStore, StoreCache, StoreOptions
+from pipeline.demo_token import DemoWorker
 from pipeline.evaluation.health_state import PARTITION_KEY as HEALTH_KEY
 from pipeline.evaluation.health_state import HealthPartition
 from pipeline.evaluation.minutes import GRACE_MS
@@ -390,6 +389,7 @@ class Worker:
         (port,) = free_ports()
         scheme = "https" if "OTT_WEB_TLS_CERT" in variables else "http"
         self.address = f"{scheme}://127.0.0.1:{port}"
+        self._web = DemoWorker(self.address)
         command = [sys.executable, "-P", "-m", "pipeline.cli", "worker"]
         if kill:
             command = [sys.executable, "-P", str(VICTIM), *kill]
@@ -409,11 +409,11 @@ class Worker:
     def accounts(self) -> dict[str, object] | None:
         """What it counted; None while it does not answer or recovers."""
         try:
-            with urllib.request.urlopen(f"{self.address}/stats/accounts", timeout=5) as answer:
-                content: dict[str, object] = json.load(answer)
-                return content
-        except (urllib.error.URLError, OSError):
+            body = self._web.get("/stats/accounts")
+        except OSError:
             return None
+        content: dict[str, object] = json.loads(body)
+        return content
 
     def lag(self) -> int | None:
         accounts = self.accounts()

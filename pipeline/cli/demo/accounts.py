@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import urllib.error
-import urllib.request
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,11 @@ from pipeline.errors import MissingError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pipeline.demo_token import DemoWorker
+
 _PATH = "/stats/accounts"
-_TIMEOUT_S = 5.0
+_SOON = frozenset({401, 503})
+"""Answers of a worker whose tables are not recovered yet, and to a token that just ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +47,19 @@ class Standing:
     lag: int
 
 
-def read_standing(web_address: str) -> Standing | None:
+def read_standing(worker: DemoWorker) -> Standing | None:
     """Asks the worker; None while it does not answer (yet).
 
     Raises:
         MissingError: something answers that is not our worker.
     """
-    url = web_address + _PATH
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - always http, on loopback
-            document: Mapping[str, object] = json.load(answer)
+        document: Mapping[str, object] = json.loads(worker.get(_PATH))
     except urllib.error.HTTPError as error:
-        if error.code == 503:  # noqa: PLR2004 - Faust says it before the tables are recovered
+        if error.code in _SOON:
             return None
         raise MissingError(
-            f"{url} answers {error.code} {error.reason}, which no worker of ours does"
+            f"{error.url} answers {error.code} {error.reason}, which no worker of ours does"
         ) from error
     except (OSError, ValueError):
         return None

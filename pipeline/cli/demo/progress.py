@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pipeline.cli.demo.accounts import Accounts, Balance, Standing, read_standing
 from pipeline.cli.demo.narration import say, status_line, verdict_in_words
+from pipeline.demo_token import DemoWorker
 from pipeline.errors import MissingError
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Progress:
         self._worker = worker
         self._watch = watch
         self._web_address = web_address
+        self._asked = DemoWorker(web_address)
         self._told = time.monotonic()
         self._read_when_told: int | None = None
 
@@ -159,7 +161,7 @@ class Progress:
         for verdict in self._watch.take_samples():
             for line in verdict_in_words(verdict):
                 say(line)
-        standing = read_standing(self._web_address)
+        standing = read_standing(self._asked)
         now = time.monotonic()
         if standing is not None and now - self._told >= _STATUS_EVERY_S:
             read = standing.accounts.read

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.cli.demo.accounts import Accounts, Balance, read_standing
+from pipeline.demo_token import DemoWorker
 
 EVEN = Balance(
     sent=10,
@@ -61,4 +62,4 @@ def test_earlier_runs_on_a_cluster_do_not_count():
 
 
 def test_a_worker_that_is_not_there_has_no_standing(free_port):
-    assert read_standing(f"http://127.0.0.1:{free_port}") is None
+    assert read_standing(DemoWorker(f"http://127.0.0.1:{free_port}")) is None
