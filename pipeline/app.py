@@ -142,6 +142,8 @@ def new_app(
         ),
         reached=reached,
         datadir=settings.state_dir.absolute(),
+        # What its tables are; Faust would call it "memory:", and never asks by it.
+        store="rocksdb:",
         topic_replication_factor=settings.replication_factor,
         broker_session_timeout=session,
         broker_heartbeat_interval=session / 3,

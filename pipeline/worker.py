@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -107,6 +108,8 @@ def run(settings: Settings, reached: Hook = pass_by, idle: IdleUsers | None = No
 
 
 async def _prepare(settings: Settings, reached: Hook, idle: IdleUsers | None = None) -> DeliveryApp:
+    # RocksDB and SQLite create files as the process does: what a worker writes is its owner's alone.
+    os.umask(0o077)
     tls_of(settings)  # What is wrong with its files is said before the brokers are waited for.
     port = _web_port(settings)
     changelogs = [
@@ -153,6 +156,7 @@ def build(
     users: WriteBehindTable[RiskValue] = WriteBehindTable(
         app,
         name=TABLE_NAME,
+        help="per user: window, last place, privacy record, privacy requests; per partition: counts, rule set",
         codec=RiskCodec(),
         topics=(topics.raw, topics.rekeyed, topics.requests),
         partitions=partitions,
@@ -194,6 +198,7 @@ def _add_health(
     table: WriteBehindTable[HealthValue] = WriteBehindTable(
         app,
         name=health_table.TABLE_NAME,
+        help="per title, device, region, plan and rule: figures, and by minute what happened",
         codec=HealthCodec(),
         topics=(partials,),
         partitions=cluster.partitions[partials],
@@ -214,6 +219,7 @@ def _add_alerts(app: DeliveryApp, settings: Settings, cluster: Cluster) -> Write
     table: WriteBehindTable[AlertValue] = WriteBehindTable(
         app,
         name=alert_table.TABLE_NAME,
+        help="per subject and rule: the living alert",
         codec=AlertCodec(),
         topics=(flagged,),
         partitions=cluster.partitions[flagged],

@@ -16,7 +16,9 @@ def broker(
 ) -> None:
     """Run the embedded, in-memory broker in the foreground until Ctrl-C or SIGTERM.
 
-    For first steps and tests: what it holds is gone when it ends, and it has no transactions.
+    For first steps and tests: what it holds is gone when it ends, and it has no transactions. kcat of
+    Debian 12 (librdkafka 2.0) cannot read it ("ApiVersionRequest failed: Local: Read underflow"): use
+    `ott tail`, or a real Kafka (`ott kafka start`).
 
     Example: ott broker --port 9092
     """

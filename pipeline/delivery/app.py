@@ -18,6 +18,7 @@ from pipeline.delivery.kill_points import pass_by
 from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.outputs import MAX_OUTPUT_BYTES
 from pipeline.delivery.ownership import Ownership
+from pipeline.delivery.private_files import make_private
 from pipeline.delivery.recovery import DeliveryTables
 from pipeline.delivery.store import StoreOptions
 from pipeline.delivery.table_store import new_cache
@@ -179,6 +180,7 @@ class DeliveryApp(faust.App):
         """
         directory = self.conf.appdir
         try:
+            make_private(directory.parent, lambda name: name == directory.name)
             await super().on_first_start()
             self._lock = FileLock(directory / _LOCK)
             self._lock.acquire(timeout=0)

@@ -102,6 +102,10 @@ class BatchSource(faust.Topic):
     def _clone_args(self) -> Mapping[str, Any]:
         return {**super()._clone_args(), "on_abandoned": self._on_abandoned}
 
+    def get_topic_name(self) -> str:
+        """All names; `faust agents` shows them."""
+        return ", ".join(self.topics)
+
     def _compile_decode(self) -> None:
         self.decode = self._decode_batch  # type: ignore[method-assign]  # as Faust's own does
 

@@ -16,10 +16,12 @@ from typing import Self
 
 from filelock import FileLock
 
+from pipeline.delivery.private_files import make_private, private_umask
 from pipeline.errors import MissingError, UsageError
 from pipeline.local.apache_files import (
     ClusterState,
     Node,
+    is_own_file,
     log_path,
     logging_path,
     properties_path,
@@ -281,9 +283,11 @@ class KafkaCluster:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.directory / "lock"):
-            yield
+        """Hold the directory for this process. What is created meanwhile, also by nodes, is its owner's alone."""
+        with private_umask():
+            make_private(self.directory, is_own_file)
+            with FileLock(self.directory / "lock"):
+                yield
 
     def _read_again(self) -> None:
         """Another process may have formatted, started or stopped it since."""
@@ -313,6 +317,10 @@ class KafkaCluster:
         self._is_new = False
 
     def _spawn(self, node: int, class_path: str) -> None:
+        with private_umask():
+            self._spawn_privately(node, class_path)
+
+    def _spawn_privately(self, node: int, class_path: str) -> None:
         self._check_ports(node)
         command = [java_command(), "-Xmx512m", "-Xms128m", "-Djava.awt.headless=true"]
         command += [f"-Dlog4j2.configurationFile={logging_path(self.directory)}", "-cp", class_path]

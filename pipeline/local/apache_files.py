@@ -101,6 +101,11 @@ def log_path(directory: Path, node: Node) -> Path:
     return directory / f"node-{node.id}" / "kafka.log"
 
 
+def is_own_file(name: str) -> bool:
+    """Whether an entry of this name in a cluster's directory is the cluster's."""
+    return name in {"lock", "cluster.json", "log4j2.xml"} or name.startswith("node-")
+
+
 def logging_path(directory: Path) -> Path:
     """The log4j 2 configuration of all nodes."""
     return directory / "log4j2.xml"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import logging
+from typing import TYPE_CHECKING, Final, cast
 
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.topics import (
@@ -35,6 +36,9 @@ from pipeline.web.trail import AuditTrail, trail_views
 from pipeline.web.users import Users
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp import web
     from faust.web.drivers.aiohttp import Web as FaustWeb
 
     from pipeline.app import Cluster
@@ -50,6 +54,8 @@ if TYPE_CHECKING:
     from pipeline.web.trust import Trust
     from tables.alerts import AlertValue
     from tables.risk import RiskValue
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 def install_web(
@@ -123,4 +129,15 @@ def install_web(
         addresses=ClientAddresses(settings.trusted_proxies),
     )
     server = cast("FaustWeb", app.web).web_app
+    server.on_startup.append(_warner(tokens))
     server.on_cleanup.extend([trail.close, outbox.close])
+
+
+def _warner(tokens: Tokens) -> Callable[[web.Application], Awaitable[None]]:
+    async def warn(_: web.Application) -> None:
+        """Say it in the log of a worker that serves; a command that only lists tables serves nobody."""
+        missing = tokens.missing()
+        if missing:
+            _LOG.warning("the views behind a log-in stay closed: %s", "; ".join(missing))
+
+    return warn

@@ -42,23 +42,31 @@ class ClientAddresses:
             if before is None:
                 break
             nearest = before
+        # Where no proxy is trusted the address stays as the connection has it.
         return str(nearest)
+
+    def is_proxy(self, address: str) -> bool:
+        """Whether a connection from this address is that of a trusted proxy, which speaks for many clients."""
+        parsed = _parsed(address)
+        return parsed is not None and self._is_trusted(parsed)
 
     def _is_trusted(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
 
 
 def site_of(address: str | None) -> str:
-    """What counts as one client when log-ins are slowed: an IPv4 address, or the /64 of an IPv6 address."""
+    """What counts as one client: an IPv4 address, or the /64 of an IPv6 address."""
     parsed = _parsed(address)
+    if parsed is None:
+        return str(address)
     if isinstance(parsed, IPv6Address):
-        return str(ip_network((parsed, _SITE_BITS), strict=False))
+        return str(ip_network((parsed.packed, _SITE_BITS), strict=False))
     return str(parsed)
 
 
 def _parsed(text: str | None) -> Address | None:
     try:
-        address = ip_address(text or "")
+        address = ip_address((text or "").partition("%")[0])
     except ValueError:
         return None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:

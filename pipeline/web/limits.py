@@ -10,9 +10,9 @@ import resource
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pipeline.web.client_address import site_of
 from pipeline.web.problems import Problem, unavailable
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ PROBE_CONNECTIONS: Final = 32
 
 _WANTED_FILES: Final = 65_536
 _SHARE_OF_FILES: Final = 4
-_NETWORK: Final = 64
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -122,7 +121,7 @@ class Connections:
         Returns:
             whether there is room for it; it is `for_probes` if there is room for these only.
         """
-        client = _client(address)
+        client = site_of(address)
         may_have = self.limits.total if self.limits.is_proxy(address) else self.limits.per_client
         crowded = self._crowded(client, may_have)
         if crowded is not None:
@@ -171,19 +170,6 @@ class Connections:
         if idlest is not None:
             self.gone(idlest)
             idlest.cut()
-
-
-def _client(address: str) -> str:
-    """Whose an address is: with IPv6 whoever has one address has its whole network."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if not isinstance(found, IPv6Address):
-        return address
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ip_network((found, _NETWORK), strict=False))
 
 
 class Bodies:

@@ -21,7 +21,6 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import OttError
-from pipeline.web.client_address import ClientAddresses
 from pipeline.web.door import Runner, Site
 from pipeline.web.kept import KeptAnswers
 from pipeline.web.limits import BODY_S, Bodies, connection_limits, too_slow
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from faust.web.drivers.aiohttp import Web as FaustWeb
 
     from pipeline.delivery.turns import Turns
+    from pipeline.web.client_address import ClientAddresses
     from pipeline.web.limits import Room
     from pipeline.web.tokens import Tokens
 
@@ -165,8 +165,8 @@ def install(
     *,
     turns: Turns,
     demo: bool,
+    addresses: ClientAddresses,
     observe: Observe | None = None,
-    addresses: ClientAddresses | None = None,
 ) -> None:
     """Serve every route.
 
@@ -178,8 +178,8 @@ def install(
         trail: takes note of what is protected.
         turns: of the stream, which the reads are not to slow.
         demo: whether the demo's routes are there.
-        observe: is told of each answer.
         addresses: tells the clients' addresses from those of trusted proxies.
+        observe: is told of each answer.
 
     Raises:
         LookupError: a handler without a route, a route without a handler, or two for one.
@@ -200,14 +200,16 @@ def install(
         if demo or not route.demo:
             served = _Serve(route, bound[route.name], tokens, peer_calls, trail, rounds, kept, bodies)
             _add(server, route, served.serve)
-    server.middlewares.append(_finishing(peer_calls, observe, addresses or ClientAddresses()))
-    _serve_behind_the_door(driver)
+    server.middlewares.append(_finishing(peer_calls, observe, addresses))
+    _serve_behind_the_door(driver, addresses)
 
 
-def _serve_behind_the_door(driver: FaustWeb) -> None:
+def _serve_behind_the_door(driver: FaustWeb, addresses: ClientAddresses) -> None:
     """Have Faust's driver serve through `pipeline.web.door`. The driver offers no other way than its own attributes."""
     # A view that waits must not keep a worker from stopping.
-    runner = Runner(driver.web_app, connection_limits(), HEADERS, shutdown_timeout=_SHUTDOWN_S)
+    runner = Runner(
+        driver.web_app, connection_limits(addresses.is_proxy), HEADERS, shutdown_timeout=_SHUTDOWN_S
+    )
     driver._runner = runner  # noqa: SLF001
 
     def site() -> Site:

@@ -71,6 +71,12 @@ class Tokens:
         Raises:
             Problem: there is no users file or no secret; it says which.
         """
+        missing = self.missing()
+        if missing:
+            raise unavailable("nobody can sign in: " + "; ".join(missing), 60)
+
+    def missing(self) -> list[str]:
+        """What has to be set before anybody can sign in, each with the way out."""
         missing = []
         if not self._users.exist:
             missing.append(
@@ -78,8 +84,7 @@ class Tokens:
             )
         if self._secret is None:
             missing.append(_UNSIGNED)
-        if missing:
-            raise unavailable("nobody can sign in: " + "; ".join(missing), 60)
+        return missing
 
     def issue(self, name: str, role: UserRole) -> str:
         """A token for a user.

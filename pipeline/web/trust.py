@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pipeline.web.proofs import Proofs
 from pipeline.web.tls import Tls, tls_of
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from pipeline.settings import Settings
-
-_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,5 +52,4 @@ def _secret(settings: Settings) -> str | None:
     if settings.demo:
         # Of this process alone: whoever starts several workers of one demo gives all of them the same one.
         return random_secret()
-    _LOG.warning("OTT_JWT_SECRET is not set: the views behind a log-in stay closed")
     return None

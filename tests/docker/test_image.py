@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.local.ports import HOST, free_ports
+from pipeline.settings import load_settings
+from pipeline.web.users import Users
 
 _ROOT = Path(__file__).parents[2]
 
@@ -90,3 +92,39 @@ def test_what_the_dockerfile_copies_is_there_and_let_in():
     for source in copied:
         assert (_ROOT / source).exists(), source
         assert any(fnmatch(source, pattern) for pattern in let_in), f"{source} is not let in by .dockerignore"
+
+
+def _first_start(directory):
+    command = [sys.executable, str(_ROOT / "docker" / "first_start.py"), str(directory)]
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=30, check=True
+    ).stdout
+
+
+def test_the_first_start_makes_accounts_and_a_secret_and_prints_the_passwords_once(tmp_path):
+    printed = _first_start(tmp_path)
+    passwords = dict(re.findall(r"^  (admin|analyst)  (\S{20})$", printed, re.MULTILINE))
+    users = Users(tmp_path / "users.json", demo=False)
+    assert {name: users.check(name, password) for name, password in passwords.items()} == {
+        "admin": "admin",
+        "analyst": "analyst",
+    }
+    files = {path.name: (path.read_bytes(), path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
+    assert {name: mode for name, (_, mode) in files.items()} == {"users.json": 0o600, "jwt-secret": 0o600}
+    load_settings(environ={"OTT_JWT_SECRET_FILE": str(tmp_path / "jwt-secret")}, cwd=tmp_path)
+    again = _first_start(tmp_path)
+    assert not any(password in again for password in passwords.values())
+    assert files == {
+        path.name: (path.read_bytes(), path.stat().st_mode & 0o777) for path in tmp_path.iterdir()
+    }
+
+
+def test_the_worker_of_the_demo_has_what_the_first_start_made():
+    text = (_ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8")
+    for line in (
+        "entrypoint: [python, /opt/ott/first_start.py, /var/lib/ott-risk]",
+        "OTT_USERS_FILE: /var/lib/ott-risk/users.json",
+        "OTT_JWT_SECRET_FILE: /var/lib/ott-risk/jwt-secret",
+    ):
+        assert line in text

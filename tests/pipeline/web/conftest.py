@@ -17,6 +17,12 @@ from pipeline.worker import build
 SECRET = "a secret of the tests, 32 characters and more"
 
 
+@pytest.fixture(autouse=True)
+def _nothing_was_revoked(monkeypatch):
+    """No broker could tell which tokens were revoked, and without knowing it a worker believes none."""
+    monkeypatch.setattr(Revocations, "complete", property(lambda _: True, lambda *_: None), raising=False)
+
+
 @pytest.fixture
 def tokens():
     """The tokens of the demo's users."""
@@ -24,7 +30,7 @@ def tokens():
 
 
 @pytest.fixture
-async def web(tmp_path, tokens, monkeypatch):
+async def web(tmp_path, tokens):
     """A client of the worker's web server: nothing is assigned to it, and no broker answers."""
     variables = {
         "OTT_DEMO": "true",
@@ -34,8 +40,6 @@ async def web(tmp_path, tokens, monkeypatch):
     }
     settings = load_settings(environ=variables, cwd=tmp_path)
     cluster = Cluster({topic.name: 4 for topic in TOPICS}, transactional=False, origin_key=bytes(32))
-    # No broker could tell which tokens were revoked.
-    monkeypatch.setattr(Revocations, "complete", property(lambda _: True, lambda *_: None), raising=False)
     app = build(settings, cluster, web_port=1, reached=pass_by)
     async with TestClient(TestServer(app.web.web_app)) as client:
         yield SimpleNamespace(client=client, app=app, tokens=tokens)

@@ -16,6 +16,7 @@ from pipeline.verdicts.store import FILE_NAME, connect, open_store
 from pipeline.verdicts.writer import VerdictWriter
 from pipeline.web.alerts import alert_views
 from pipeline.web.answers import Alerts, ComplianceSummary, RegionRisks
+from pipeline.web.client_address import ClientAddresses
 from pipeline.web.compliance import compliance_views
 from pipeline.web.serving import install
 from tests.pipeline.verdicts.verdicts import finding, published, random_verdicts, verdict
@@ -63,7 +64,16 @@ async def served(tmp_path, tokens, bearer, records):
         class web:  # noqa: N801
             web_app = aiohttp_web.Application()
 
-    install(App, [*views, other_views(views)], tokens, NoPeers(), NoTrail(), turns=Turns(), demo=False)
+    install(
+        App,
+        [*views, other_views(views)],
+        tokens,
+        NoPeers(),
+        NoTrail(),
+        turns=Turns(),
+        demo=False,
+        addresses=ClientAddresses(),
+    )
     async with TestClient(TestServer(App.web.web_app)) as client:
         served = Served(client, bearer("analyst"))
         served.writer = writer

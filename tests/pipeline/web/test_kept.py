@@ -9,6 +9,7 @@ from aiohttp import web as aiohttp_web
 from aiohttp.test_utils import TestClient, TestServer
 
 from pipeline.delivery.turns import Turns
+from pipeline.web.client_address import ClientAddresses
 from pipeline.web.kept import KEPT_S, KeptAnswers
 from pipeline.web.peers import Peers
 from pipeline.web.problems import Problem
@@ -121,7 +122,16 @@ async def serving(tokens, turns):
             canonical_url = RECEIVER
 
     peers = Peers(App, Proofs(SECRET, "app"), None)
-    install(App, [*views, other_views(views)], tokens, peers, worker, turns=turns, demo=False)
+    install(
+        App,
+        [*views, other_views(views)],
+        tokens,
+        peers,
+        worker,
+        turns=turns,
+        demo=False,
+        addresses=ClientAddresses(),
+    )
     async with TestClient(TestServer(App.web.web_app)) as client:
         worker.client = client
         yield worker

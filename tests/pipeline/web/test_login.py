@@ -11,6 +11,7 @@ from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
 from pipeline.errors import MissingError, UsageError
+from pipeline.revocations import Revocations
 from pipeline.web.client_address import ClientAddresses, site_of
 from pipeline.web.login_queue import LONGEST, LoginQueue, Rank
 from pipeline.web.passwords import PasswordHashError, hash_password, is_password, read_hash
@@ -356,3 +357,25 @@ def test_a_header_that_is_no_text_is_refused_like_any_other(header):
     with pytest.raises(Problem) as refused:
         tokens.identify(header)
     assert refused.value.status == 401
+
+
+def test_a_revocation_ends_the_tokens_of_its_account_only():
+    revocations = Revocations()
+    tokens = Tokens(SECRET, Users(None, demo=True), revocations)
+    ana, bob = (f"Bearer {tokens.issue(name, name)}" for name in ("admin", "analyst"))
+    revocations.apply(b"revoked/admin", 7)
+    assert "revoked" in refusal(tokens, ana)
+    assert tokens.identify(bob) == Identity("analyst", "analyst")
+    later = f"Bearer {tokens.issue('admin', 'admin')}"
+    revocations.apply(b"revoked/admin", 3)
+    assert tokens.identify(later) == Identity("admin", "admin"), "an older record is read again after a break"
+
+
+def test_no_token_is_believed_before_it_is_known_what_was_revoked(monkeypatch):
+    revocations = Revocations()
+    tokens = Tokens(SECRET, Users(None, demo=True), revocations)
+    token = f"Bearer {tokens.issue('admin', 'admin')}"
+    monkeypatch.setattr(Revocations, "complete", False)
+    with pytest.raises(Problem) as refused:
+        tokens.identify(token)
+    assert refused.value.status == 503

@@ -9,6 +9,7 @@ from pipeline.delivery.turns import Turns
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.rules.ruleset import built_in, read_ruleset
 from pipeline.web.answers import RuleSetView
+from pipeline.web.client_address import ClientAddresses
 from pipeline.web.outbox import Outbox
 from pipeline.web.rules import described, differences, rule_views
 from pipeline.web.serving import install
@@ -61,7 +62,16 @@ async def rules(tokens, bearer):
         class web:  # noqa: N801
             web_app = aiohttp_web.Application()
 
-    install(App, [*views, other_views(views)], tokens, NoPeers(), NoTrail(), turns=Turns(), demo=False)
+    install(
+        App,
+        [*views, other_views(views)],
+        tokens,
+        NoPeers(),
+        NoTrail(),
+        turns=Turns(),
+        demo=False,
+        addresses=ClientAddresses(),
+    )
     async with TestClient(TestServer(App.web.web_app)) as client:
 
         async def put(document, query=""):
