@@ -163,9 +163,11 @@ class Progress:
                 say(line)
         standing = read_standing(self._asked)
         now = time.monotonic()
-        if standing is not None and now - self._told >= _STATUS_EVERY_S:
-            read = standing.accounts.read
-            earlier = self._read_when_told if self._read_when_told is not None else read
+        if standing is not None and self._read_when_told is None:
+            # The first look is no time to tell anything, however long the worker took to start.
+            self._told, self._read_when_told = now, standing.accounts.read
+        elif standing is not None and now - self._told >= _STATUS_EVERY_S:
+            read, earlier = standing.accounts.read, self._read_when_told or 0
             say(status_line(standing, self._watch.by_rule, (read - earlier) / (now - self._told)))
             self._told, self._read_when_told = now, read
         return standing
