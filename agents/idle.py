@@ -10,7 +10,7 @@ from typing import Final
 
 from pipeline.delivery.unit import State
 from pipeline.evaluation.batch import Erased, PartitionState
-from pipeline.evaluation.roll_ups import Notes
+from pipeline.titles.notes import Notes
 from pipeline.windows.user import IDLE_MS, UserState
 from tables.risk import (
     PARTITION_KEY,

@@ -19,6 +19,8 @@ from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.evaluation.source import PlainRecord, Record, bounded_key
 from pipeline.events.instants import format_instant
+from pipeline.titles.device_types import DeviceTypes
+from pipeline.titles.notes import Notes
 from tables.risk import (
     PARTITION_KEY,
     RECENT_KEY,
@@ -76,6 +78,7 @@ class RiskAgent:
         self._partition_of = partition_of
         self._misplaced = misplaced
         self._origins = origins
+        self._device_types = DeviceTypes()
 
     def handle(self, unit: State[RiskValue], records: Sequence[SourceRecord]) -> list[Output]:
         """Judge records of one partition of one topic, in order."""
@@ -86,14 +89,21 @@ class RiskAgent:
         published = self._take_rules(unit, records[0])
         # Nothing is forwarded to `raw-events`: whatever the headers there say, producers wrote them.
         judged = records if topic == topics.raw else [self._at_origin(record) for record in records]
+        notes = Notes(topic, self._device_types)
         outputs = evaluate_batch(
-            self._evaluator, judged, UnitUsers(unit), partition, topic, requests=topic == topics.requests
+            self._evaluator,
+            judged,
+            UnitUsers(unit),
+            partition,
+            topic,
+            notes.observe,
+            requests=topic == topics.requests,
         )
         unit[PARTITION_KEY] = partition
         if topic != topics.requests:
-            unit.notes.append(outputs.notes)
+            unit.notes.append(notes)
         if topic == topics.raw and records[-1].timestamp_type == LOG_APPEND_TIME:
-            outputs.notes.stamped = records[-1].timestamp
+            notes.stamped = records[-1].timestamp
         if outputs.judged:
             unit[RECENT_KEY] = recent_results(unit).followed_by(outputs.judged)
         for record, request in outputs.applied:

@@ -75,7 +75,7 @@ BY_USER = "by user"
 # Partition p of verdicts and of what is kept of their alerts share one commit.
 BY_SUBJECT = "by subject"
 
-# Partition p of health partials and of what is kept of their subjects share one commit.
+# Partition p of `health-partials` and of the figures of its subjects share one commit.
 BY_DIMENSION = "by dimension"
 
 RAW_EVENTS = Topic(
@@ -115,7 +115,7 @@ FLAGGED_EVENTS = Topic(
     cleanup="delete",
     retention_ms=30 * _DAY_MS,
     copartitioned=BY_SUBJECT,
-    written_by="risk and health agents",
+    written_by="risk and title agents",
     read_by="downstream consumers, alert agent",
 )
 FAILED_EVENTS = Topic(
@@ -141,7 +141,7 @@ HEALTH_PARTIALS = Topic(
     retention_ms=_DAY_MS,
     copartitioned=BY_DIMENSION,
     written_by="risk agent",
-    read_by="health agent",
+    read_by="title agent",
 )
 RULE_CONFIG = Topic(
     name="rule-config",

@@ -11,10 +11,9 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from agents.alerts import AlertAgent
-from agents.health import HealthAgent
 from agents.idle import IdleUsers
 from agents.risk import RiskAgent, RiskTopics
-from agents.roll_ups import RollUpPublisher
+from agents.titles import ChunkPublisher, TitleAgent
 from pipeline.app import ask_cluster, new_app, tune_collector
 from pipeline.assembly import build_evaluator
 from pipeline.delivery.errors import DeliveryError
@@ -49,10 +48,10 @@ from pipeline.web.limits import raise_file_limit
 from pipeline.web.tls import tls_of
 from pipeline.web.trust import trust_of
 from tables import alerts as alert_table
-from tables import health as health_table
+from tables import titles as titles_table
 from tables.alerts import AlertCodec, AlertValue
-from tables.health import HealthCodec
 from tables.risk import TABLE_NAME, RiskCodec, RiskValue
+from tables.titles import TitlesCodec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,11 +65,11 @@ if TYPE_CHECKING:
     from pipeline.delivery.kill_points import Hook
     from pipeline.delivery.outputs import Output
     from pipeline.delivery.unit import State
-    from pipeline.evaluation.health_state import HealthValue
-    from pipeline.evaluation.roll_ups import Notes
     from pipeline.settings import Settings
+    from pipeline.titles.notes import Notes
+    from pipeline.titles.state import TitlesValue
 
-_HEALTH_COMMIT: Final = 5
+_TITLES_COMMIT: Final = 5
 """A minute is judged a minute after its end; a few seconds more do not count, and figures change with every event."""
 
 
@@ -115,7 +114,7 @@ async def _prepare(settings: Settings, reached: Hook, idle: IdleUsers | None = N
     changelogs = [
         changelog(settings.app_id, TABLE_NAME),
         changelog(settings.app_id, alert_table.TABLE_NAME, BY_SUBJECT),
-        changelog(settings.app_id, health_table.TABLE_NAME, BY_DIMENSION),
+        changelog(settings.app_id, titles_table.TABLE_NAME, BY_DIMENSION),
     ]
     cluster = await ask_cluster(settings, changelogs)
     return build(settings, cluster, web_port=port, reached=reached, idle=idle)
@@ -144,13 +143,11 @@ def build(
     )
     partitions = cluster.partitions[topics.raw]
     partials = settings.topic(HEALTH_PARTIALS.name)
-    roll_ups = RollUpPublisher(
-        partials, cluster.partitions[partials], (topics.raw, topics.rekeyed), final=cluster.transactional
-    )
+    chunks = ChunkPublisher(partials, cluster.partitions[partials], (topics.raw, topics.rekeyed))
     sweep = idle or IdleUsers()
 
     def at_commit(unit: State[RiskValue], notes: list[Notes]) -> Iterator[Output | None]:
-        yield from roll_ups.at_commit(unit, notes)
+        yield from chunks.at_commit(unit, notes)
         yield from sweep.at_commit(unit, notes)
 
     users: WriteBehindTable[RiskValue] = WriteBehindTable(
@@ -178,12 +175,12 @@ def build(
             await rule_config.read_once()
             await users.process(batch, risk.handle, risk.poison)
 
-    health = HealthAgent(evaluator, book, topics.flagged, (topics.raw, topics.rekeyed), partitions)
-    health_of = _add_health(app, settings, cluster, health, rule_config)
+    agent = TitleAgent(evaluator, book, topics.flagged, (topics.raw, topics.rekeyed), partitions)
+    titles = _add_titles(app, settings, cluster, agent, rule_config)
     alerts = _add_alerts(app, settings, cluster)
     index = _verdict_index(settings, app, cluster)
     _add_service(app, index)
-    install_web(app, settings, cluster, users, alerts, health_of, evaluator, book, index, trust, rule_config)
+    install_web(app, settings, cluster, users, alerts, titles, evaluator, book, index, trust, rule_config)
     return app
 
 
@@ -191,25 +188,25 @@ def _add_service(app: DeliveryApp, service: ServiceT) -> None:
     app.service(service)  # type: ignore[arg-type]  # an instance is as good
 
 
-def _add_health(
-    app: DeliveryApp, settings: Settings, cluster: Cluster, health: HealthAgent, rule_config: RuleConfig
-) -> WriteBehindTable[HealthValue]:
+def _add_titles(
+    app: DeliveryApp, settings: Settings, cluster: Cluster, titles: TitleAgent, rule_config: RuleConfig
+) -> WriteBehindTable[TitlesValue]:
     partials = settings.topic(HEALTH_PARTIALS.name)
-    table: WriteBehindTable[HealthValue] = WriteBehindTable(
+    table: WriteBehindTable[TitlesValue] = WriteBehindTable(
         app,
-        name=health_table.TABLE_NAME,
+        name=titles_table.TABLE_NAME,
         help="per title, device, region, plan and rule: figures, and by minute what happened",
-        codec=HealthCodec(),
+        codec=TitlesCodec(),
         topics=(partials,),
         partitions=cluster.partitions[partials],
-        commit_every=_HEALTH_COMMIT,
+        commit_every=_TITLES_COMMIT,
     )
 
-    @app.agent(table.source, name="health")
-    async def judge_health(batches: StreamT[Batch]) -> None:
+    @app.agent(table.source, name="titles")
+    async def judge_titles(batches: StreamT[Batch]) -> None:
         async for batch in batches:
             await rule_config.read_once()
-            await table.process(batch, health.handle, health.poison)
+            await table.process(batch, titles.handle, titles.poison)
 
     return table
 

@@ -4,14 +4,13 @@ The live agent, `ott judge` and the replay all judge through `PartitionEvaluatio
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from pipeline.evaluation.evaluator import Evaluator, Outcome, Users
 from pipeline.evaluation.recent import RECENT
-from pipeline.evaluation.roll_ups import Notes
 from pipeline.evaluation.source import Record
-from pipeline.events.event import Request
+from pipeline.events.event import Event, Request
 
 
 class PartitionState:
@@ -19,7 +18,7 @@ class PartitionState:
 
     `counts` since the topics' beginning: each record once (see `count`). `times` holds the partition time P
     of each source topic: the largest min(event time, record timestamp) over its judged events. `sequence` is the
-    number of the last chunk of roll-ups that was published.
+    number of the last chunk that was published (`pipeline.titles.chunks`).
     """
 
     __slots__ = ("counts", "sequence", "times")
@@ -30,6 +29,11 @@ class PartitionState:
         self.counts: dict[str, int] = {} if counts is None else counts
         self.times: dict[str, int] = {} if times is None else times
         self.sequence = sequence
+
+    def count(self, name: str, number: int) -> None:
+        """Add to a count."""
+        if number:
+            self.counts[name] = self.counts.get(name, 0) + number
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PartitionState):
@@ -51,8 +55,8 @@ class BatchOutputs(NamedTuple):
     """What a batch gives.
 
     Keys and values for `flagged-events` and `failed-events`; of misplaced records the number in the batch and
-    the user whose partition they belong to; the last judged records with their outcomes, the applied requests, users
-    of whom data was erased (see `Outcome.anew`), and what is noted for the roll-ups (nothing of requests).
+    the user whose partition they belong to; the last judged records with their outcomes, the applied requests, and
+    users of whom data was erased (see `Outcome.anew`).
     """
 
     flagged: list[tuple[bytes, bytes]]
@@ -61,7 +65,14 @@ class BatchOutputs(NamedTuple):
     judged: deque[tuple[Record, Outcome]]
     applied: list[tuple[Record, Request]]
     erased: list[Erased]
-    notes: Notes
+
+
+Note = Callable[[Event, Outcome, int | None], None]
+"""Takes a judged event that was not late, its outcome, and P of its partition as it stood before it."""
+
+
+def _note_nothing(event: Event, outcome: Outcome, partition_time: int | None) -> None:
+    pass
 
 
 def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every record would cost more than it explains
@@ -70,6 +81,7 @@ def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every reco
     users: Users,
     partition: PartitionState,
     topic: str,
+    note: Note = _note_nothing,
     *,
     requests: bool = False,
 ) -> BatchOutputs:
@@ -77,10 +89,11 @@ def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every reco
 
     Args:
         topic: the topic whose partition time they move (a re-keyed record's own one, not that of its origin).
+        note: called for each event that counts for titles, devices and regions.
         requests: whether they are privacy requests.
     """
-    outputs = BatchOutputs([], [], [], deque(maxlen=RECENT), [], [], Notes(topic))
-    remember, note, device_type = outputs.judged.append, outputs.notes.observe, evaluator.device_types.of
+    outputs = BatchOutputs([], [], [], deque(maxlen=RECENT), [], [])
+    remember = outputs.judged.append
     judge = evaluator.apply if requests else evaluator.judge
     counts, partition_time = partition.counts, partition.times.get(topic)
     plain = 0
@@ -100,7 +113,7 @@ def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every reco
         if outcome.anew:
             outputs.erased.append(Erased(event.user_id, record.timestamp, outcome.left_region))
         if not outcome.late:
-            note(event, outcome, partition_time, device_type(event.metadata))
+            note(event, outcome, partition_time)
         time = event.time
         if 0 <= record.timestamp < time:
             time = record.timestamp

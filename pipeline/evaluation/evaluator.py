@@ -11,7 +11,6 @@ from typing import Final, Literal, Protocol
 import msgspec
 import xxhash
 
-from pipeline.evaluation.device_types import DeviceTypes
 from pipeline.evaluation.failed import failed_event
 from pipeline.evaluation.source import FUTURE_MS, NO_TIMESTAMP, Record, source_of
 from pipeline.evaluation.verdict import Verdict, encode_verdict, user_verdict
@@ -119,7 +118,6 @@ class Evaluator:
         self.model_version = model_version
         self.show = show
         self.decoder = EventDecoder()
-        self.device_types = DeviceTypes()
         self._app_version = app_version
 
     def judge(self, record: Record, users: Users) -> Outcome:

@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import BinaryIO, Literal, NamedTuple
 
 from pipeline.evaluation.evaluator import Evaluator, Outcome
-from pipeline.evaluation.minutes import counted_minute
-from pipeline.evaluation.subjects import Partition, SubjectJudge, Watermark
 from pipeline.evaluation.verdict import encode_verdict
-from pipeline.events.event import Event
 from pipeline.judging.lines import Line, read_line
+from pipeline.titles.file import FileTitles, Partition
+from pipeline.titles.levels import SubjectRules
 from pipeline.windows.user import UserState
 
 
@@ -78,10 +77,12 @@ class FileJudge:
 
     def judge(self, file: BinaryIO) -> Iterator[Output]:
         """Judge a binary file; with subject rules it is read twice, so it must be seekable."""
-        subjects = None
+        titles = None
         if self._with_subjects:
             start = file.tell()
-            subjects = _FileSubjects(self._evaluator, self._count_partitions(file))
+            evaluator = self._evaluator
+            rules = SubjectRules(evaluator.ruleset, evaluator.model_version, evaluator.show)
+            titles = FileTitles(rules, self._count_partitions(file))
             file.seek(start)
         for line in self._lines(file):
             outcome = self._outcome(line)
@@ -91,10 +92,11 @@ class FileJudge:
             elif outcome.failed is not None:
                 self.first_failed = self.first_failed or outcome.failed
                 yield Output("failed", outcome.failed)
-            if subjects is not None and not line.is_request:
-                for output in subjects.after(line, outcome):
+            if titles is not None and not line.is_request:
+                partition = (line.record.topic, line.record.partition)
+                for verdict in titles.after(partition, line.record.timestamp, outcome):
                     self.subject_verdicts += 1
-                    yield output
+                    yield Output("verdict", encode_verdict(verdict))
 
     def _lines(self, file: BinaryIO) -> Iterator[Line]:
         for index, line in enumerate(file):
@@ -111,34 +113,3 @@ class FileJudge:
         return Counter(
             (line.record.topic, line.record.partition) for line in self._lines(file) if not line.is_request
         )
-
-
-class _FileSubjects:
-    """The subject rules over a file: every partition with event records takes part until its last one."""
-
-    def __init__(self, evaluator: Evaluator, remaining: Counter[Partition]) -> None:
-        self._judge = SubjectJudge(evaluator.ruleset, evaluator.model_version, evaluator.show)
-        self._remaining = remaining
-        self._watermark = Watermark(remaining)
-
-    def after(self, line: Line, outcome: Outcome) -> Iterator[Output]:
-        """The subject verdicts that a record of events brings."""
-        partition = (line.record.topic, line.record.partition)
-        before = self._watermark.value
-        if outcome.ending == "judged" and outcome.event is not None:
-            self._observe(partition, outcome.event, line.record.timestamp, late=outcome.late)
-        self._remaining[partition] -= 1
-        if self._remaining[partition] == 0:
-            self._watermark.end(partition)
-        watermark = self._watermark.value
-        if watermark is not None and watermark != before:
-            for verdict in self._judge.advance(watermark):
-                yield Output("verdict", encode_verdict(verdict))
-
-    def _observe(self, partition: Partition, event: Event, timestamp: int, *, late: bool) -> None:
-        if event.is_playback and not late:
-            minute = counted_minute(event.time, self._watermark.times.get(partition))
-            if minute is not None:
-                self._judge.observe(minute, event)
-        time = event.time if timestamp < 0 else min(event.time, timestamp)
-        self._watermark.observe(partition, time)

@@ -14,11 +14,10 @@ from pipeline.topics import (
     RULE_CONFIG,
 )
 from pipeline.web.alerts import alert_views
-from pipeline.web.browse import alert_shelf, health_shelf, risk_shelf, table_views
+from pipeline.web.browse import alert_shelf, risk_shelf, table_views, title_shelf
 from pipeline.web.client_address import ClientAddresses
 from pipeline.web.compliance import compliance_views
 from pipeline.web.control import control_views
-from pipeline.web.health import health_views
 from pipeline.web.ingest import ingest_views
 from pipeline.web.login import login_views
 from pipeline.web.metrics import Metrics
@@ -31,6 +30,7 @@ from pipeline.web.rules import rule_views
 from pipeline.web.serving import install
 from pipeline.web.standing import Standing
 from pipeline.web.stats import stats_views
+from pipeline.web.titles import title_views
 from pipeline.web.tokens import Tokens
 from pipeline.web.trail import AuditTrail, trail_views
 from pipeline.web.users import Users
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.evaluator import Evaluator
-    from pipeline.evaluation.health_state import HealthValue
     from pipeline.evaluation.rule_book import RuleBook
     from pipeline.rule_config import RuleConfig
     from pipeline.settings import Settings
+    from pipeline.titles.state import TitlesValue
     from pipeline.verdicts.index import VerdictIndex
     from pipeline.web.serving import Handlers
     from pipeline.web.trust import Trust
@@ -64,7 +64,7 @@ def install_web(
     cluster: Cluster,
     users: WriteBehindTable[RiskValue],
     alerts: WriteBehindTable[AlertValue],
-    health: WriteBehindTable[HealthValue],
+    titles: WriteBehindTable[TitlesValue],
     evaluator: Evaluator,
     book: RuleBook,
     index: VerdictIndex,
@@ -79,7 +79,7 @@ def install_web(
         cluster: the topics' partitions.
         users: the risk agent's table.
         alerts: the alert agent's table.
-        health: the health agent's table.
+        titles: the title agent's table.
         evaluator: the one evaluation.
         book: the rule sets.
         index: of verdicts.
@@ -107,10 +107,10 @@ def install_web(
         login_views(accounts, tokens, trail, outbox, rule_config, settings.topic(RULE_CONFIG.name)),
         ingest_views(outbox, raw, failed),
         stats_views(app, users, peers, rule_config.pauses, show),
-        health_views(app, health, peers, show, index),
+        title_views(app, titles, peers, show, index),
         people_views(users, peers, book, index, show),
         request_views(outbox, requests),
-        table_views([risk_shelf(users, show), health_shelf(health, show), alert_shelf(alerts)], peers),
+        table_views([risk_shelf(users, show), title_shelf(titles, show), alert_shelf(alerts)], peers),
         control_views(app, users, peers, outbox, settings.topic(RULE_CONFIG.name), rule_config),
         compliance_views(index, show),
         alert_views(index),

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from pipeline.evaluation.batch import PartitionState
-from pipeline.evaluation.device_health import DeviceHealth
-from pipeline.evaluation.health_state import PARTITION_KEY as HEALTH_KEY
 from pipeline.evaluation.recent import Recent
-from pipeline.evaluation.roll_ups import Dimension
 from pipeline.evaluation.rule_book import InForce
-from pipeline.evaluation.subject_health import SubjectHealth
 from pipeline.events.addresses import mask_network
+from pipeline.titles.figures import Figures
+from pipeline.titles.notes import DIMENSIONS
+from pipeline.titles.rows import unpack_rows
+from pipeline.titles.state import PARTITION_KEY as TITLES_KEY
 from pipeline.web.answers import TableInfo, TableRecord, Tables
 from pipeline.web.ids import way_out
 from pipeline.web.problems import FieldError, Problem
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pipeline.delivery.table import WriteBehindTable
-    from pipeline.evaluation.health_state import HealthValue
+    from pipeline.titles.state import TitlesValue
     from pipeline.web.peers import Peers
     from pipeline.web.serving import Call, Handlers
     from pipeline.windows.user import LastEvent
@@ -150,37 +150,34 @@ def risk_shelf(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -
     return Shelf(users, locate, render, way_out(show))
 
 
-# -- the health agent's table
+# -- the title agent's table
 
 
-def health_shelf(health: WriteBehindTable[HealthValue], show: Callable[[str], str]) -> Shelf:
+def title_shelf(titles: WriteBehindTable[TitlesValue], show: Callable[[str], str]) -> Shelf:
     """Keys are as in the table: `scontent:ID`, `sdevice:ID`, ...; that of a partition carries its number: `p@3`."""
 
     def locate(text: str) -> tuple[bytes, int]:
         kind, rest = text[:1], text[1:]
         dimension, colon, identifier = rest.partition(":")
-        if kind == "s" and dimension in get_args(Dimension) and colon and identifier:
-            return text.encode(), health.partition_of(rest.encode())
+        if kind == "s" and dimension in DIMENSIONS and colon and identifier:
+            return text.encode(), titles.partition_of(rest.encode())
         if kind == "p" and rest[:1] == "@" and rest[1:].isascii() and rest[1:].isdigit():
             partition = int(rest[1:6])
-            if partition < health.partition_of.partitions:
-                return HEALTH_KEY, partition
+            if partition < titles.partition_of.partitions:
+                return TITLES_KEY, partition
         raise ValueError(
             "must be s, content, device, region, plan or rule, a colon and an id, or p@ and the number of a partition"
         )
 
-    def render(value: HealthValue) -> Any:  # noqa: ANN401 - JSON
-        shown: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(value), str_keys=True)
-        if isinstance(value, DeviceHealth):
-            shown["users"] = {show(user): minute for user, minute in value.users.items()}
-            shown["fresh"] = [
-                [*row[:4], None if row[4] is None else show(row[4]), *row[5:]] for row in value.fresh_rows()
-            ]
-        elif isinstance(value, SubjectHealth):
-            shown["fresh"] = value.fresh_rows()
-        return shown
+    def render(value: TitlesValue) -> Any:  # noqa: ANN401 - JSON
+        shown: dict[str, Any] = msgspec.structs.asdict(value)
+        if isinstance(value, Figures):
+            shown["rows"] = list(unpack_rows(value.rows))
+            users = {show(user): minute for user, minute in value.names.get("users", {}).items()}
+            shown["names"] = value.names | ({"users": users} if users else {})
+        return msgspec.to_builtins(shown, str_keys=True)
 
-    return Shelf(health, locate, render, way_out(show))
+    return Shelf(titles, locate, render, way_out(show))
 
 
 # -- the alert agent's table

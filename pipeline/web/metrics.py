@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from pipeline.evaluation.batch import PartitionState
-from pipeline.evaluation.health_state import HealthPartition
+from pipeline.titles.state import TitlesPartition
 from tables.risk import PARTITION_KEY
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ ENDINGS: Final = {
     "misplaced": "rekeyed",
 }
 
-HEALTH_COUNTS: Final = {
+TITLE_COUNTS: Final = {
     "too_late": "Events of minutes that were judged already, not counted",
     "left_out": "Verdicts on titles and devices for which a silent source partition was not waited for",
     "verdicts": "Verdicts on titles and devices",
-    "unreadable": "Health partials that could not be read",
+    "unreadable": "Messages on health-partials that could not be read",
 }
-"""The counts of the health agent's partitions, named as there."""
+"""The counts of the title agent's partitions, named as there."""
 
 
 class Metrics:
@@ -92,30 +92,30 @@ class _Delivery(Collector):
                 family.add_metric([labels[name] for name in names], value)
             yield family
         units = [owned.unit for owned in list(self._app.ownership.units.values())]
-        yield from _health([unit.peek(PARTITION_KEY) for unit in units])
+        yield from _titles([unit.peek(PARTITION_KEY) for unit in units])
         yield GaugeMetricFamily(
             "ott_paused", "Whether consuming is paused here", value=int(self._app.valve.closed)
         )
         yield from _counted([unit.peek(PARTITION_KEY) for unit in units])
 
 
-def _health(values: list[object]) -> Iterator[Metric]:
+def _titles(values: list[object]) -> Iterator[Metric]:
     """The judgement of titles and devices in the partitions that are owned here."""
-    states = [value for value in values if isinstance(value, HealthPartition)]
+    states = [value for value in values if isinstance(value, TitlesPartition)]
     counts: Counter[str] = Counter()
     for state in states:
         counts.update(state.counts)
-    for name, help_text in HEALTH_COUNTS.items():
-        yield GaugeMetricFamily(f"ott_health_{name}", help_text, value=counts[name])
+    for name, help_text in TITLE_COUNTS.items():
+        yield GaugeMetricFamily(f"ott_titles_{name}", help_text, value=counts[name])
     yield GaugeMetricFamily(
-        "ott_health_candidates",
+        "ott_titles_candidates",
         "Titles and devices that are asked for a level each minute",
         value=sum(len(state.candidates) for state in states),
     )
     marks = [state.watermark for state in states if state.watermark is not None]
     if marks:
         yield GaugeMetricFamily(
-            "ott_health_watermark_seconds",
+            "ott_titles_watermark_seconds",
             "The least watermark of owned partitions, seconds since 1970",
             value=min(marks) / 1000,
         )
@@ -154,5 +154,5 @@ def _counted(values: list[object]) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "ott_partition_too_old",
         "Events more than an hour behind their partition, which count in no minute of a title or device",
-        value=counts["roll_ups.too_old"],
+        value=counts["titles.too_old"],
     )

@@ -124,7 +124,7 @@ class Subjects:
             "wilson_low": low,
             "wilson_high": high,
             "top_error_codes": top(event.error_code or "ERROR" for event in failed),
-            "top_regions": top(event.region for event in events),
+            "top_regions": top(event.region for event in failed),
             "high_over": 0.2,
             "high_min_events": 20,
             "medium_over": 0.1,

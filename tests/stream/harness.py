@@ -21,18 +21,18 @@ from pipeline.delivery.changelog import RESERVED
 from pipeline.delivery.rekeying import OFFSET, PARTITION, TIMESTAMP, TOPIC
 from pipeline.delivery.store import PartitionStore, StoreCache, StoreOptions
 from pipeline.demo_token import DemoWorker
-from pipeline.evaluation.health_state import PARTITION_KEY as HEALTH_KEY
-from pipeline.evaluation.health_state import HealthPartition
-from pipeline.evaluation.minutes import GRACE_MS
 from pipeline.events.instants import parse_formatted
 from pipeline.judging.file import Accounts, FileJudge
 from pipeline.local.leash import Leashed
 from pipeline.local.ports import free_ports
 from pipeline.settings import Settings, load_settings
-from tables.health import TABLE_NAME as HEALTH_TABLE
-from tables.health import HealthCodec
+from pipeline.titles.minutes import GRACE_MS
+from pipeline.titles.state import PARTITION_KEY as TITLES_KEY
+from pipeline.titles.state import TitlesPartition
 from tables.partitions import decode_partition
 from tables.risk import PARTITION_KEY, TABLE_NAME
+from tables.titles import TABLE_NAME as TITLES_TABLE
+from tables.titles import TitlesCodec
 from tables.users import encode_user
 
 READY_S = 60.0
@@ -227,16 +227,16 @@ class Stream:
             for topic, time in decode_partition(value or b"").times.items()
         }
 
-    def health(self) -> dict[int, HealthPartition]:
-        """What the health agent keeps of its partitions, by the changelog."""
-        changelog = f"{self.settings.app_id}-{HEALTH_TABLE}-changelog"
+    def titles(self) -> dict[int, TitlesPartition]:
+        """What the title agent keeps of its partitions, by the changelog."""
+        changelog = f"{self.settings.app_id}-{TITLES_TABLE}-changelog"
         last = {(r.partition, r.key): r.value for r in self.read(changelog)}
         found = {
-            partition: HealthCodec().decode(value or b"")
+            partition: TitlesCodec().decode(value or b"")
             for (partition, key), value in last.items()
-            if key == HEALTH_KEY
+            if key == TITLES_KEY
         }
-        return {number: value for number, value in found.items() if isinstance(value, HealthPartition)}
+        return {number: value for number, value in found.items() if isinstance(value, TitlesPartition)}
 
     # -- what comes out
 
@@ -283,11 +283,11 @@ class Stream:
         _same_keys("users", expected.users, table)
         different = [key for key, value in expected.users.items() if table[key] != value]
         assert not different, f"{len(different)} users' states differ, {different[:3]}"
-        self.check_health(expected)
+        self.check_titles(expected)
 
-    def check_health(self, expected: Expected) -> None:
+    def check_titles(self, expected: Expected) -> None:
         """Titles and devices were judged as in a file; no partition was left out, no event came too late."""
-        counts = [state.counts for state in self.health().values()]
+        counts = [state.counts for state in self.titles().values()]
         assert not any(
             count.get(name) for count in counts for name in ("too_late", "left_out", "unreadable")
         ), counts

@@ -17,7 +17,7 @@ KEY = secrets.token_hex(16)
 SENT = {"user_id": "someone who watches", "device_id": "tv-of-someone"}
 SHOWN = {name: pseudonymiser(KEY.encode())(identifier) for name, identifier in SENT.items()}
 ABOUT_ONE = [route for route in ROUTES if route.method == "GET" and set(route.parameters) & set(SENT)]
-TABLES = {"users-v1": ("u", "user_id"), "health-v1": ("sdevice:", "device_id")}
+TABLES = {"users-v1": ("u", "user_id"), "titles-v1": ("sdevice:", "device_id")}
 
 
 @pytest.fixture(scope="module")

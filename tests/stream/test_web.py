@@ -178,7 +178,7 @@ def test_titles_regions_and_devices_are_told_alike_and_add_up(stream, web):
     assert summary["play_time_seconds"] > 0
     assert 0 < summary["error_rate"] < 1
     device = failures.most_common(1)[0][0]
-    raw = web.get(f"/tables/health-v1/sdevice:{encoded(device)}")
+    raw = web.get(f"/tables/titles-v1/sdevice:{encoded(device)}")
     assert raw["value"]["failed"] == failures[device]
     for path in ("content/nothing", "region/XX", "device/nothing"):
         assert web.call("GET", f"/stats/{path}").status == 404

@@ -1,22 +1,19 @@
-"""`/stats/content`, `/stats/region`, `/stats/device`: the figures that the health agent keeps."""
+"""`/stats/content`, `/stats/region`, `/stats/device`: the figures that the title agent keeps."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from heapq import nlargest, nsmallest
 from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.evaluation.device_health import DeviceHealth
-from pipeline.evaluation.health_state import PARTITION_KEY, HealthPartition, record_key
-from pipeline.evaluation.minutes import MINUTE_MS, WINDOW_MINUTES
-from pipeline.evaluation.partials import subject_key
-from pipeline.evaluation.segments import series_of, sums_of
-from pipeline.evaluation.subject_health import FAILED, PLAYS, TOTAL, WATCHED, SubjectHealth
 from pipeline.events.instants import format_instant
 from pipeline.rules.error_rate import wilson_interval
+from pipeline.titles.figures import Figures
+from pipeline.titles.minutes import MINUTE_MS, WINDOW_MINUTES
+from pipeline.titles.rows import EVENTS, FAILED, FAILED_STARTS, PLAYS, TOTAL, WATCHED, by_minute
+from pipeline.titles.state import PARTITION_KEY, TitlesPartition, figures_key, subject_name
 from pipeline.verdicts.index import IndexUnavailableError
 from pipeline.verdicts.summary import count_by_region
 from pipeline.web.answers import (
@@ -39,14 +36,14 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.delivery.unit import Unit
-    from pipeline.evaluation.health_state import HealthValue
-    from pipeline.evaluation.roll_ups import Dimension
+    from pipeline.titles.notes import Dimension, NameKind
+    from pipeline.titles.state import TitlesValue
     from pipeline.verdicts.index import VerdictIndex
     from pipeline.web.peers import Peers
     from pipeline.web.questions import Limit
     from pipeline.web.serving import Call, Handlers
 
-_TITLES: Final = record_key("content", "")
+_TITLES: Final = figures_key("content:")
 _KEPT_S: Final = 10.0
 """So long a ranking is given again: pages ask every few seconds, and many may be open."""
 _NOT_JUDGED: Final = 15
@@ -55,9 +52,9 @@ _KEYS: Final = 1_000
 """So many keys of a partition's cache are looked at for titles that fail rarely or never."""
 
 
-def health_views(
+def title_views(
     app: DeliveryApp,
-    health: WriteBehindTable[HealthValue],
+    table: WriteBehindTable[TitlesValue],
     peers: Peers,
     show: Callable[[str], str],
     index: VerdictIndex,
@@ -66,12 +63,12 @@ def health_views(
 
     Args:
         app: the application.
-        health: the health agent's table.
+        table: the title agent's table.
         peers: the other workers.
         show: the form of device ids in outputs.
         index: of verdicts, which counts findings for every view.
     """
-    views = _Health(app, health, peers, show, index)
+    views = _Titles(app, table, peers, show, index)
     return {
         "content_ranking": views.ranking,
         "content": views.content,
@@ -80,18 +77,18 @@ def health_views(
     }
 
 
-class _Health:
+class _Titles:
     def __init__(
         self,
         app: DeliveryApp,
-        health: WriteBehindTable[HealthValue],
+        table: WriteBehindTable[TitlesValue],
         peers: Peers,
         show: Callable[[str], str],
         index: VerdictIndex,
     ) -> None:
         self._app = app
         self._index = index
-        self._health = health
+        self._table = table
         self._peers = peers
         self._show = show
         self._ranked: tuple[int, KeysView[int], dict[int, list[dict[str, Any]]], float] | None = None
@@ -99,7 +96,7 @@ class _Health:
     async def ranking(self, call: Call) -> Response:
         """Titles that failed often within the hour are all there; others as far as they are in memory."""
         question: Limit = call.query
-        gathered = await self._peers.gather(call, self._health, self._own_ranks(question.limit))
+        gathered = await self._peers.gather(call, self._table, self._own_ranks(question.limit))
         ranks = [one for part in gathered.partitions.values() for one in part]
         worst = nsmallest(question.limit, ranks, key=_worst_first)
         return json_answer({"contents": worst, "coverage": gathered.coverage.model_dump()})
@@ -112,7 +109,7 @@ class _Health:
         owned = {
             partition: found.unit
             for (table, partition), found in self._app.ownership.units.items()
-            if table == self._health.name
+            if table == self._table.name
         }
         now = time.monotonic()
         if self._ranked is None or self._ranked[:2] != (limit, owned.keys()) or now > self._ranked[3]:
@@ -131,124 +128,101 @@ class _Health:
     async def content(self, call: Call) -> ContentStats:
         """One title."""
         content_id = call.path["content_id"]
-        known, settled = await self._subject(call, "content", content_id)
+        known = await self._known(call, "content", content_id)
+        totals = known.figures.totals()
         return ContentStats(
             content_id=content_id,
-            plays=settled.plays,
-            failed_starts=settled.failed_starts,
-            watch_seconds=settled.watched_ms / 1000,
+            plays=totals[PLAYS],
+            failed_starts=totals[FAILED_STARTS],
+            watch_seconds=totals[WATCHED] / 1000,
             error_rate=known.error_rate(),
-            top_regions=_counts(settled.regions),
-            top_error_codes=_counts(settled.error_codes),
-            device_mix=_counts(settled.device_types),
-            risk_level=settled.level or "NONE",
-            minutes=known.minutes(settled),
+            top_regions=known.counts("regions"),
+            top_error_codes=known.counts("error_codes"),
+            device_mix=known.counts("device_types"),
+            risk_level=known.figures.level or "NONE",
+            minutes=known.minutes(),
         )
 
     async def region(self, call: Call) -> RegionStats:
         """One region, as events name it in its normal form."""
         region = call.path["region"]
-        known, settled = await self._subject(call, "region", region)
+        known = await self._known(call, "region", region)
+        totals = known.figures.totals()
         try:
             verdicts = count_by_region(await self._index.tallies()).regions.get(region)
         except IndexUnavailableError as error:
             raise unavailable(str(error)) from error
         return RegionStats(
             region=region,
-            plays=settled.plays,
-            events=settled.events,
-            watch_seconds=settled.watched_ms / 1000,
+            plays=totals[PLAYS],
+            events=totals[EVENTS],
+            watch_seconds=totals[WATCHED] / 1000,
             error_rate=known.error_rate(),
-            errors=_counts(settled.error_codes),
-            device_mix=_counts(settled.device_types),
+            errors=known.counts("error_codes"),
+            device_mix=known.counts("device_types"),
             flagged_by_rule=_counts({} if verdicts is None else verdicts.by_rule),
-            minutes=known.minutes(settled),
+            minutes=known.minutes(),
         )
 
     async def device(self, call: Call) -> DeviceStats:
         """One device."""
         device_id = call.path["device_id"]
-        known = await self._known(call, "device", device_id)
-        settled = known.settled
-        if not isinstance(settled, DeviceHealth):
-            raise _unknown("device", device_id, way_out(self._show))
+        known = await self._known(call, "device", device_id, way_out(self._show))
         return DeviceStats(
             device_id=self._show(device_id),
-            events=settled.events,
+            events=known.figures.totals()[EVENTS],
             error_rate=known.error_rate(),
-            users=len(settled.users),
-            risk_level=settled.level or "NONE",
+            users=len(known.figures.names.get("users", {})),
+            risk_level=known.figures.level or "NONE",
         )
 
-    async def _subject(
-        self, call: Call, dimension: Dimension, identifier: str
-    ) -> tuple[_Known, SubjectHealth]:
-        """A title or a region, where it is, and its figures.
+    async def _known(self, call: Call, dimension: Dimension, identifier: str, hint: str = "") -> _Known:
+        """A subject, where it is.
 
         Raises:
             Problem: nothing is known of it.
         """
-        known = await self._known(call, dimension, identifier)
-        settled = known.settled
-        if not isinstance(settled, SubjectHealth):
-            raise _unknown("title" if dimension == "content" else dimension, identifier)
-        return known, settled
-
-    async def _known(self, call: Call, dimension: Dimension, identifier: str) -> _Known:
-        """A subject, where it is."""
-        key = subject_key(dimension, identifier)
-        owned = await self._peers.owned(call, self._health, self._health.partition_of(key))
-        return _Known(owned.unit, key.decode())
+        name = subject_name(dimension, identifier)
+        owned = await self._peers.owned(call, self._table, self._table.partition_of(name.encode()))
+        figures = owned.unit.peek(figures_key(name))
+        if not isinstance(figures, Figures):
+            raise _unknown("title" if dimension == "content" else dimension, identifier, hint)
+        return _Known(figures, _judged_through(owned.unit))
 
 
 class _Known:
     """What is known of a subject.
 
-    Attributes:
-        record: its figures, as they are kept.
+    Args:
+        figures: of the subject; they are read only.
+        judged_through: the last minute that was judged where the subject is; None before the first.
     """
 
-    def __init__(self, unit: Unit[HealthValue], name: str) -> None:
-        self._unit = unit
-        self._name = name
-        dimension, _, identifier = name.partition(":")
-        self.record = unit.peek(record_key(dimension, identifier))
-
-    @property
-    def settled(self) -> HealthValue | None:
-        """The same with all rows summed; a copy, as what is asked must not change what is kept."""
-        if not isinstance(self.record, SubjectHealth | DeviceHealth):
-            return None
-        codec = self._unit.codec
-        copy = codec.decode(codec.encode(self.record))
-        assert isinstance(copy, SubjectHealth | DeviceHealth)
-        copy.settle(None)
-        return copy
+    def __init__(self, figures: Figures, judged_through: int | None) -> None:
+        self.figures = figures
+        self._series = by_minute(figures.rows)
+        self._last = max(self._series, default=0) if judged_through is None else judged_through
 
     def error_rate(self) -> ErrorRate:
         """Over the hour that was judged last; before the first judgement over the newest one."""
-        failed = total = 0
-        if isinstance(self.record, SubjectHealth | DeviceHealth):
-            read, last = self._unit.peek, self._judged_through()
-            if last is None:
-                last = max(series_of(read, self._name, self.record), default=0)
-            first = last - WINDOW_MINUTES + 1
-            failed, total = sums_of(series_of(read, self._name, self.record, first, last), first, last)
+        failed, total = self.figures.failed_and_total(self._last - WINDOW_MINUTES + 1, self._last)
         low, high = wilson_interval(failed, total) if total else (0.0, 1.0)
         rate = round(failed / total, 4) if total else 0.0
         return ErrorRate(events=total, errors=failed, rate=rate, low=low, high=high)
 
-    def minutes(self, settled: SubjectHealth) -> list[Minute]:
+    def minutes(self) -> list[Minute]:
         """The hour that was judged last and what follows it, oldest first; see `error_rate`."""
-        series, last = settled.series, self._judged_through()
-        if last is None:
-            last = max(series, default=0)
-        shown = range(last - WINDOW_MINUTES + 1, last + _NOT_JUDGED + 1)
-        return [_minute(minute, series[minute]) for minute in shown if minute in series]
+        shown = range(self._last - WINDOW_MINUTES + 1, self._last + _NOT_JUDGED + 1)
+        return [_minute(minute, self._series[minute]) for minute in shown if minute in self._series]
 
-    def _judged_through(self) -> int | None:
-        state = self._unit.peek(PARTITION_KEY)
-        return state.judged_through if isinstance(state, HealthPartition) else None
+    def counts(self, kind: NameKind) -> list[Count]:
+        """What is counted by name."""
+        return _counts(self.figures.names.get(kind, {}))
+
+
+def _judged_through(unit: Unit[TitlesValue]) -> int | None:
+    state = unit.peek(PARTITION_KEY)
+    return state.judged_through if isinstance(state, TitlesPartition) else None
 
 
 def _unknown(what: str, identifier: str, hint: str = "") -> Problem:
@@ -258,26 +232,26 @@ def _unknown(what: str, identifier: str, hint: str = "") -> Problem:
     )
 
 
-def _ranks(unit: Unit[HealthValue], limit: int) -> Iterator[dict[str, Any]]:
+def _ranks(unit: Unit[TitlesValue], limit: int) -> Iterator[dict[str, Any]]:
     """The titles of a partition that may be among the worst, each a `ContentRank` as JSON."""
+    judged = _judged_through(unit)
     for content_id in dict.fromkeys(_titles(unit, limit)):
-        known = _Known(unit, f"content:{content_id}")
-        record = known.record
-        if isinstance(record, SubjectHealth):
-            plays, watched_ms = record.totals()
+        figures = unit.peek(figures_key(subject_name("content", content_id)))
+        if isinstance(figures, Figures):
+            totals = figures.totals()
             yield {
                 "content_id": content_id,
-                "plays": plays,
-                "watch_seconds": watched_ms / 1000,
-                "error_rate": known.error_rate().model_dump(),
-                "risk_level": record.level or "NONE",
+                "plays": totals[PLAYS],
+                "watch_seconds": totals[WATCHED] / 1000,
+                "error_rate": _Known(figures, judged).error_rate().model_dump(),
+                "risk_level": figures.level or "NONE",
             }
 
 
-def _titles(unit: Unit[HealthValue], others: int) -> Iterator[str]:
+def _titles(unit: Unit[TitlesValue], others: int) -> Iterator[str]:
     """Those that failed often within the hour, and of the others so many that have failed most often."""
     state = unit.peek(PARTITION_KEY)
-    if isinstance(state, HealthPartition):
+    if isinstance(state, TitlesPartition):
         for name in state.candidates:
             dimension, _, identifier = name.partition(":")
             if dimension == "content":
@@ -285,7 +259,7 @@ def _titles(unit: Unit[HealthValue], others: int) -> Iterator[str]:
     in_memory = [
         (value.failed, key)
         for key, value in islice(unit.cache.items(), _KEYS)
-        if key.startswith(_TITLES) and isinstance(value, SubjectHealth)
+        if key.startswith(_TITLES) and isinstance(value, Figures)
     ]
     for _, key in nlargest(others, in_memory):
         yield key.removeprefix(_TITLES).decode()
@@ -308,9 +282,8 @@ def _minute(minute: int, numbers: list[int]) -> Minute:
 
 
 def _counts(counts: Mapping[str, int]) -> list[Count]:
-    """Most first, then by name; taken away again where the count is 0."""
-    known: Counter[str] = Counter({name: count for name, count in counts.items() if count > 0})
-    return [Count(name=name, count=count) for name, count in sorted(known.items(), key=_most_first)]
+    """Most first, then by name."""
+    return [Count(name=name, count=count) for name, count in sorted(counts.items(), key=_most_first)]
 
 
 def _most_first(item: tuple[str, Any]) -> tuple[int, str]:

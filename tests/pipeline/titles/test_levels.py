@@ -1,4 +1,4 @@
-"""The subject rules: the minute that counts, the watermark, the levels and their changes.
+"""The subject rules: the minute that counts, the levels and their changes.
 
 minute:      0 .. 59     the window of minute 59; judged when W >= end + 60 s
 partition:   P           an event counts in the later of its minute and that of P - 60 s
@@ -10,23 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.minutes import MINUTE_MS, counted_minute
+from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.pseudonyms import pseudonymiser
-from pipeline.evaluation.subjects import SubjectJudge, Watermark, level_change, subjects_of
+from pipeline.evaluation.source import PlainRecord
 from pipeline.evaluation.verdict import encode_verdict
-from pipeline.events.decode import EventDecoder
+from pipeline.events.instants import format_instant
+from pipeline.judging.file import AllUsers
 from pipeline.rules.ruleset import built_in, read_ruleset
+from pipeline.titles.device_types import DeviceTypes
+from pipeline.titles.engine import Engine
+from pipeline.titles.levels import SubjectRules, level_change
+from pipeline.titles.minutes import MINUTE_MS, counted_minute
+from pipeline.titles.notes import DIMENSIONS, Notes, RollUp
+from pipeline.titles.state import TitlesPartition
 from tests.pipeline.events.messages import encoded
+from tests.pipeline.titles.units import Records
 
 HOUR_MS = 60 * MINUTE_MS
 
 
-def event(**changes):
-    return EventDecoder().event(encoded(**changes))
-
-
-FINE = event(event_type="HEARTBEAT")
-BROKEN = event(event_type="ERROR", error_code="E1")
+FINE = {"event_type": "HEARTBEAT"}
+BROKEN = {"event_type": "ERROR", "error_code": "E1"}
 
 
 @pytest.mark.parametrize(
@@ -54,26 +58,33 @@ def test_what_a_partition_brings_is_never_judged_already(partition_time, behind)
     assert minute is None or minute > judged_through
 
 
-def test_a_playback_event_counts_for_its_title_and_its_device():
-    assert list(subjects_of(FINE)) == [("content", "title-1"), ("device", "device-1")]
-
-
 class Judged:
-    """A judge with what it said: (type, change, level, minute of the end)."""
+    """An engine with what it said: (type, change, level, minute of the end)."""
 
-    def __init__(self, **options):
-        self.judge = SubjectJudge(options.pop("ruleset", built_in()), **options)
+    def __init__(self, ruleset=None, **options):
+        self.state = TitlesPartition()
+        self.engine = Engine(SubjectRules(ruleset or built_in(), **options), Records(), self.state)
         self.verdicts = []
 
-    def count(self, minute, fine, failed):
-        for one, times in ((FINE, fine), (BROKEN, failed)):
-            for _ in range(times):
-                self.judge.observe(minute, one)
+    def note(self, minute, times, **changes):
+        """Let so many events count in a minute."""
+        time = format_instant(minute * MINUTE_MS)
+        record = PlainRecord("raw-events", 0, 0, -1, None, encoded(timestamp=time, **changes))
+        outcome = Evaluator(built_in(), "1").judge(record, AllUsers())
+        notes = Notes("raw-events", DeviceTypes())
+        for _ in range(times):
+            notes.observe(outcome.event, outcome, None)
+        if times:
+            for dimension in DIMENSIONS:
+                self.engine.add(RollUp([notes]).subjects(dimension), minute, minute)
         return self
+
+    def count(self, minute, fine, failed):
+        return self.note(minute, fine, **FINE).note(minute, failed, **BROKEN)
 
     def until(self, minute):
         """Let the watermark close this minute and all before it; what was said of the title."""
-        said = list(self.judge.advance((minute + 2) * MINUTE_MS))
+        said = list(self.engine.advance((minute + 2) * MINUTE_MS))
         self.verdicts += said
         return [(one.change, one.risk_level, one.minute_end) for one in said if one.subject.type == "content"]
 
@@ -84,9 +95,9 @@ def at(minute):
 
 def test_a_minute_is_judged_sixty_seconds_after_its_end():
     judged = Judged().count(0, 10, 10)
-    assert list(judged.judge.advance(2 * MINUTE_MS - 1)) == []
-    assert len(list(judged.judge.advance(2 * MINUTE_MS))) == 2
-    assert list(judged.judge.advance(2 * MINUTE_MS)) == []
+    assert list(judged.engine.advance(2 * MINUTE_MS - 1)) == []
+    assert len(list(judged.engine.advance(2 * MINUTE_MS))) == 2
+    assert list(judged.engine.advance(2 * MINUTE_MS)) == []
 
 
 def test_levels_open_ease_escalate_and_close():
@@ -134,9 +145,9 @@ def test_what_comes_for_a_judged_minute_is_not_counted():
     judged = Judged().count(0, 0, 20)
     judged.until(5)
     judged.count(5, 1, 0)
-    assert judged.judge.too_late == 1
+    assert judged.state.counts["too_late"] == 1
     judged.count(6, 1, 0)
-    assert judged.judge.too_late == 1
+    assert judged.state.counts["too_late"] == 1
 
 
 @pytest.mark.parametrize(
@@ -168,7 +179,7 @@ def test_the_bytes_of_an_opened_and_a_closed_verdict():
         '"severity":"HIGH","regulations":[],'
         '"summary":"10 of 20 playback events of this content failed within an hour.",'
         '"evidence":{"failed":10,"total":20,"rate":0.5,"wilson_low":0.2993,"wilson_high":0.7007,'
-        '"top_error_codes":{"E1":10},"top_regions":{"NL":20},"high_over":0.2,"high_min_events":20,'
+        '"top_error_codes":{"E1":10},"top_regions":{"NL":10},"high_over":0.2,"high_min_events":20,'
         '"medium_over":0.1,"medium_min_events":50,"window_start":"1969-12-31T23:01:00.000Z",'
         '"window_end":"1970-01-01T00:01:00.000Z"}}],"regulations":[],"subscription_plan":null,'
         '"plan_adjustment":0,"late":false,"source":null,"ruleset_version":"built-in/1","model_version":null}'
@@ -184,8 +195,7 @@ def test_the_bytes_of_an_opened_and_a_closed_verdict():
 def test_an_error_without_a_code_counts_as_error():
     judged = Judged()
     for code in (None, ""):
-        for _ in range(10):
-            judged.judge.observe(0, event(event_type="ERROR", error_code=code))
+        judged.note(0, 10, event_type="ERROR", error_code=code)
     judged.until(0)
     assert judged.verdicts[0].findings[0].evidence["top_error_codes"] == {"ERROR": 20}
 
@@ -208,68 +218,3 @@ def test_rules_that_are_off_or_in_shadow_say_nothing():
     judged = Judged(ruleset=ruleset).count(0, 0, 20)
     judged.until(200)
     assert judged.verdicts == []
-
-
-ONE, TWO = ("raw-events", 0), ("raw-events", 1)
-
-
-def test_the_watermark_waits_for_every_partition():
-    watermark = Watermark([ONE, TWO])
-    watermark.observe(ONE, 100)
-    assert watermark.value is None
-    watermark.observe(TWO, 50)
-    assert watermark.value == 50
-    watermark.observe(TWO, 40)
-    assert watermark.value == 50
-    watermark.observe(TWO, 200)
-    assert watermark.value == 100
-
-
-def test_a_partition_that_has_ended_holds_nothing_back():
-    watermark = Watermark([ONE, TWO])
-    watermark.observe(ONE, 100)
-    watermark.end(TWO)
-    assert watermark.value == 100
-    watermark.observe(ONE, 150)
-    assert watermark.value == 150
-
-
-def test_when_all_have_ended_it_is_the_largest_of_any():
-    watermark = Watermark([ONE, TWO])
-    watermark.observe(ONE, 100)
-    watermark.observe(TWO, 50)
-    watermark.end(ONE)
-    assert watermark.value == 50
-    watermark.end(TWO)
-    assert watermark.value == 100
-
-
-def test_without_a_judged_event_there_is_none():
-    watermark = Watermark([ONE])
-    watermark.end(ONE)
-    assert watermark.value is None
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from([ONE, TWO]), st.integers(0, 100) | st.none()), max_size=20),
-)
-def test_the_watermark_is_the_least_and_never_goes_back(steps):
-    watermark, times, open_ones = Watermark([ONE, TWO]), {}, {ONE, TWO}
-    before = None
-    for partition, time in steps:
-        if partition not in open_ones:
-            continue
-        if time is None:
-            open_ones.discard(partition)
-            watermark.end(partition)
-        else:
-            times[partition] = max(time, times.get(partition, time))
-            watermark.observe(partition, time)
-        if open_ones <= times.keys():
-            known = [times[each] for each in open_ones] or [max(times.values(), default=None)]
-            assert watermark.value == min(known)
-        else:
-            assert watermark.value is None
-        assert before is None or watermark.value >= before
-        before = watermark.value
-    assert watermark.times == times

@@ -1,12 +1,9 @@
-"""The table of the health agent: figures of titles, devices, regions, plans and rules; minutes of titles; and the rest.
+"""The table of the title agent: figures of titles, devices, regions, plans and rules.
 
 Its name and the form of its keys are persisted identity. A key is
 
 * `s`, a dimension, a colon and an id: a subject's figures;
-* `l`, a number, a point, a dimension, a colon and an id: a segment of its rows;
-* `m`, a minute, a point, `content:` and an id: that minute of a title;
 * `p` alone: what is kept of the partition; `r` alone: the rule set in force;
-* `c`, a unit, a point and a number: a part of the unit's last chunk;
 * `x`, an hour, a point and a number: subjects that were seen in it.
 """
 
@@ -15,43 +12,39 @@ from typing import Final
 
 import msgspec
 
-from pipeline.evaluation.device_health import DeviceHealth
-from pipeline.evaluation.health_state import HealthPartition, HealthValue, Part, Seen, Segment
 from pipeline.evaluation.rule_book import InForce
-from pipeline.evaluation.subject_health import SubjectHealth, TitleMinute
 from pipeline.events.foreign import UnreadableError, packed_reader
+from pipeline.titles.figures import Figures
+from pipeline.titles.rows import NUMBERS, ROW_BYTES
+from pipeline.titles.state import Seen, TitlesPartition, TitlesValue
 from tables.rules import decode_rules, encode_rules
 from tables.wire import RULES, WireError
 
-TABLE_NAME: Final = "health-v1"
+TABLE_NAME: Final = "titles-v1"
 VERSION: Final = 1
 _HEADS: Final[dict[type, bytes]] = {
-    SubjectHealth: bytes((0x54, VERSION)),
-    DeviceHealth: bytes((0x44, VERSION)),
-    TitleMinute: bytes((0x4D, VERSION)),
-    HealthPartition: bytes((0x48, VERSION)),
+    Figures: bytes((0x46, VERSION)),
+    TitlesPartition: bytes((0x54, VERSION)),
     Seen: bytes((0x58, VERSION)),
-    Part: bytes((0x43, VERSION)),
-    Segment: bytes((0x4C, VERSION)),
 }
-"""T, D, M, H, X, C, L: what kind of record it is; then the version of its form."""
+"""F, T, X: what kind of record it is; then the version of its form."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_DECODERS: Final[dict[bytes, Callable[[bytes], HealthValue]]] = {
+_DECODERS: Final[dict[bytes, Callable[[bytes], TitlesValue]]] = {
     head: packed_reader(kind) for kind, head in _HEADS.items()
 }
 
 
-class HealthCodec:
+class TitlesCodec:
     """The wire forms of the table's values: a kind, a version, MessagePack."""
 
-    def encode(self, value: HealthValue) -> bytes:
+    def encode(self, value: TitlesValue) -> bytes:
         """The bytes of a value; the same for the same state."""
         if isinstance(value, InForce):
             return encode_rules(value)
         return _HEADS[type(value)] + _encode(value)
 
-    def decode(self, value: bytes) -> HealthValue:
+    def decode(self, value: bytes) -> TitlesValue:
         """The value of bytes.
 
         Raises:
@@ -61,8 +54,11 @@ class HealthCodec:
             return decode_rules(value)
         decode = _DECODERS.get(value[:2])
         if decode is None:
-            raise WireError("health", value)
+            raise WireError("titles", value)
         try:
-            return decode(value[2:])
+            found = decode(value[2:])
         except UnreadableError as error:
-            raise WireError("health", value) from error
+            raise WireError("titles", value) from error
+        if isinstance(found, Figures) and (len(found.past) != NUMBERS or len(found.rows) % ROW_BYTES):
+            raise WireError("titles", value)
+        return found

@@ -121,6 +121,6 @@ def test_two_workers_one_of_which_is_killed_judge_titles_and_devices_as_a_file_d
         }
     assert in_order(expected.subjects) == expected.subjects
     stream.check(expected)
-    judged = {state.judged_through for state in stream.health().values()}
+    judged = {state.judged_through for state in stream.titles().values()}
     assert len(judged) == 1
     assert judged.pop() >= now // MINUTE - 3

@@ -1,0 +1,136 @@
+"""Figures: all that is kept of one subject, in one record."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from pipeline.rules.finding import Severity
+from pipeline.titles.minutes import WINDOW_MINUTES
+from pipeline.titles.notes import Failure, Name, NameKind
+from pipeline.titles.rows import FAILED, NUMBERS, ROW_BYTES, TOTAL, rows_after, sum_rows, unpack_rows
+
+OTHER: Final = "(other)"
+NAMES: Final = 64
+"""So many names of a kind are counted over a lifetime, and so many error codes and regions of failures in a minute."""
+USERS: Final = 32
+"""So many users of a device are kept, the newest."""
+MINUTES_NAMES: Final = 1_500
+"""So many names of failures are kept of all minutes of a subject together: its record must fit into a message, however
+many error codes somebody makes up."""
+_SUMMED_FROM: Final = 64 * ROW_BYTES
+"""From so many new rows on the rows are summed."""
+
+
+class Figures(msgspec.Struct, array_like=True, gc=False):
+    """The figures of one title, device, region, plan or rule. They are changed in place.
+
+    Attributes:
+        level: of the subject rule, at the last judged minute.
+        hour: the newest hour with an event (see `pipeline.titles.forgetting`).
+        past: the sums of rows that no window will hold again.
+        rows: all others (see `pipeline.titles.rows`), each minute once or several times.
+        summed: how many bytes of the rows were there when they were summed last.
+        failed: all failed playback events.
+        failures: by minute the failures by error code, and by region; of titles and devices only.
+        names: by kind the counts by name over the lifetime.
+    """
+
+    level: Severity | None = None
+    hour: int = 0
+    past: list[int] = msgspec.field(default_factory=lambda: [0] * NUMBERS)
+    rows: bytes = b""
+    summed: int = 0
+    failed: int = 0
+    failures: dict[int, tuple[dict[str, int], dict[str, int]]] = {}
+    names: dict[NameKind, dict[str, int]] = {}
+
+    def add_rows(self, rows: bytes, judged_through: int | None) -> None:
+        """Add rows; where they are many, sum them, and let go of minutes that no window will hold again."""
+        self.rows += rows
+        new = len(self.rows) - self.summed
+        if new >= _SUMMED_FROM and new >= self.summed:
+            self.settle(judged_through)
+
+    def settle(self, judged_through: int | None) -> None:
+        """Sum the rows; what no window will hold again goes to `past`."""
+        if judged_through is not None:
+            last = judged_through - WINDOW_MINUTES
+            for minute, *numbers in unpack_rows(self.rows):
+                if minute <= last:
+                    self.past = [known + number for known, number in zip(self.past, numbers, strict=True)]
+            self.rows = rows_after(self.rows, last)
+            for minute in [minute for minute in self.failures if minute <= last]:
+                del self.failures[minute]
+        self.rows = sum_rows(self.rows)
+        self.summed = len(self.rows)
+
+    def add_failures(self, failures: Iterable[Failure], *, by_minute: bool) -> None:
+        """Count failures by name; also by minute, where the subject has a rule."""
+        for minute, code, region, number in failures:
+            self.failed += number
+            add(self.names.setdefault("error_codes", {}), code, number)
+            if by_minute:
+                codes, regions = self.failures.setdefault(minute, ({}, {}))
+                for counts, name in ((codes, code), (regions, region)):
+                    if name in counts or self._named() < MINUTES_NAMES:
+                        add_first(counts, name, number)
+                    else:
+                        counts[OTHER] = counts.get(OTHER, 0) + number
+
+    def _named(self) -> int:
+        return sum([len(codes) + len(regions) for codes, regions in self.failures.values()])
+
+    def add_names(self, names: Iterable[Name]) -> None:
+        """Count names over the lifetime."""
+        for kind, name, number in names:
+            counts = self.names.setdefault(kind, {})
+            if kind != "users":
+                add(counts, name, number)
+            elif counts.get(name, number - 1) < number:
+                counts[name] = number
+                if len(counts) > USERS:
+                    del counts[min(counts, key=lambda user: (counts[user], user))]
+
+    def totals(self) -> list[int]:
+        """The six numbers of a row (see `pipeline.titles.rows`) over the lifetime."""
+        numbers = [numbers[1:] for numbers in unpack_rows(self.rows)]
+        return [sum(column) for column in zip(self.past, *numbers, strict=True)]
+
+    def failed_and_total(self, first: int, last: int) -> tuple[int, int]:
+        """Failed and all playback events of the minutes from first to last."""
+        window = [row[1:] for row in unpack_rows(self.rows) if first <= row[0] <= last]
+        return sum([numbers[FAILED] for numbers in window]), sum([numbers[TOTAL] for numbers in window])
+
+    def failed_since(self, first: int) -> int:
+        """Failed playback events of a minute and all later ones."""
+        return sum([sum(codes.values()) for minute, (codes, _) in self.failures.items() if minute >= first])
+
+    def failure_names(self, first: int, last: int) -> tuple[dict[str, int], dict[str, int]]:
+        """Error codes and regions of the failures of the minutes from first to last, with their counts."""
+        sums: tuple[dict[str, int], dict[str, int]] = ({}, {})
+        for minute, names in self.failures.items():
+            if first <= minute <= last:
+                for counts, of_minute in zip(sums, names, strict=True):
+                    for name, number in of_minute.items():
+                        counts[name] = counts.get(name, 0) + number
+        return sums
+
+
+def add(counts: dict[str, int], name: str, number: int) -> None:
+    """Add to a count by name; when `NAMES` are known, to that of all others."""
+    if name not in counts and len(counts) >= NAMES:
+        name = OTHER
+    counts[name] = counts.get(name, 0) + number
+
+
+def add_first(counts: dict[str, int], name: str, number: int) -> None:
+    """Add to a count by name; the `NAMES` first ones by alphabet are kept, the rest are counted as others.
+
+    So the result does not depend on the order in which partitions tell of a minute: it stands in verdicts.
+    """
+    counts[name] = counts.get(name, 0) + number
+    named = [known for known in counts if known != OTHER]
+    if len(named) > NAMES:
+        number = counts.pop(max(named))
+        counts[OTHER] = counts.get(OTHER, 0) + number

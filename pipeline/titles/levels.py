@@ -1,0 +1,102 @@
+"""The subject rules: from the failures of an hour to a level, and to a verdict where the level changed."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from pipeline.evaluation.verdict import Change, Subject, SubjectVerdict, subject_verdict
+from pipeline.events.instants import format_instant
+from pipeline.rules.case import shown_as_it_is
+from pipeline.rules.error_rate import ErrorRate
+from pipeline.rules.finding import POINTS, Severity
+from pipeline.rules.ruleset import RuleSet
+from pipeline.titles.minutes import MINUTE_MS, WINDOW_MINUTES
+
+
+class SubjectRules:
+    """The subject rules of a rule set.
+
+    Args:
+        ruleset: whose subject rules judge.
+        model_version: for the verdicts.
+        show: the form of device ids in outputs.
+    """
+
+    def __init__(
+        self,
+        ruleset: RuleSet,
+        model_version: str | None = None,
+        show: Callable[[str], str] = shown_as_it_is,
+    ) -> None:
+        self._by_type = {rule.subject_type: rule for rule in ruleset.subjects}
+        self._ruleset = ruleset
+        self._model_version = model_version
+        self._show = show
+        self._least_failed = {name: _least_failed(rule) for name, rule in self._by_type.items()}
+
+    def least_failed(self, name: str) -> int | None:
+        """How many failures within an hour a level of this subject takes at least; None where no rule judges it."""
+        return self._least_failed.get(name.partition(":")[0])
+
+    def judge(
+        self,
+        name: str,
+        minute: int,
+        failed: int,
+        total: int,
+        before: Severity | None,
+        names: Callable[[int, int], tuple[Mapping[str, int], Mapping[str, int]]],
+        left_out: Sequence[str] = (),
+    ) -> tuple[Severity | None, SubjectVerdict | None]:
+        """The level at the end of a minute, and the verdict if it is another one that is published.
+
+        Args:
+            name: of the subject, which has a rule.
+            minute: the last of the hour.
+            failed: of the hour.
+            total: of the hour.
+            before: the level until now.
+            names: from the first and the last minute to the error codes and the regions of the failures between; it is
+                asked on a change only.
+            left_out: source partitions that the minute was not waiting for.
+        """
+        dimension, _, identifier = name.partition(":")
+        rule = self._by_type[dimension]
+        level = rule.level(failed, total) if total else None
+        change = level_change(before, level)
+        if change is None or rule.rule_id in self._ruleset.shadow:
+            return level, None
+        first, end = minute - WINDOW_MINUTES + 1, (minute + 1) * MINUTE_MS
+        finding = None
+        if level is not None:
+            bounds: dict[str, object] = {
+                "window_start": format_instant(first * MINUTE_MS),
+                "window_end": format_instant(end),
+            }
+            if left_out:
+                bounds["left_out"] = list(left_out)
+            finding = rule.finding(level, failed, total, *names(first, minute), bounds)
+        subject = Subject("content" if dimension == "content" else "device", identifier)
+        return level, subject_verdict(
+            subject,
+            self._show(identifier) if subject.type == "device" else identifier,
+            end,
+            change,
+            finding,
+            self._ruleset.version,
+            self._model_version,
+        )
+
+
+def level_change(before: Severity | None, now: Severity | None) -> Change | None:
+    """What a change of level is called; None where the level stays."""
+    if before == now:
+        return None
+    if before is None:
+        return "opened"
+    if now is None:
+        return "closed"
+    return "escalated" if POINTS[now] > POINTS[before] else "eased"
+
+
+def _least_failed(rule: ErrorRate) -> int:
+    high, medium = rule.high_over * rule.high_min_events, rule.medium_over * rule.medium_min_events
+    return max(1, min(int(high), int(medium)))
