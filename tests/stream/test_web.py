@@ -432,6 +432,8 @@ def test_no_request_finds_a_server_error_or_an_answer_that_is_not_documented(web
     assert {operation.label for operation in operations} == {
         f"{route.method} {route.path}" for route in ROUTES if route.name != "openapi"
     }
+    # The one that ends the tokens of who asks comes last, and nobody's are good after it.
+    operations.sort(key=lambda operation: operation.label == "POST /token/revoke")
     failures = []
     for operation in operations:
         try:
@@ -442,6 +444,7 @@ def test_no_request_finds_a_server_error_or_an_answer_that_is_not_documented(web
                 raise
         except FailureGroup as group:
             failures.append((operation.label, [str(error) for error in group.exceptions]))
+    web.sign_out()
     assert not failures, "\n".join(f"{label}: {' '.join(found)}" for label, found in failures)
 
 

@@ -109,6 +109,10 @@ class Web:
             self._tokens[name] = answer.body["access_token"]
         return self._tokens[name]
 
+    def sign_out(self) -> None:
+        """Forget all tokens: the next calls sign in."""
+        self._tokens.clear()
+
     def wait_covered(self, seconds: float = 60.0) -> None:
         """Until every worker says that each has partitions, and none is missing."""
         deadline = time.monotonic() + seconds
