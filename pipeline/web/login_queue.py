@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 AT_A_TIME: Final = 2
-LONGEST: Final = 100
-"""More attempts do not wait: those that would come last are refused."""
+LONGEST: Final = 40
+"""A few seconds' worth. More attempts do not wait: those that would come last are refused."""
 
 
 class Rank(IntEnum):
@@ -38,12 +38,15 @@ class _Waiting:
 
     @property
     def order(self) -> tuple[int, int]:
-        """By rank, and the newest first: under a flood the oldest have mostly gone away already."""
-        return self.rank, -self.number
+        """By rank, and the oldest first: nobody is passed over for ever."""
+        return self.rank, self.number
 
 
 class LoginQueue:
-    """Gives out turns: by rank, and one at a time to each site but those that the account is known from."""
+    """Gives out turns: by rank, and one at a time to each site but those that the account is known from.
+
+    Sites with failures never have all of them.
+    """
 
     def __init__(self) -> None:
         self._waiting: list[_Waiting] = []
@@ -76,8 +79,7 @@ class LoginQueue:
 
     def _go_on(self) -> None:
         while len(self._busy) < AT_A_TIME:
-            sites = {busy.site for busy in self._busy}
-            ready = [one for one in self._waiting if one.rank is Rank.KNOWN or one.site not in sites]
+            ready = [one for one in self._waiting if self._may_go(one)]
             if not ready:
                 return
             first = min(ready, key=lambda waiting: waiting.order)
@@ -85,3 +87,9 @@ class LoginQueue:
             self._busy.append(first)
             if not first.turn.done():
                 first.turn.set_result(None)
+
+    def _may_go(self, one: _Waiting) -> bool:
+        """Whether a free turn may be this one's; the last free one is kept for those who did not fail."""
+        if one.rank is Rank.FAILED and len(self._busy) == AT_A_TIME - 1:
+            return False
+        return one.rank is Rank.KNOWN or all(busy.site != one.site for busy in self._busy)

@@ -5,7 +5,7 @@ Three counts of failures are kept:
 - By account and site (an address, see `client_address.site_of`): after five failures each further one doubles the
   pause, up to a minute. The pause holds for this account from this site only, so nobody can lock out somebody else.
 - By account, and for the worker as a whole: many failures there mean that somebody guesses from many addresses, or
-  tries many accounts. Then each attempt from where the account has not signed in before is held for a second.
+  tries many accounts. Then each attempt from where the account has not signed in before is held for half a second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_PAUSE_S: Final = 60.0
 MANY_OF_ACCOUNT: Final = 20
 MANY_OF_WORKER: Final = 100
 """So many failures in a quarter of an hour are no typing errors any more."""
-DELAY_S: Final = 1.0
+DELAY_S: Final = 0.5
 """Someone with the right password is still let in within two seconds."""
 _FORGET_S: Final = 900.0
 _KEPT: Final = 10_000
