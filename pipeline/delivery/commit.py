@@ -77,7 +77,7 @@ class Listeners:
     lost: Callable[[OwnedUnit[Any], BaseException], None]
     failed: Callable[[Exception], Awaitable[None]]
     not_encodable: Callable[[OwnedUnit[Any], EncodingError], Awaitable[None]]
-    committed: Callable[[OwnedUnit[Any], dict[str, int]], None]
+    committed: Callable[[OwnedUnit[Any], dict[str, int]], Awaitable[None]]
 
 
 class OwnedUnit(Generic[V]):
@@ -238,7 +238,7 @@ class OwnedUnit(Generic[V]):
         metrics.last_commit_seconds = seconds
         metrics.outputs += len(snapshot.outputs)
         metrics.flushed_keys += len(snapshot.keys)
-        listeners.committed(self, snapshot.moved)
+        await listeners.committed(self, snapshot.moved)
 
     async def _snapshot(self) -> Snapshot:
         """The unit's snapshot, one piece of work a turn.

@@ -7,7 +7,7 @@ import time
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 from mode import Service
 
@@ -205,10 +205,16 @@ class Ownership(Service):
         self.log.error("%s: %s", owned.unit, error)
         await self.go_back(owned, {})
 
-    def _committed(self, owned: OwnedUnit[Any], moved: dict[str, int]) -> None:
+    async def _committed(self, owned: OwnedUnit[Any], moved: dict[str, int]) -> None:
         offsets = {TP(topic, owned.unit.partition): offset for topic, offset in moved.items()}
         self.app.metrics.position.update(offsets)
         self.app.monitor.on_tp_commit(offsets)
+        if not self.app.transactional:
+            # Elsewhere they are part of the transaction. Whoever watches the group looks at them.
+            try:
+                await self.app.consumer.thread.commit_offsets(offsets)
+            except (KafkaError, TimeoutError) as error:
+                self.log.info("the group's offsets of %s are behind its state: %s", owned.unit, error)
 
     # -- going back
 
