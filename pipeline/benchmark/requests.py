@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
@@ -110,6 +111,10 @@ async def _log_in(running: Running) -> str:
             running.look()
             try:
                 async with client.post(f"{address}/token", data=DEMO_FORM) as answer:
+                    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                        # It has only just started, and knows in a moment which tokens are revoked.
+                        await asyncio.sleep(_POLL_S)
+                        continue
                     if answer.status != _OK:
                         raise MissingError(
                             f"POST /token of the worker answered {answer.status} for {DEMO_FORM['username']}; "
