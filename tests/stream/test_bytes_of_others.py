@@ -56,7 +56,7 @@ def test_beside_forged_huge_and_deep_records_good_ones_are_judged(
         worker.wait_drained(4)
     sources = {
         key.decode(): json.loads(value)["source"]
-        for key, values in stream.verdicts(each_once=True).items()
+        for key, values in stream.verdicts().items()
         for value in values
         if key != b"k"
     }
