@@ -1,6 +1,6 @@
 """`ott judge`: judges a file of records with the evaluation of the live agent."""
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -9,9 +9,8 @@ import typer
 from pipeline.cli.options import Config, TopicPrefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pipeline.judging.file import Accounts, FileJudge
+    from pipeline.writing import Output
 
 
 def judge(
@@ -44,19 +43,18 @@ def judge(
     from pipeline.assembly import build_evaluator
     from pipeline.judging.file import FileJudge
     from pipeline.settings import load_settings
+    from pipeline.writing import Output, naming
 
     settings = load_settings({"topic_prefix": topic_prefix, "config": config, "rules": rules})
     file_judge = FileJudge(build_evaluator(settings), settings.topic_prefix, subjects=subjects)
     _refuse_the_same_file(file, {"--failed": failed, "--accounts": accounts})
     with ExitStack() as files:
         records = _open(file, files, twice=subjects)
-        sink = None if failed is None else _Output(failed)
-        if sink is not None:
-            files.callback(sink.close)
+        sink = None if failed is None else files.enter_context(Output.to_path(failed))
         # Who streams wants each answer when it is there.
-        _write(file_judge, records, sys.stdout.buffer, sink, at_once=not records.seekable())
+        _write(file_judge, records, Output.standard(), sink, at_once=not records.seekable())
     if accounts is not None:
-        with _named(accounts):
+        with naming(str(accounts)):
             accounts.write_text(json.dumps(file_judge.accounts.as_dict()) + "\n", encoding="utf-8")
     counted = file_judge.accounts
     sys.stderr.write(f"ott: {_in_words(counted, file_judge.subject_verdicts)}\n")
@@ -64,37 +62,6 @@ def judge(
         return 0
     sys.stderr.write(f"ott: nothing in {file} could be judged; first: {_why(file_judge.first_failed)}\n")
     return 1
-
-
-@contextmanager
-def _named(path: Path) -> "Iterator[None]":
-    """Names the file in an error of writing to it: a full disk does not say which file it is about."""
-    from pipeline.errors import MissingError
-
-    try:
-        yield
-    except OSError as error:
-        raise MissingError(f"{path}: {error.strerror or error}") from error
-
-
-class _Output:
-    """A file that is written to; its errors name it, also those that come only when it is closed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = path.open("wb")
-
-    def write(self, line: bytes) -> None:
-        with _named(self._path):
-            self._file.write(line)
-
-    def flush(self) -> None:
-        with _named(self._path):
-            self._file.flush()
-
-    def close(self) -> None:
-        with _named(self._path):
-            self._file.close()
 
 
 def _why(failed: bytes) -> str:
@@ -138,13 +105,13 @@ def _open(name: str, files: ExitStack, *, twice: bool) -> BinaryIO:
 def _write(
     file_judge: "FileJudge",
     records: BinaryIO,
-    verdicts: BinaryIO,
-    failed: "_Output | None",
+    verdicts: "Output",
+    failed: "Output | None",
     *,
     at_once: bool,
 ) -> None:
     for kind, value in file_judge.judge(records):
-        sink: BinaryIO | _Output | None = verdicts if kind == "verdict" else failed
+        sink = verdicts if kind == "verdict" else failed
         if sink is not None:
             sink.write(value + b"\n")
             if at_once:

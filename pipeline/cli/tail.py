@@ -89,6 +89,7 @@ async def _follow(
 
     from pipeline.cli.rendering import Record, envelope, render, runbook_lines
     from pipeline.following import follow
+    from pipeline.writing import STANDARD_OUTPUT, naming
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     shown = 0
@@ -102,12 +103,14 @@ async def _follow(
                 if not chosen.admits(record) or shown == count:
                     continue
                 shown += 1
-                if not as_json:
-                    console.print(render(record))
-                    for line in runbook_lines(record, told) if runbook else ():
-                        console.print(line)
-                elif topic in _DOCUMENTS and record.document() is not None:
-                    sys.stdout.buffer.write((record.value or b"") + b"\n")
-                else:
-                    sys.stdout.buffer.write(envelope(record).encode() + b"\n")
-            sys.stdout.flush()
+                with naming(STANDARD_OUTPUT):
+                    if not as_json:
+                        console.print(render(record))
+                        for line in runbook_lines(record, told) if runbook else ():
+                            console.print(line)
+                    elif topic in _DOCUMENTS and record.document() is not None:
+                        sys.stdout.buffer.write((record.value or b"") + b"\n")
+                    else:
+                        sys.stdout.buffer.write(envelope(record).encode() + b"\n")
+            with naming(STANDARD_OUTPUT):
+                sys.stdout.flush()

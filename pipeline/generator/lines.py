@@ -15,6 +15,7 @@ from pipeline.topics import PRIVACY_REQUESTS, RAW_EVENTS
 if TYPE_CHECKING:
     from pipeline.generator.ledger import Ledger
     from pipeline.generator.stream import Record
+    from pipeline.writing import Output
 
 _quote = msgspec.json.Encoder().encode
 
@@ -91,7 +92,7 @@ class LineSink:
         ledger: takes note of each.
     """
 
-    file: BinaryIO
+    file: BinaryIO | Output
     form: LineForm
     ledger: Ledger
 

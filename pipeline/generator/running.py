@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline.errors import MissingError
 from pipeline.generator.deliver import Clock, Stop, send_all, write_lines
 from pipeline.generator.http_sink import http_sink
 from pipeline.generator.kafka_sink import kafka_sink
@@ -22,9 +19,11 @@ from pipeline.generator.pace import Chunk, chunks
 from pipeline.generator.planning import Stretch, settle
 from pipeline.generator.stream import EventStream, Plan
 from pipeline.topics import PRIVACY_REQUESTS, RAW_EVENTS
+from pipeline.writing import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from pipeline.settings import Settings
 
@@ -162,7 +161,7 @@ def run_job(job: Job, settings: Settings, watch: Callable[[Plan], Callable[[int]
     ledger = Ledger()
     with ExitStack() as stack:
         if job.labels is not None:
-            ledger.truth = Truth(_label_writer(stack.enter_context(_opened(str(job.labels)))))
+            ledger.truth = Truth(_label_writer(stack.enter_context(Output.to_path(job.labels))))
         sink = None
         if isinstance(job.target, ToFile):
             form: LineForm = RawLines()
@@ -197,18 +196,11 @@ async def _send(
         await send_all(paced, kafka, job.concurrency, clock, stop)
 
 
-def _output(name: str, stack: ExitStack) -> BinaryIO:
-    return sys.stdout.buffer if name == STANDARD_OUTPUT else stack.enter_context(_opened(name))
+def _output(name: str, stack: ExitStack) -> Output:
+    return Output.standard() if name == STANDARD_OUTPUT else stack.enter_context(Output.to_path(name))
 
 
-def _opened(name: str) -> BinaryIO:
-    try:
-        return Path(name).open("wb")
-    except OSError as error:
-        raise MissingError(f"{name} cannot be written: {error.strerror or error}") from error
-
-
-def _label_writer(file: BinaryIO) -> Callable[[Label], None]:
+def _label_writer(file: Output) -> Callable[[Label], None]:
     encode = msgspec.json.Encoder().encode
 
     def write(label: Label) -> None:

@@ -141,4 +141,56 @@ def test_a_file_of_which_nothing_can_be_judged_is_told_with_the_first_reason(ott
 def test_a_full_disk_names_the_file(ott, file):
     for option in ("--accounts", "--failed"):
         done = ott("judge", str(file), option, "/dev/full")
-        assert (done.returncode, "/dev/full: No space left" in done.stderr) == (3, True)
+        assert (done.returncode, "/dev/full cannot be written: No space left" in done.stderr) == (3, True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("judge", "events.jsonl"), ("generate", "--events", "5000", "--output", "-")]
+)
+def test_a_reader_of_verdicts_or_events_that_goes_away_ends_the_command_quietly(ott_command, file, arguments):
+    with file.open("ab") as more:
+        more.writelines(encoded(event_id=f"more-{number}", is_eu=False) + b"\n" for number in range(500))
+    with subprocess.Popen(
+        [*ott_command, *arguments],
+        cwd=file.parent,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("judge", "events.jsonl"), "standard output"),
+        (("generate", "--events", "50", "--output", "-"), "standard output"),
+        (("generate", "--events", "50", "--output", "/dev/full"), "/dev/full"),
+        (("generate", "--events", "50", "--output", "x.jsonl", "--labels", "/dev/full"), "/dev/full"),
+    ],
+)
+def test_a_full_disk_names_what_could_not_be_written(ott_command, file, arguments, named):
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [*ott_command, *arguments],
+            cwd=file.parent,
+            env=clean_environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    message = f"ott: {named} cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr.decode()) == (3, message)
+
+
+def test_a_closed_standard_output_is_no_bug(ott_command, file):
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *ott_command, "judge", str(file)],
+        env=clean_environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert done.stderr.startswith(b"ott: standard output is closed; ")

@@ -1,0 +1,86 @@
+"""Files that commands write to. An error of writing names its file: a full disk does not say which file it is about."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
+
+from pipeline.errors import MissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+STANDARD_OUTPUT: Final = "standard output"
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Names the file in an error of the operating system.
+
+    A reader that went away passes as it is, because that ends a command without a message.
+
+    Raises:
+        MissingError: the file cannot be written.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise MissingError(f"{name} cannot be written: {error.strerror or error}") from error
+
+
+class Output:
+    """A file that is written to; its errors name it, also those that come only when it is flushed or closed.
+
+    Args:
+        file: what is written to.
+        name: how errors name it.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file = file
+        self._name = name
+
+    @classmethod
+    def to_path(cls, path: Path | str) -> Self:
+        """A file that is made, or emptied.
+
+        Raises:
+            MissingError: it cannot be written.
+        """
+        with naming(str(path)):
+            return cls(Path(path).open("wb"), str(path))
+
+    @classmethod
+    def standard(cls) -> Self:
+        """Standard output.
+
+        Raises:
+            MissingError: whoever started this process closed it.
+        """
+        if sys.stdout is None:
+            raise MissingError(f"{STANDARD_OUTPUT} is closed; send it to a file or to /dev/null")
+        return cls(sys.stdout.buffer, STANDARD_OUTPUT)
+
+    def write(self, data: bytes) -> None:
+        """Writes the bytes, or keeps them until a flush."""
+        with naming(self._name):
+            self._file.write(data)
+
+    def flush(self) -> None:
+        """Writes what was kept."""
+        with naming(self._name):
+            self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with naming(self._name):
+            self._file.close()
