@@ -146,12 +146,17 @@ class _Titles:
     async def region(self, call: Call) -> RegionStats:
         """One region, as events name it in its normal form."""
         region = call.path["region"]
-        known = await self._known(call, "region", region)
-        totals = known.figures.totals()
+        known = await self._found(call, "region", region)
         try:
             verdicts = count_by_region(await self._index.tallies()).regions.get(region)
         except IndexUnavailableError as error:
             raise unavailable(str(error)) from error
+        if known is None:
+            if verdicts is None:
+                raise _unknown("region", region)
+            # Late events, and those far behind their partition, have verdicts and count in no figure of playback.
+            known = _Known(Figures(), None)
+        totals = known.figures.totals()
         return RegionStats(
             region=region,
             plays=totals[PLAYS],
@@ -177,17 +182,22 @@ class _Titles:
         )
 
     async def _known(self, call: Call, dimension: Dimension, identifier: str, hint: str = "") -> _Known:
-        """A subject, where it is.
+        """A subject, where its partition is.
 
         Raises:
             Problem: nothing is known of it.
         """
+        known = await self._found(call, dimension, identifier)
+        if known is None:
+            raise _unknown("title" if dimension == "content" else dimension, identifier, hint)
+        return known
+
+    async def _found(self, call: Call, dimension: Dimension, identifier: str) -> _Known | None:
+        """A subject, where its partition is; None if nothing is known of it."""
         name = subject_name(dimension, identifier)
         owned = await self._peers.owned(call, self._table, self._table.partition_of(name.encode()))
         figures = owned.unit.peek(figures_key(name))
-        if not isinstance(figures, Figures):
-            raise _unknown("title" if dimension == "content" else dimension, identifier, hint)
-        return _Known(figures, _judged_through(owned.unit))
+        return _Known(figures, _judged_through(owned.unit)) if isinstance(figures, Figures) else None
 
 
 class _Known:

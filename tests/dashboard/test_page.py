@@ -28,6 +28,58 @@ def test_figures_move_while_events_come(live, signed_in):
     assert figure(page, "Records read") <= ask(live, "/stats/summary")["events"]
 
 
+_STANDING = """async (looks) => {
+    const { standing } = await import("/static/overview.js");
+    const quiet = {
+        total_lag: 0, events_per_second: 0, paused: false, pause: null,
+        lag_open_transactions: {}, coverage: { missing: [] },
+    };
+    standing(quiet, 0);
+    return looks.map(([seconds, figures]) => standing({ ...quiet, ...figures }, seconds * 1000).title);
+}"""
+_STILL = {"total_lag": 50}
+
+
+@pytest.mark.parametrize(
+    ("looks", "titles"),
+    [
+        (
+            # Only 30 s without a judged record are an alarm.
+            [(0, _STILL), (25, _STILL), (31, _STILL)],
+            ["Waiting", "Waiting", "Not moving"],
+        ),
+        (
+            [(0, _STILL), (25, {**_STILL, "events_per_second": 100}), (31, _STILL), (62, _STILL)],
+            ["Waiting", "Keeping up", "Waiting", "Not moving"],
+        ),
+        (
+            # What stood still for a reason has its 30 s from the end of that reason.
+            [(0, {**_STILL, "paused": True}), (60, {**_STILL, "paused": True}), (65, _STILL), (96, _STILL)],
+            ["Paused", "Paused", "Waiting", "Not moving"],
+        ),
+        (
+            [(0, {**_STILL, "lag_open_transactions": {"raw-events-0": 50}}), (60, _STILL)],
+            ["Held up", "Waiting"],
+        ),
+    ],
+)
+def test_nothing_is_called_not_moving_before_it_stood_still_for_30_seconds(live, new_page, looks, titles):
+    assert new_page(live).evaluate(_STANDING, looks) == titles
+
+
+def test_a_zero_has_no_sign_and_a_small_share_is_no_zero(live, new_page):
+    shown = new_page(live).evaluate(
+        """async () => {
+            const { whole, rate, fine, share, duration } = await import("/static/format.js");
+            return [
+                whole(-0), rate(-0), fine(-0.00001), share(-0), share(-0.00001), duration(-0), whole(-0.4),
+                share(0.0004),
+            ];
+        }"""
+    )
+    assert shown == ["0", "0", "0", "0 %", "0 %", "0 s", "0", "< 0.1 %"]
+
+
 def test_a_verdict_tells_its_reasons(live, signed_in):
     page = signed_in(live, "analyst")
     page.click("#panel-latest ol button >> nth=0")

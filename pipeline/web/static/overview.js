@@ -12,7 +12,7 @@ import { LEVELS, level, ruleName } from "./words.js";
 const SHOWN = 8;
 const BEHIND_S = 10;
 const HOLD_MS = 30_000;
-/** Since when records wait and none are judged; null while some are. */
+/** Since when records wait and none are judged, and nothing else explains it; null otherwise. */
 let stillSince = null;
 const FLAGGED = LEVELS.filter((name) => name !== "NONE");
 
@@ -29,19 +29,21 @@ export function standing(summary, at = Date.now()) {
   const waiting = summary.total_lag;
   const now = summary.events_per_second;
   const seconds = now > 0 ? waiting / now : waiting > 0 ? Infinity : 0;
-  if (seconds !== Infinity) stillSince = null;
-  else stillSince ??= at;
   const waits = waiting ? `${whole(waiting)} waiting` : "nothing waiting";
   const withheld = withheldIn(summary);
+  const isHeldUp = withheld > 0 && withheld === waiting;
+  // The time of a pause does not count: after it the workers need some seconds for their first batch.
+  const isStill = seconds === Infinity && !summary.paused && !summary.coverage.missing.length && !isHeldUp;
+  stillSince = isStill ? (stillSince ?? at) : null;
   const flow = `${rate(now)} events a second, ${waits}`;
   if (summary.paused) return { state: "paused", title: "Paused", why: [`Consuming is paused${pausedBy(summary)}; ${waits}.`, sentence(coverageNote(summary))].join(" ").trim() };
   if (summary.coverage.missing.length) {
     const { answered, partitions, missing } = summary.coverage;
     return { state: "partly", title: "Partly answering", why: `${answered} of ${partitions} partitions answer (${missing.join(", ")} missing): being moved or recovered. The figures lack the others.` };
   }
-  if (withheld && withheld === waiting) return { state: "behind", title: "Held up", why: `${whole(waiting)} records wait behind an open transaction of a producer; they are judged when it ends.` };
-  if (seconds === Infinity && at - stillSince < HOLD_MS) return { state: "idle", title: "Waiting", why: `${whole(waiting)} records wait; none were judged in the last 15 seconds.` };
-  if (seconds === Infinity) return { state: "behind", title: "Not moving", why: `${whole(waiting)} records wait, and none were judged for ${duration((at - stillSince) / 1000)} or more.` };
+  if (isHeldUp) return { state: "behind", title: "Held up", why: `${whole(waiting)} records wait behind an open transaction of a producer; they are judged when it ends.` };
+  if (isStill && at - stillSince < HOLD_MS) return { state: "idle", title: "Waiting", why: `${whole(waiting)} records wait; none were judged in the last 15 seconds.` };
+  if (isStill) return { state: "behind", title: "Not moving", why: `${whole(waiting)} records wait, and none were judged for ${duration((at - stillSince) / 1000)} or more.` };
   if (seconds > BEHIND_S) return { state: "behind", title: "Behind", why: `${flow}: ${duration(seconds)} of work at this rate.` };
   if (now === 0) return { state: "idle", title: "Idle", why: "No new events, nothing waiting." };
   return { state: "good", title: "Keeping up", why: `${flow}.` };
@@ -60,12 +62,12 @@ export class Overview {
     this.shared = [
       shared("panel-flow", { draw: () => this.#flow() }),
       shared("panel-levels", { draw: (_, data) => this.#levels(data) }),
-      shared("panel-rules", {
-        draw: (body, data) => topRules(body, data.rules),
-        empty: (data) => (Object.keys(data.rules).length ? null : "No rule has fired yet."),
-      }),
     ];
     this.own = [
+      own("panel-rules", "/compliance/summary", {
+        draw: (body, data) => topRules(body, data.by_rule),
+        empty: (data) => (Object.keys(data.by_rule).length ? null : "No rule has fired yet."),
+      }),
       own("panel-regions", "/compliance/regions", {
         draw: regions,
         empty: (data) => (data.regions.length ? null : "No flagged events yet."),
