@@ -161,12 +161,14 @@ CONTROL_JOURNAL = Topic(
     read_by="replay, audit",
 )
 
-# As long as regulators ask for the requests that it tells of.
+# As long as regulators ask for the requests that it tells of. The broker's time beside an entry's own makes a worker
+# notice that its clock is wrong, at the first log-in or question.
 AUDIT_TRAIL = Topic(
     name="audit-trail",
     key="user name",
     cleanup="delete",
     retention_ms=730 * _DAY_MS,
+    timestamps="LogAppendTime",
     written_by="web views",
     read_by="GET /audit, auditors",
 )

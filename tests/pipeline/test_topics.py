@@ -40,7 +40,7 @@ def test_the_topics_are_those_of_the_contract():
         "health-partials": ("delete", DAY_MS, "CreateTime"),
         "rule-config": ("compact", None, "CreateTime"),
         "control-journal": ("delete", 7 * DAY_MS, "CreateTime"),
-        "audit-trail": ("delete", 730 * DAY_MS, "CreateTime"),
+        "audit-trail": ("delete", 730 * DAY_MS, "LogAppendTime"),
     }
     assert {t.name: (t.cleanup, t.retention_ms, t.timestamps) for t in TOPICS} == expected
     assert [t.name for t in TOPICS if t.copartitioned == BY_USER] == NAMES[:3]

@@ -15,10 +15,13 @@ from tests.stream.harness import Stream
 DAY_S = 86_400
 
 
+@pytest.mark.parametrize("name", ["raw-events", "audit-trail"])
 @pytest.mark.parametrize(("off", "words"), [(DAY_S, "ahead of"), (-DAY_S, "behind"), (0, None)])
-def test_a_clock_a_day_off_is_named(apache_kafka, topic_prefix, tmp_path, monkeypatch, caplog, off, words):
+def test_a_clock_a_day_off_is_named(
+    apache_kafka, topic_prefix, tmp_path, monkeypatch, caplog, name, off, words
+):
     stream = Stream(apache_kafka, topic_prefix, tmp_path, partitions=1)
-    topic = stream.topic("raw-events")
+    topic = stream.topic(name)
 
     async def write():
         await ensure_topics(stream.settings)
