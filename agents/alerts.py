@@ -12,9 +12,9 @@ from pipeline.alerting.alerts import (
     opened,
     repeat,
 )
-from pipeline.delivery.outputs import Output
-from pipeline.delivery.rekeying import SourceRecord
-from pipeline.delivery.unit import State
+from pipeline.delivery.flow.rekeying import SourceRecord
+from pipeline.delivery.state.outputs import Output
+from pipeline.delivery.state.unit import State
 from pipeline.events.foreign import json_reader
 from pipeline.events.instants import format_instant, parse_formatted
 from pipeline.rules.content_error_rate import ContentErrorRate

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
-from pipeline.delivery.unit import State
+from pipeline.delivery.state.unit import State
 from pipeline.evaluation.batch import Erased, PartitionState
 from pipeline.titles.notes import Notes
 from pipeline.windows.user import IDLE_MS, UserState

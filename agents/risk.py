@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.delivery.fetched import UnreadableBatch
-from pipeline.delivery.outputs import Output
+from pipeline.delivery.flow.rekeying import Misplaced, Origin, Origins, SourceRecord
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.rekeying import Misplaced, Origin, Origins, SourceRecord
-from pipeline.delivery.unit import State
+from pipeline.delivery.plugin.fetched import UnreadableBatch
+from pipeline.delivery.state.outputs import Output
+from pipeline.delivery.state.unit import State
 from pipeline.evaluation.batch import count, evaluate_batch
 from pipeline.evaluation.control import ControlKind, encode_control
 from pipeline.evaluation.evaluator import Evaluator

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pipeline.delivery.outputs import Output
+from pipeline.delivery.flow.rekeying import SourceRecord
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.rekeying import SourceRecord
-from pipeline.delivery.unit import State
+from pipeline.delivery.state.outputs import Output
+from pipeline.delivery.state.unit import State
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.rule_book import InForce, RuleBook
 from pipeline.evaluation.verdict import encode_verdict

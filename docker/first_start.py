@@ -5,7 +5,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from pipeline.web.users import new_user, write_users
+from pipeline.web.access.accounts import new_user, write_users
 
 
 def main(directory: Path) -> int:

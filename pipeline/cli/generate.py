@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from pipeline.generator.running import Job, Outcome, ToFile, ToHttp, ToKafka
-    from pipeline.generator.stream import Plan
+    from pipeline.lab.generator.running import Job, Outcome, ToFile, ToHttp, ToKafka
+    from pipeline.lab.generator.stream import Plan
 
     Watch = Callable[[Plan], Callable[[int], None]]
 
@@ -140,9 +140,9 @@ def generate(
 
     from pipeline.cli.logs import quiet_kafka_client
     from pipeline.errors import UsageError
-    from pipeline.generator.planning import Stretch, parse_duration, parse_time
-    from pipeline.generator.running import Job, ToHttp, run_job
-    from pipeline.settings import load_settings
+    from pipeline.lab.generator.planning import Stretch, parse_duration, parse_time
+    from pipeline.lab.generator.running import Job, ToHttp, run_job
+    from pipeline.settings.schema import load_settings
 
     settings = load_settings(
         {
@@ -195,8 +195,8 @@ def _target(
     output: str | None, line_format: LineFormat | None, to_http: str | None, wait_s: float
 ) -> "ToFile | ToHttp | ToKafka":
     from pipeline.errors import UsageError
-    from pipeline.generator.http_sink import ingest_url
-    from pipeline.generator.running import ToFile, ToHttp, ToKafka
+    from pipeline.lab.generator.http_sink import ingest_url
+    from pipeline.lab.generator.running import ToFile, ToHttp, ToKafka
 
     if output is not None and to_http is not None:
         raise UsageError("--output and --to-http: events go to one place, give only one")
@@ -247,7 +247,7 @@ def _progress() -> "AbstractContextManager[Watch]":
 
 
 def _where(job: "Job", topic: str, bootstrap_servers: str) -> str:
-    from pipeline.generator.running import ToFile, ToHttp
+    from pipeline.lab.generator.running import ToFile, ToHttp
 
     if isinstance(job.target, ToFile):
         return "standard output" if job.target.name == "-" else job.target.name

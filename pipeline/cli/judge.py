@@ -42,7 +42,7 @@ def judge(
 
     from pipeline.assembly import build_evaluator
     from pipeline.judging.file import FileJudge
-    from pipeline.settings import load_settings
+    from pipeline.settings.schema import load_settings
     from pipeline.writing import Output, naming
 
     settings = load_settings({"topic_prefix": topic_prefix, "config": config, "rules": rules})

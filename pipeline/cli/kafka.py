@@ -9,7 +9,7 @@ import typer
 from pipeline.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from pipeline.local.apache import KafkaCluster
+    from pipeline.lab.local.apache import KafkaCluster
 
 app = typer.Typer(help="Start, stop and show a real Apache Kafka on loopback (needs Java 17 and Maven).")
 
@@ -34,8 +34,8 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Start it, wait until every node answers, and leave it running; one that runs already stays as it is."""
-    from pipeline.local.apache import KafkaCluster
-    from pipeline.local.apache_files import read_state
+    from pipeline.lab.local.apache import KafkaCluster
+    from pipeline.lab.local.apache_files import read_state
 
     directory = directory or _default_directory()
     if port is None:
@@ -54,7 +54,7 @@ def stop(
     delete_data: Annotated[bool, typer.Option("--delete-data", help="Delete the directory too.")] = False,
 ) -> None:
     """Stop its nodes, by their own process ids; the data stays unless --delete-data says otherwise."""
-    from pipeline.local.apache import KafkaCluster
+    from pipeline.lab.local.apache import KafkaCluster
 
     cluster = KafkaCluster.at(directory or _default_directory())
     running = [node for node in cluster.status() if node.pid is not None]
@@ -69,7 +69,7 @@ def stop(
 def status(directory: Directory = None, as_json: AsJson = False) -> None:
     """Say which nodes run and answer; exit 1 unless all do."""
     from pipeline.errors import RefusedError
-    from pipeline.local.apache import KafkaCluster
+    from pipeline.lab.local.apache import KafkaCluster
 
     cluster = KafkaCluster.at(directory or _default_directory())
     silent = _show(cluster, as_json=as_json)

@@ -10,7 +10,7 @@ from pipeline.cli.options import BootstrapServers, Config, TopicPrefix
 
 if TYPE_CHECKING:
     from pipeline.cli.rendering import Filter
-    from pipeline.settings import Settings
+    from pipeline.settings.schema import Settings
 
 # Topics whose records are JSON documents of ours; others are shown to programs inside an envelope.
 _DOCUMENTS = frozenset({"flagged-events", "failed-events"})
@@ -58,7 +58,7 @@ def tail(
     from pipeline.cli.logs import quiet_kafka_client
     from pipeline.cli.rendering import LEVELS, Filter
     from pipeline.errors import UsageError
-    from pipeline.settings import load_settings
+    from pipeline.settings.schema import load_settings
 
     settings = load_settings(
         {"bootstrap_servers": bootstrap_servers, "topic_prefix": topic_prefix, "config": config}
@@ -88,7 +88,7 @@ async def _follow(
     from rich.console import Console
 
     from pipeline.cli.rendering import Record, envelope, render, runbook_lines
-    from pipeline.following import follow
+    from pipeline.kafka.following import follow
     from pipeline.writing import STANDARD_OUTPUT, naming
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)

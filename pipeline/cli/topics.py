@@ -29,8 +29,8 @@ def create(
 ) -> None:
     """Create the topics that are missing; those that exist stay as they are."""
     from pipeline.cli.output import print_json
-    from pipeline.settings import load_settings
-    from pipeline.topics import ensure_topics
+    from pipeline.kafka.topics import ensure_topics
+    from pipeline.settings.schema import load_settings
 
     settings = load_settings(
         {
@@ -71,8 +71,8 @@ def check(
 
     from pipeline.cli.output import print_json
     from pipeline.errors import RefusedError
-    from pipeline.settings import load_settings
-    from pipeline.topics import check_topics
+    from pipeline.kafka.topics import check_topics
+    from pipeline.settings.schema import load_settings
 
     settings = load_settings(
         {

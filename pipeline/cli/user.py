@@ -30,8 +30,8 @@ def add(
     from pydantic import ValidationError
 
     from pipeline.errors import RefusedError, UsageError
-    from pipeline.web.users import UsersFile as Content
-    from pipeline.web.users import new_user, read_users, write_users
+    from pipeline.web.access.accounts import UsersFile as Content
+    from pipeline.web.access.accounts import new_user, read_users, write_users
 
     path = _path(users_file, config)
     if role not in {"analyst", "admin"}:
@@ -55,7 +55,7 @@ def add(
 def list_(users_file: UsersFile = None, config: Config = None, as_json: AsJson = False) -> None:
     """List the users with their roles."""
     from pipeline.cli.output import print_json
-    from pipeline.web.users import read_users
+    from pipeline.web.access.accounts import read_users
 
     users = read_users(_path(users_file, config))
     if as_json:
@@ -69,7 +69,7 @@ def list_(users_file: UsersFile = None, config: Config = None, as_json: AsJson =
 def remove(name: Name, users_file: UsersFile = None, config: Config = None) -> None:
     """Remove a user, whose tokens are void at once."""
     from pipeline.errors import RefusedError
-    from pipeline.web.users import read_users, write_users
+    from pipeline.web.access.accounts import read_users, write_users
 
     path = _path(users_file, config)
     users = read_users(path)
@@ -82,7 +82,7 @@ def remove(name: Name, users_file: UsersFile = None, config: Config = None) -> N
 
 def _path(given: Path | None, config: Path | None) -> Path:
     from pipeline.errors import UsageError
-    from pipeline.settings import load_settings
+    from pipeline.settings.schema import load_settings
 
     path = load_settings({"users_file": given, "config": config}).users_file
     if path is None:

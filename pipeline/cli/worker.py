@@ -62,7 +62,7 @@ def worker(
     the file over the default.
     """
     flags = {name: value for name, value in locals().items() if name != "show_settings"}
-    from pipeline.settings import load_settings
+    from pipeline.settings.schema import load_settings
 
     settings = load_settings(flags)
     if show_settings:

@@ -11,32 +11,32 @@ from faust.types import TP
 from filelock import FileLock, Timeout
 from yarl import URL
 
-from pipeline.delivery.assignor import Assignor
-from pipeline.delivery.commit import Limits
+from pipeline.delivery.assignment.assignor import Assignor
+from pipeline.delivery.assignment.ownership import Ownership
+from pipeline.delivery.assignment.recovery import DeliveryTables
+from pipeline.delivery.assignment.topology import TopologyWatch
+from pipeline.delivery.commit.owned_unit import Limits
 from pipeline.delivery.errors import DeliveryError, StoreError, TopicError
+from pipeline.delivery.flow.gate import Valve
+from pipeline.delivery.flow.turns import Turns
 from pipeline.delivery.kill_points import pass_by
 from pipeline.delivery.metrics import Metrics
-from pipeline.delivery.outputs import MAX_OUTPUT_BYTES
-from pipeline.delivery.ownership import Ownership
+from pipeline.delivery.plugin.transport import DeliveryTransport
 from pipeline.delivery.private_files import make_private
-from pipeline.delivery.recovery import DeliveryTables
-from pipeline.delivery.store import StoreOptions
-from pipeline.delivery.table_store import new_cache
-from pipeline.delivery.topology import TopologyWatch
-from pipeline.delivery.transport import DeliveryTransport
-from pipeline.delivery.turns import Turns
-from pipeline.delivery.valve import Valve
-from pipeline.delivery.worker import DeliveryWorker
+from pipeline.delivery.process import DeliveryWorker
+from pipeline.delivery.state.outputs import MAX_OUTPUT_BYTES
+from pipeline.delivery.state.store import StoreOptions
+from pipeline.delivery.state.table_store import new_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from faust.types import TransportT
 
-    from pipeline.delivery.commit import OwnedUnit
-    from pipeline.delivery.consumer import DeliveryConsumer
+    from pipeline.delivery.commit.owned_unit import OwnedUnit
     from pipeline.delivery.kill_points import Hook
-    from pipeline.delivery.table import WriteBehindTable
+    from pipeline.delivery.plugin.consumer import DeliveryConsumer
+    from pipeline.delivery.state.table import WriteBehindTable
 
 _LOCK = "worker.lock"
 

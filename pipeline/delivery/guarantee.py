@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiokafka.errors import KafkaError, UnknownError, UnsupportedVersionError
 
-from pipeline.delivery.closing import stop_producer
+from pipeline.delivery.clients import stop_producer
+from pipeline.delivery.commit.steps import new_producer
 from pipeline.delivery.errors import BrokerMissingError, may_pass
-from pipeline.delivery.producers import new_producer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -58,7 +58,7 @@ TitlesValue = Figures | TitlesPartition | Seen | InForce
 
 
 class Records(Protocol):
-    """The table's partition, as this package reads and writes it (see `pipeline.delivery.unit.State`)."""
+    """The table's partition, as this package reads and writes it (see `pipeline.delivery.state.unit.State`)."""
 
     cache: dict[bytes, TitlesValue]
     dirty: set[bytes]

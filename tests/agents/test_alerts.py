@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from agents.alerts import AlertAgent
-from pipeline.delivery.unit import State
+from pipeline.delivery.state.unit import State
 from pipeline.events.instants import format_instant
 from tables.alerts import AlertCodec
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from agents.idle import MARGIN_MS, IdleUsers
 from agents.risk import RiskAgent
+from pipeline.delivery.flow.rekeying import Misplaced, Origins
 from pipeline.delivery.metrics import Metrics
-from pipeline.delivery.rekeying import Misplaced, Origins
-from pipeline.delivery.store import PartitionStore, StoreCache, StoreOptions
-from pipeline.delivery.unit import Unit
+from pipeline.delivery.state.store import PartitionStore, StoreCache, StoreOptions
+from pipeline.delivery.state.unit import Unit
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.events.instants import format_instant

@@ -9,9 +9,9 @@ import json
 import pytest
 
 from agents.risk import RiskAgent
+from pipeline.delivery.flow.rekeying import Misplaced, Origins
 from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.rekeying import Misplaced, Origins
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.rules.ruleset import built_in

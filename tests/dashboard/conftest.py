@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.local.leash import Leashed
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
+from pipeline.lab.local.leash import Leashed
 from tests.stream.harness import Stream
 
 FLAGS = [

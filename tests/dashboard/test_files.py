@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from pipeline.web.page import FILES
+from pipeline.web.views.page import FILES
 
 _COLOURS = re.compile(r"--([a-z-]+): (#[0-9a-f]{6,8});")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.local.ports import HOST, free_ports
-from pipeline.settings import load_settings
-from pipeline.web.users import Users
+from pipeline.lab.local.ports import HOST, free_ports
+from pipeline.settings.schema import load_settings
+from pipeline.web.access.accounts import Users
 
 _ROOT = Path(__file__).parents[2]
 

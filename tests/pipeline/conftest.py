@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pipeline.local.ports import free_ports
+from pipeline.lab.local.ports import free_ports
 
 
 def clean_environment(**variables):

@@ -5,7 +5,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, TopicAuthor
 
 from pipeline import app
 from pipeline.errors import MissingError
-from pipeline.settings import load_settings
+from pipeline.settings.schema import load_settings
 
 
 @pytest.fixture

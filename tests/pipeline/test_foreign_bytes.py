@@ -20,11 +20,11 @@ from rich.console import Console
 from agents.alerts import AlertAgent
 from agents.risk import RiskAgent, RiskTopics
 from pipeline.cli.rendering import Filter, Record, envelope, render
-from pipeline.delivery.changelog import decode_watermarks
+from pipeline.delivery.flow.rekeying import Misplaced, Origins
 from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.rekeying import Misplaced, Origins
-from pipeline.delivery.unit import State
+from pipeline.delivery.state.changelog import decode_watermarks
+from pipeline.delivery.state.unit import State
 from pipeline.errors import UsageError
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.rule_book import RuleBook
@@ -40,22 +40,22 @@ from pipeline.titles.levels import SubjectRules
 from pipeline.titles.live import LiveTitles
 from pipeline.titles.notes import DIMENSIONS, SubjectRows
 from pipeline.titles.rows import pack_row
-from pipeline.verdicts.query import Filters, Position
-from pipeline.verdicts.reader import VerdictReader
-from pipeline.verdicts.store import connect, open_store
-from pipeline.verdicts.writer import Published, VerdictWriter
-from pipeline.web.ingest import split_body
-from pipeline.web.problems import Problem
-from pipeline.web.routes import ROUTES
-from pipeline.web.trail import newest_entries
-from pipeline.web.users import read_users
+from pipeline.verdict_index.query import Filters, Position
+from pipeline.verdict_index.reader import VerdictReader
+from pipeline.verdict_index.store import connect, open_store
+from pipeline.verdict_index.writer import Published, VerdictWriter
+from pipeline.web.access.accounts import read_users
+from pipeline.web.access.audit_trail import newest_entries
+from pipeline.web.http.problems import Problem
+from pipeline.web.http.routes import ROUTES
+from pipeline.web.views.ingest import split_body
 from tables.alerts import AlertCodec
 from tables.risk import RiskCodec
 from tables.titles import TitlesCodec
 from tables.wire import WireError
 from tests.pipeline.events.messages import message
 from tests.pipeline.titles.units import Records
-from tests.pipeline.verdicts.verdicts import alert, verdict
+from tests.pipeline.verdict_index.verdicts import alert, verdict
 
 NOW = 1_767_225_600_000
 DEEP = [b"[" * depth + b"]" * depth for depth in (60, 300, 1_000)]

@@ -46,7 +46,7 @@ def test_it_forgets_rather_than_grows() -> None:
 
 def test_what_clients_cause_is_one_kind_whatever_its_values() -> None:
     dampened = Dampened(10)
-    for name in ("asyncio", "aiohttp.server", "pipeline.web.limits"):
+    for name in ("asyncio", "aiohttp.server", "pipeline.web.http.limits"):
         written = [
             dampened.filter(logging.LogRecord(name, logging.ERROR, __file__, 1, "no files: %s", (n,), None))
             for n in range(50)
@@ -57,4 +57,6 @@ def test_what_clients_cause_is_one_kind_whatever_its_values() -> None:
 
 def test_each_entry_of_the_audit_trail_is_written() -> None:
     dampened = Dampened(10)
-    assert all(dampened.filter(message("pipeline.web.trail", f"entry {n % 2}", 0)) for n in range(9))
+    assert all(
+        dampened.filter(message("pipeline.web.access.audit_trail", f"entry {n % 2}", 0)) for n in range(9)
+    )

@@ -4,7 +4,7 @@ import json
 from types import SimpleNamespace
 
 from agents.alerts import AlertAgent
-from pipeline.delivery.unit import State
+from pipeline.delivery.state.unit import State
 from tests.stream.harness import Stream
 
 

@@ -17,15 +17,15 @@ from typing import NamedTuple, Self
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
 from pipeline.assembly import build_evaluator
-from pipeline.delivery.changelog import RESERVED
-from pipeline.delivery.rekeying import OFFSET, PARTITION, TIMESTAMP, TOPIC
-from pipeline.delivery.store import PartitionStore, StoreCache, StoreOptions
-from pipeline.demo_token import DemoWorker
+from pipeline.delivery.flow.rekeying import OFFSET, PARTITION, TIMESTAMP, TOPIC
+from pipeline.delivery.state.changelog import RESERVED
+from pipeline.delivery.state.store import PartitionStore, StoreCache, StoreOptions
 from pipeline.events.instants import parse_formatted
 from pipeline.judging.file import Accounts, FileJudge
-from pipeline.local.leash import Leashed
-from pipeline.local.ports import free_ports
-from pipeline.settings import Settings, load_settings
+from pipeline.lab.demo_token import DemoWorker
+from pipeline.lab.local.leash import Leashed
+from pipeline.lab.local.ports import free_ports
+from pipeline.settings.schema import Settings, load_settings
 from pipeline.titles.minutes import GRACE_MS
 from pipeline.titles.state import PARTITION_KEY as TITLES_KEY
 from pipeline.titles.state import TitlesPartition

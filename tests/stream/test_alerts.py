@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
 from tests.stream.alerts import expected_alerts, last_alerts
 from tests.stream.events import generated
 from tests.stream.harness import Stream

@@ -8,7 +8,7 @@ from pathlib import Path
 from confluent_kafka import Producer
 
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
 from tests.stream.harness import Stream
 from tests.stream.web import event
 

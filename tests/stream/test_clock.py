@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.topics import ensure_topics
-from pipeline.web import outbox
+from pipeline.kafka.topics import ensure_topics
+from pipeline.web.http import outbox
 from tests.stream.harness import Stream
 
 DAY_S = 86_400
@@ -33,8 +33,8 @@ def test_a_clock_a_day_off_is_named(
         finally:
             await box.close()
 
-    with caplog.at_level(logging.WARNING, logger="pipeline.web.outbox"):
+    with caplog.at_level(logging.WARNING, logger="pipeline.web.http.outbox"):
         asyncio.run(write())
-    found = [record.getMessage() for record in caplog.records if record.name == "pipeline.web.outbox"]
+    found = [record.getMessage() for record in caplog.records if record.name == "pipeline.web.http.outbox"]
     assert len(found) == (0 if words is None else 1)
     assert words is None or words in found[0]

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
 from tests.stream.events import generated
 from tests.stream.harness import Stream
 

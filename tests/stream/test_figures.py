@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
 from tests.stream.events import generated
 from tests.stream.harness import Stream
 from tests.stream.test_titles import everywhere, settle, shared_events

@@ -10,8 +10,8 @@ import uuid
 import pytest
 from aiohttp import ClientSession, ClientTimeout
 
-from pipeline.topics import ensure_topics
-from pipeline.web.ingest import MAX_AT_ONCE
+from pipeline.kafka.topics import ensure_topics
+from pipeline.web.views.ingest import MAX_AT_ONCE
 from tests.stream.harness import Stream
 from tests.stream.web import SECRET, Web, event
 

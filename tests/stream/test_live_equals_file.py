@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
 from tests.stream.events import generated
 from tests.stream.harness import Stream
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
 from tests.certificates import make_certificates
 from tests.stream.events import generated
 from tests.stream.harness import Stream

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
 from tests.stream.harness import Stream
 
 FAUSTS_OWN_PORT = 6066

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 
 from pipeline.evaluation.pseudonyms import pseudonymiser
-from pipeline.topics import ensure_topics
-from pipeline.web.routes import ROUTES
+from pipeline.kafka.topics import ensure_topics
+from pipeline.web.http.routes import ROUTES
 from tests.stream.harness import Stream
 from tests.stream.web import SECRET, Web, event
 

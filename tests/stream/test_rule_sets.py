@@ -5,7 +5,7 @@ import json
 import time
 import urllib.request
 
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
 from tests.stream.events import generated
 from tests.stream.harness import Stream, is_subject
 from tests.stream.test_views_of_verdicts import Analyst

@@ -6,7 +6,7 @@ import time
 
 from pipeline.delivery.partitioner import partition_of
 from pipeline.events.instants import format_instant
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
 from tests.stream.events import generated
 from tests.stream.harness import Stream, Worker, in_order, killed_at_end
 

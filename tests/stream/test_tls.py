@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
 from tests.stream.events import generated
 from tests.stream.harness import Stream
 from tests.stream.web import SECRET, Web

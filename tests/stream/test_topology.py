@@ -9,7 +9,7 @@ import uuid
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from pipeline.delivery.topic_metadata import TopicMetadata
+from pipeline.delivery.assignment.topic_metadata import TopicMetadata
 from tests.stream.harness import Stream, killed_at_end
 from tests.stream.web import event
 

@@ -6,7 +6,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
 from tests.stream.events import generated
 from tests.stream.harness import Stream, Worker
 

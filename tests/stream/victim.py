@@ -13,10 +13,10 @@ from aiokafka.cluster import ClusterMetadata
 from faust.assignor.partition_assignor import PartitionAssignor
 
 from agents.idle import IdleUsers
-from pipeline.delivery import topology
+from pipeline.delivery.assignment import topology
 from pipeline.delivery.kill_points import KillAt
 from pipeline.errors import OttError
-from pipeline.settings import load_settings
+from pipeline.settings.schema import load_settings
 from pipeline.worker import run
 
 

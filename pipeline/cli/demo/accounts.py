@@ -12,7 +12,7 @@ from pipeline.errors import MissingError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipeline.demo_token import DemoWorker
+    from pipeline.lab.demo_token import DemoWorker
 
 _PATH = "/stats/accounts"
 _SOON = frozenset({401, 503})

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pipeline.cli.demo.accounts import Accounts, Balance, Standing, read_standing
 from pipeline.cli.demo.narration import say, status_line, verdict_in_words
-from pipeline.demo_token import DemoWorker
 from pipeline.errors import MissingError
+from pipeline.lab.demo_token import DemoWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,15 +19,15 @@ from pipeline.cli.demo.progress import Broker, Progress
 from pipeline.cli.demo.watch import Watch
 from pipeline.cli.logs import quiet_kafka_client
 from pipeline.errors import MissingError, RefusedError, UsageError
-from pipeline.local.ports import free_ports, is_free
-from pipeline.settings import load_settings
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
+from pipeline.lab.local.ports import free_ports, is_free
+from pipeline.settings.schema import load_settings
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from pipeline.cli.demo.progress import Start
-    from pipeline.settings import Settings
+    from pipeline.settings.schema import Settings
 
 DEFAULT_RATE = 200.0
 # Tansu completes a group join after half of it, so the default would cost five seconds at each start.
@@ -178,7 +178,7 @@ class _Demo:
     def _start_broker(self) -> Broker:
         kafka = self._options.kafka
         if kafka == "local":
-            from pipeline.local.apache import KafkaCluster
+            from pipeline.lab.local.apache import KafkaCluster
 
             say("starting a real Apache Kafka (the first time Maven fetches its jars)")
             cluster = self._stack.enter_context(KafkaCluster())
@@ -193,7 +193,7 @@ class _Demo:
         if kafka is not None:
             say(f"using the Kafka at {kafka}")
             return Broker(kafka, is_embedded=False, is_new=False, has_ended=lambda: False, log="")
-        from pipeline.local.tansu import EmbeddedBroker
+        from pipeline.lab.local.tansu import EmbeddedBroker
 
         wanted = self._options.broker_port
         port = self._choose_port(

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.cli.rendering import Record
 from pipeline.errors import MissingError
-from pipeline.following import follow
-from pipeline.topics import FAILED_EVENTS, FLAGGED_EVENTS
+from pipeline.kafka.following import follow
+from pipeline.kafka.topics import FAILED_EVENTS, FLAGGED_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from pipeline.settings import Settings
+    from pipeline.settings.schema import Settings
 
 _START_TIMEOUT_S = 30.0
 # Without its broker a consumer takes a while to give up; the thread ends with the process anyway.

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pipeline.local.ports import HOST, is_free, kafka_answers
+from pipeline.lab.local.ports import HOST, is_free, kafka_answers
 
 _OTT = [sys.executable, "-m", "pipeline.cli"]
 

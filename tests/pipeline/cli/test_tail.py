@@ -6,9 +6,9 @@ import subprocess
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from pipeline.kafka.topics import ensure_topics
 from pipeline.runbook import GUIDANCE
-from pipeline.settings import load_settings
-from pipeline.topics import ensure_topics
+from pipeline.settings.schema import load_settings
 
 VERDICT = {
     "schema": "risk-verdict/1",

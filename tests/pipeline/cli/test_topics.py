@@ -1,6 +1,6 @@
 import json
 
-from pipeline.topics import TOPICS
+from pipeline.kafka.topics import TOPICS
 
 NAMES = [topic.name for topic in TOPICS]
 

@@ -13,9 +13,9 @@ from aiokafka.structs import TopicPartition
 
 from pipeline.delivery.app import DeliveryApp, DeliveryOptions
 from pipeline.delivery.guarantee import has_transactions
-from pipeline.delivery.outputs import Output
-from pipeline.delivery.table import WriteBehindTable
-from pipeline.delivery.unit import AtCommit, State
+from pipeline.delivery.state.outputs import Output
+from pipeline.delivery.state.table import WriteBehindTable
+from pipeline.delivery.state.unit import AtCommit, State
 
 PARTITIONS = 2
 POISON = b"poison"

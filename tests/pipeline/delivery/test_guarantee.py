@@ -8,11 +8,11 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from aiokafka.structs import TopicPartition
 
-from pipeline.delivery.closing import ended, stop_consumer, stop_producer
+from pipeline.delivery.clients import ended, stop_consumer, stop_producer
+from pipeline.delivery.commit.steps import new_producer
 from pipeline.delivery.errors import BrokerMissingError
 from pipeline.delivery.guarantee import has_transactions, patiently
-from pipeline.delivery.producers import new_producer
-from pipeline.local.tansu import EmbeddedBroker
+from pipeline.lab.local.tansu import EmbeddedBroker
 
 
 def options(servers: str) -> dict[str, str]:

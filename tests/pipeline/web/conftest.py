@@ -6,12 +6,12 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from pipeline.app import Cluster
+from pipeline.coordination.revocations import Revocations
 from pipeline.delivery.kill_points import pass_by
-from pipeline.revocations import Revocations
-from pipeline.settings import load_settings
-from pipeline.topics import TOPICS
-from pipeline.web.tokens import Tokens
-from pipeline.web.users import Users
+from pipeline.kafka.topics import TOPICS
+from pipeline.settings.schema import load_settings
+from pipeline.web.access.accounts import Users
+from pipeline.web.access.tokens import Tokens
 from pipeline.worker import build
 
 SECRET = "a secret of the tests, 32 characters and more"

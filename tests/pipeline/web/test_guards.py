@@ -5,8 +5,8 @@ import time
 import jwt
 import pytest
 
-from pipeline.web.problems import PROBLEM_JSON, ProblemDocument
-from pipeline.web.routes import ROUTES
+from pipeline.web.http.problems import PROBLEM_JSON, ProblemDocument
+from pipeline.web.http.routes import ROUTES
 from tests.pipeline.web.conftest import SECRET
 
 PROTECTED = [route for route in ROUTES if route.role != "public"]

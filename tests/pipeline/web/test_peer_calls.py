@@ -14,11 +14,11 @@ from yarl import URL
 
 from pipeline.app import Cluster
 from pipeline.delivery.kill_points import pass_by
-from pipeline.local.ports import free_ports
-from pipeline.settings import load_settings
-from pipeline.topics import TOPICS
-from pipeline.web.proofs import ForwardedCall, Proofs, body_digest, new_nonce
-from pipeline.web.tls import tls_of
+from pipeline.kafka.topics import TOPICS
+from pipeline.lab.local.ports import free_ports
+from pipeline.settings.schema import load_settings
+from pipeline.web.cluster.proofs import ForwardedCall, Proofs, body_digest, new_nonce
+from pipeline.web.http.tls import tls_of
 from pipeline.worker import build
 from tests.certificates import make_certificates
 from tests.pipeline.web.conftest import SECRET
@@ -214,7 +214,9 @@ async def test_a_person_is_told_of_clocks_that_differ(start, bearer, monkeypatch
     one, other = await start(), await start()
     one.app.assignor.changelog_distribution = {other.advertised: {CHANGELOG: [0, 1, 2, 3]}}
     now = time.time()
-    monkeypatch.setattr("pipeline.web.peers.time", SimpleNamespace(time=iter([now, now + 60]).__next__))
+    monkeypatch.setattr(
+        "pipeline.web.cluster.peers.time", SimpleNamespace(time=iter([now, now + 60]).__next__)
+    )
     async with one.client.get("/users/somebody", headers=bearer("analyst")) as response:
         assert response.status == 502
         assert "the clocks of the two machines differ" in (await response.json())["detail"]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pipeline.web.problems import PROBLEM_JSON
+from pipeline.web.http.problems import PROBLEM_JSON
 
 REFUSED = [
     b"http://127.0.0.1:9/stats/summary",

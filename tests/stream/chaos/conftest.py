@@ -11,7 +11,7 @@ from typing import Self
 
 import pytest
 
-from pipeline.local.apache import KafkaCluster
+from pipeline.lab.local.apache import KafkaCluster
 from tests.stream.chaos.scenario import Scenario, plan
 
 SCENARIOS_IN_CI = 20

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.delivery.kill_points import POINTS
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
 from tests.stream.alerts import expected_alerts, last_alerts
 from tests.stream.chaos.load import PARTITIONS, Writer, load
 from tests.stream.harness import Stream, Worker
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from pipeline.local.apache import KafkaCluster
+    from pipeline.lab.local.apache import KafkaCluster
 
 SESSION_S: Final = 3.0
 LAG_S: Final = 30.0 * float(os.environ.get("TEST_PATIENCE", "1"))

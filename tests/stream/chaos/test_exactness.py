@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.local.apache import KafkaCluster
-from pipeline.topics import ensure_topics
+from pipeline.kafka.topics import ensure_topics
+from pipeline.lab.local.apache import KafkaCluster
 from tests.stream.chaos.scenario import BROKER_FAULTS, KAFKA_POINTS, WORKER_FAULTS, Scenario, plan
 from tests.stream.harness import Stream
 

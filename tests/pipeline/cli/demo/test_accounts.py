@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.cli.demo.accounts import Accounts, Balance, read_standing
-from pipeline.demo_token import DemoWorker
+from pipeline.lab.demo_token import DemoWorker
 
 EVEN = Balance(
     sent=10,

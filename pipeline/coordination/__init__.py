@@ -1,0 +1,1 @@
+"""What all workers of an application share through compacted topics: rule sets, pauses, keys."""

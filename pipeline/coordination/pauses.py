@@ -1,0 +1,89 @@
+"""The pause of consuming: what stands under the key `pause` on `rule-config` holds for every worker.
+
+A pause that each worker only keeps in memory ends with a restart, and a worker that joins later never hears of it. On
+a compacted topic that every worker reads before it judges anything it lasts until somebody resumes.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import msgspec
+
+from pipeline.events.foreign import UnreadableError, json_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.delivery.flow.gate import Valve
+
+PAUSE_KEY: Final = b"pause"
+PAUSE_SCHEMA: Final = "process-pause/1"
+MAX_REASON: Final = 200
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """A pause, as it stands on `rule-config`; a tombstone ends it.
+
+    Attributes:
+        schema: name and version of this form.
+        by: the account of the admin.
+        at: the time of the request.
+        reason: in the admin's words.
+    """
+
+    schema: Literal["process-pause/1"] = PAUSE_SCHEMA
+    by: Annotated[str, msgspec.Meta(max_length=100)]
+    at: Annotated[str, msgspec.Meta(max_length=40)]
+    reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON)] | None = None
+
+
+_read: Final = json_reader(Pause)
+
+
+class Pauses:
+    """Closes and opens the valve of this worker, as `rule-config` has it.
+
+    Args:
+        valve: before the processing.
+        topics: that are held back.
+        counted: those of them that carry events, of which one step judges one.
+    """
+
+    def __init__(self, valve: Valve, topics: Sequence[str], counted: Sequence[str]) -> None:
+        self._valve = valve
+        self._topics = topics
+        self._counted = counted
+        self.current: Pause | None = None
+
+    def apply(self, value: bytes | None, offset: int) -> None:
+        """Take the newest record under the key. One that cannot be read changes nothing.
+
+        Args:
+            value: of the record; None for a tombstone.
+            offset: of the record.
+        """
+        if value is None:
+            if self.current is not None:
+                _LOG.info("consuming goes on; the pause of %s is over", self.current.by)
+            self.current = None
+            self._valve.open()
+            return
+        try:
+            pause = _read(value)
+        except UnreadableError as error:
+            _LOG.error(
+                "the pause at offset %d of rule-config cannot be read, and nothing changes: %s", offset, error
+            )
+            return
+        if pause != self.current:
+            _LOG.warning(
+                "consuming is paused by %s since %s (%s)",
+                pause.by,
+                pause.at,
+                pause.reason or "no reason given",
+            )
+        self.current = pause
+        self._valve.close(self._topics, self._counted)

@@ -1,0 +1,1 @@
+"""What an assignment brings: ownership, recovery, and watching the topics."""

@@ -1,0 +1,1 @@
+"""The commit: from the snapshot of a partition to the acknowledged transaction."""

@@ -1,0 +1,1 @@
+"""The way of records: batches, their order in time, the gate, processing, forwarding."""

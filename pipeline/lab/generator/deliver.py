@@ -1,0 +1,140 @@
+"""Sending a stream at its pace: to a file in order, or to Kafka or HTTP by several tasks at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import FrameType
+
+    from pipeline.lab.generator.lines import LineSink
+    from pipeline.lab.generator.pace import Chunk
+    from pipeline.lab.generator.stream import Record
+
+# A stop is noticed within this while waiting.
+_NAP_S = 0.2
+# Chunks that may wait for a task: enough to keep it busy, few enough to bound memory.
+_WAITING = 4
+
+
+class Sink(Protocol):
+    """Takes records over a network; it tells the ledger of each."""
+
+    def lane(self, record: Record, lanes: int) -> int:
+        """Which task sends a record: the same one for all of a user's, so that they keep their order."""
+
+    async def send(self, records: list[Record]) -> None:
+        """Sends records in their order and returns when the other side has acknowledged each."""
+
+
+@dataclass(slots=True)
+class Stop:
+    """Whether somebody asked the run to end before its count.
+
+    Attributes:
+        signal: the signal that asked, None = nobody did.
+    """
+
+    signal: int | None = None
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Lets SIGINT and SIGTERM end the run in good order; a second one ends it at once."""
+
+        def ask(number: int, _frame: FrameType | None) -> None:
+            if self.signal is not None:
+                raise KeyboardInterrupt
+            self.signal = number
+
+        former = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+
+class Clock:
+    """Milliseconds since the start that no correction of the system's clock can turn back."""
+
+    def __init__(self) -> None:
+        self.started_ms = int(time.time() * 1000)
+        self._started_s = time.monotonic()
+
+    def until_s(self, due_ms: float) -> float:
+        """Seconds from now until a moment, negative when it has passed."""
+        return self._started_s + due_ms / 1000 - time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started_s
+
+
+def write_lines(paced: Iterable[Chunk], sink: LineSink, clock: Clock, stop: Stop) -> None:
+    """Writes everything to a file, or until it is told to stop."""
+    for chunk in paced:
+        while (left_s := clock.until_s(chunk.due_ms)) > 0 and stop.signal is None:
+            sink.file.flush()
+            time.sleep(min(left_s, _NAP_S))
+        if stop.signal is not None:
+            break
+        sink.write(chunk.records)
+    sink.file.flush()
+
+
+async def send_all(paced: Iterable[Chunk], sink: Sink, lanes: int, clock: Clock, stop: Stop) -> None:
+    """Sends everything by `lanes` tasks, or until it is told to stop; what has begun is completed.
+
+    Raises:
+        OttError: the first one that a task met; the others end.
+    """
+    queues: list[asyncio.Queue[list[Record] | None]] = [asyncio.Queue(_WAITING) for _ in range(lanes)]
+    tasks = [asyncio.create_task(_work(sink, queue)) for queue in queues]
+    feeding = asyncio.create_task(_feed(paced, sink, queues, clock, stop))
+    try:
+        pending = {feeding, *tasks}
+        while pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        for task in (feeding, *tasks):
+            task.cancel()
+        await asyncio.gather(feeding, *tasks, return_exceptions=True)
+
+
+async def _feed(
+    paced: Iterable[Chunk],
+    sink: Sink,
+    queues: list[asyncio.Queue[list[Record] | None]],
+    clock: Clock,
+    stop: Stop,
+) -> None:
+    for chunk in paced:
+        # In naps, because the handler of a signal cannot wake an Event.
+        while (left_s := clock.until_s(chunk.due_ms)) > 0 and stop.signal is None:  # noqa: ASYNC110
+            await asyncio.sleep(min(left_s, _NAP_S))
+        if stop.signal is not None:
+            break
+        lanes: list[list[Record]] = [[] for _ in queues]
+        for record in chunk.records:
+            lanes[sink.lane(record, len(queues))].append(record)
+        for queue, records in zip(queues, lanes, strict=True):
+            if records:
+                await queue.put(records)
+        # Simulating is work without waiting; the tasks need their turn.
+        await asyncio.sleep(0)
+    for queue in queues:
+        await queue.put(None)
+
+
+async def _work(sink: Sink, queue: asyncio.Queue[list[Record] | None]) -> None:
+    while (records := await queue.get()) is not None:
+        await sink.send(records)

@@ -1,0 +1,321 @@
+"""All settings: flag over environment (`OTT_...`) over file (`ott.toml`, or `OTT_CONFIG`) over default."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from pipeline.errors import MissingError, UsageError
+from pipeline.settings.sources import Merged, Names, merge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+SECRETS = frozenset({"kafka_sasl_password", "kafka_ssl_password", "pseudonym_key", "jwt_secret"})
+MASK = "********"
+
+_ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_LAST_PORT = 65_535
+
+
+def _no_booleans(value: object) -> object:
+    if isinstance(value, bool):
+        message = "a boolean is not a number"
+        raise ValueError(message)  # noqa: TRY004 - pydantic turns a ValueError, not a TypeError, into its own error
+    return value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+Number = Annotated[int, BeforeValidator(_no_booleans)]
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+
+
+def _allowed(text: str) -> dict[str, Any]:
+    """What a field admits, in words, for the message about a value that is not."""
+    return {"allowed": text}
+
+
+class SettingRow(NamedTuple):
+    """One line of `--show-settings`; `value` is masked for a secret."""
+
+    name: str
+    value: str
+    origin: str
+
+
+class Settings(BaseModel):
+    """The validated settings of one process; values do not change after the start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bootstrap_servers: str = Field(
+        "127.0.0.1:9092", json_schema_extra=_allowed("HOST:PORT, several separated by commas")
+    )
+    kafka_security_protocol: Annotated[SecurityProtocol, BeforeValidator(_upper)] = Field(
+        "PLAINTEXT", json_schema_extra=_allowed("PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
+    )
+    kafka_sasl_mechanism: Annotated[SaslMechanism, BeforeValidator(_upper)] = Field(
+        "PLAIN", json_schema_extra=_allowed("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+    )
+    kafka_sasl_username: str | None = Field(None, json_schema_extra=_allowed("text"))
+    kafka_sasl_password: SecretStr | None = Field(None, json_schema_extra=_allowed("text"))
+    kafka_ssl_cafile: Path | None = Field(None, json_schema_extra=_allowed("a file"))
+    kafka_ssl_certfile: Path | None = Field(None, json_schema_extra=_allowed("a file"))
+    kafka_ssl_keyfile: Path | None = Field(None, json_schema_extra=_allowed("a file"))
+    kafka_ssl_password: SecretStr | None = Field(None, json_schema_extra=_allowed("text"))
+    kafka_ssl_check_hostname: bool = Field(True, json_schema_extra=_allowed("true or false"))
+    state_dir: Path = Field(Path("state"), json_schema_extra=_allowed("a directory"))
+    app_id: str = Field(
+        "ott-risk",
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        json_schema_extra=_allowed("1 to 100 letters, digits, '.', '_' or '-'"),
+    )
+    topic_prefix: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,100}$",
+        json_schema_extra=_allowed("at most 100 letters, digits, '.', '_' or '-'"),
+    )
+    partitions: Number = Field(8, ge=1, le=10_000, json_schema_extra=_allowed("1 to 10000"))
+    replication_factor: Number = Field(1, ge=1, le=100, json_schema_extra=_allowed("1 to 100"))
+    commit_interval_ms: Number = Field(1000, ge=10, le=60_000, json_schema_extra=_allowed("10 to 60000"))
+    session_timeout_ms: Number = Field(
+        10_000, ge=500, le=1_800_000, json_schema_extra=_allowed("500 to 1800000")
+    )
+    standby_replicas: Number = Field(0, ge=0, le=10, json_schema_extra=_allowed("0 to 10"))
+    web_host: str = Field(
+        "127.0.0.1", pattern=r"^[A-Za-z0-9._:-]+$", json_schema_extra=_allowed("a host name or an address")
+    )
+    web_port: Number = Field(
+        8000, ge=0, le=_LAST_PORT, json_schema_extra=_allowed("0 to 65535, 0 for any free port")
+    )
+    web_tls_cert: Path | None = Field(None, json_schema_extra=_allowed("a file"))
+    web_tls_key: Path | None = Field(None, json_schema_extra=_allowed("a file"))
+    web_tls_ca: Path | None = Field(None, json_schema_extra=_allowed("a file"))
+    web_trusted_proxies: str = Field(
+        "", json_schema_extra=_allowed("addresses or networks (10.0.0.0/8), separated by commas")
+    )
+    indexed_verdicts: Number = Field(
+        100_000, ge=100, le=10_000_000, json_schema_extra=_allowed("100 to 10000000")
+    )
+    instance_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        json_schema_extra=_allowed("1 to 100 letters, digits, '.', '_' or '-'"),
+    )
+    rules: Path | None = Field(None, json_schema_extra=_allowed("a file"))
+    pseudonym_key: SecretStr | None = Field(
+        None, min_length=16, json_schema_extra=_allowed("at least 16 characters")
+    )
+    jwt_secret: SecretStr | None = Field(
+        None, min_length=32, json_schema_extra=_allowed("at least 32 characters")
+    )
+    users_file: Path | None = Field(None, json_schema_extra=_allowed("a file"))
+    accept_unproven_origins: bool = Field(False, json_schema_extra=_allowed("true or false"))
+    demo: bool = Field(False, json_schema_extra=_allowed("true or false"))
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
+        "text", json_schema_extra=_allowed("text or json")
+    )
+    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+        "info", json_schema_extra=_allowed("debug, info, warning, error or critical")
+    )
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        addresses = [address.strip() for address in value.split(",")]
+        for address in addresses:
+            match = _ADDRESS.fullmatch(address)
+            if match is None or not 0 < int(match["port"]) <= _LAST_PORT:
+                message = f"{address!r} is not HOST:PORT"
+                raise ValueError(message)
+        return ",".join(addresses)
+
+    @field_validator("web_trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        networks = [network.strip() for network in value.split(",") if network.strip()]
+        return ",".join(str(ip_network(network, strict=False)) for network in networks)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        sasl = self.kafka_security_protocol.startswith("SASL_")
+        if sasl and (self.kafka_sasl_username is None or self.kafka_sasl_password is None):
+            message = (
+                f"kafka_security_protocol {self.kafka_security_protocol} needs kafka_sasl_username and "
+                "kafka_sasl_password"
+            )
+            raise ValueError(message)
+        if self.kafka_ssl_keyfile is not None and self.kafka_ssl_certfile is None:
+            message = "kafka_ssl_keyfile needs kafka_ssl_certfile beside it"
+            raise ValueError(message)
+        if (self.web_tls_cert is None) != (self.web_tls_key is None):
+            given, missing = (
+                ("web_tls_cert", "web_tls_key")
+                if self.web_tls_key is None
+                else ("web_tls_key", "web_tls_cert")
+            )
+            message = f"{given} needs {missing} beside it"
+            raise ValueError(message)
+        if self.web_tls_ca is not None and self.web_tls_cert is None:
+            message = "web_tls_ca needs web_tls_cert and web_tls_key beside it"
+            raise ValueError(message)
+        if self.demo and not _is_loopback(self.web_host):
+            message = (
+                f"web_host {self.web_host!r}: the demo has well-known accounts and listens on loopback only; "
+                "use 127.0.0.1, or switch demo off"
+            )
+            raise ValueError(message)
+        return self
+
+    def topic(self, name: str) -> str:
+        """The name of a topic on the cluster: `name` with this environment's prefix."""
+        return f"{self.topic_prefix}{name}"
+
+    @property
+    def trusted_proxies(self) -> tuple[str, ...]:
+        """The networks of `web_trusted_proxies`."""
+        return tuple(filter(None, self.web_trusted_proxies.split(",")))
+
+    def kafka_client_options(self) -> dict[str, Any]:
+        """Keyword arguments that every aiokafka client takes.
+
+        Raises:
+            MissingError: a certificate or key file cannot be used.
+        """
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers,
+            "security_protocol": self.kafka_security_protocol,
+        }
+        if self.kafka_security_protocol.endswith("SSL"):
+            options["ssl_context"] = self._ssl_context()
+        if self.kafka_security_protocol.startswith("SASL_") and self.kafka_sasl_password is not None:
+            options["sasl_mechanism"] = self.kafka_sasl_mechanism
+            options["sasl_plain_username"] = self.kafka_sasl_username
+            options["sasl_plain_password"] = self.kafka_sasl_password.get_secret_value()
+        return options
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        doing = f"kafka_ssl_cafile {self.kafka_ssl_cafile}"
+        try:
+            context = ssl.create_default_context(cafile=self.kafka_ssl_cafile)
+            context.check_hostname = self.kafka_ssl_check_hostname
+            if self.kafka_ssl_certfile is not None:
+                doing = f"kafka_ssl_certfile {self.kafka_ssl_certfile}"
+                password = self.kafka_ssl_password
+                context.load_cert_chain(
+                    self.kafka_ssl_certfile,
+                    self.kafka_ssl_keyfile,
+                    # Without a password OpenSSL would ask for one at the terminal; an empty one fails.
+                    "" if password is None else password.get_secret_value(),
+                )
+        except OSError as error:  # ssl.SSLError is one
+            raise MissingError(f"{doing} cannot be used: {error.strerror or error}") from error
+        return context
+
+    def origin(self, name: str) -> str:
+        """Where the value of a setting came from: a flag, a variable, a file, or "default"."""
+        return self._origins.get(name, "default")
+
+    def show(self) -> list[SettingRow]:
+        """Every setting in the order of the schema, secrets masked."""
+        rows = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if value is None:
+                text = "none"
+            elif isinstance(value, SecretStr):
+                text = MASK
+            elif isinstance(value, bool):
+                text = str(value).lower()
+            else:
+                text = str(value)
+            rows.append(SettingRow(name, text, self.origin(name)))
+        return rows
+
+
+_NAMES = Names(
+    settings=tuple(Settings.model_fields),
+    secrets=SECRETS,
+    paths=frozenset(
+        name for name, field in Settings.model_fields.items() if field.annotation in (Path, Path | None)
+    ),
+    may_be_empty=frozenset({"topic_prefix", "web_trusted_proxies"}),
+)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings(
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Settings:
+    """Reads, merges and validates the settings.
+
+    Args:
+        flags: values from the command line by setting name, None = not given; `config` names the file.
+        environ: the environment, default that of the process.
+        cwd: where `ott.toml` is looked for and relative paths start, default the working directory.
+
+    Raises:
+        UsageError: an unknown name or a value that is not allowed; the message names them.
+        MissingError: a file that was named cannot be read.
+    """
+    merged = merge(
+        _NAMES,
+        flags or {},
+        os.environ if environ is None else environ,
+        Path.cwd() if cwd is None else cwd,
+    )
+    try:
+        settings = Settings.model_validate(merged.values)
+    except ValidationError as error:
+        raise UsageError("; ".join(_explain(details, merged) for details in error.errors())) from error
+    settings._origins.update(merged.origins)  # noqa: SLF001 - provenance is set here and nowhere else
+    return settings
+
+
+def _explain(details: ErrorDetails, merged: Merged) -> str:
+    if not details["loc"]:
+        return details["msg"].removeprefix("Value error, ")
+    name = str(details["loc"][0])
+    extra = Settings.model_fields[name].json_schema_extra
+    allowed = extra["allowed"] if isinstance(extra, dict) else ""
+    value = MASK if name in SECRETS else repr(str(merged.values.get(name)))
+    return f"{name} = {value} ({merged.origins[name]}) is not allowed; allowed: {allowed}"

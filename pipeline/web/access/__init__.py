@@ -1,0 +1,1 @@
+"""Who may ask: accounts, passwords, tokens, log-ins, and the audit trail."""

@@ -1,0 +1,193 @@
+"""The users of the web views: a file of names, roles and password hashes, and the demo's two."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import MissingError, UsageError
+from pipeline.web.access.passwords import ITERATIONS, hash_password, is_password, read_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+UserRole = Literal["analyst", "admin"]
+
+DEMO_USERS: Final[Mapping[str, tuple[str, UserRole]]] = {
+    "admin": ("admin123", "admin"),
+    "analyst": ("analyst123", "analyst"),
+}
+"""Names, passwords and roles of the demo, which listens on loopback only. Elsewhere they do not exist."""
+
+_NAME: Final = r"^[A-Za-z0-9._@-]{1,100}$"
+# Fewer, as these passwords stand in the documentation; not one, so that names cannot be told by the time it takes.
+_DEMO_ITERATIONS: Final = 100_000
+
+
+def _hash(text: str) -> str:
+    read_hash(text)
+    return text
+
+
+class User(BaseModel):
+    """One user of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: UserRole
+    password: Annotated[str, AfterValidator(_hash)]
+
+
+class UsersFile(BaseModel):
+    """The content of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    users: dict[Annotated[str, Field(pattern=_NAME)], User] = {}
+
+
+def read_users(path: Path) -> dict[str, User]:
+    """The users of a file.
+
+    Raises:
+        MissingError: it cannot be read.
+        UsageError: it is not a users file.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        text = path.read_bytes()
+    except OSError as error:
+        raise MissingError(
+            f"the users file {path} cannot be read: {error.strerror}; make one with: ott user add NAME --role ROLE"
+        ) from None
+    if os.name == "posix" and mode & 0o077:
+        raise UsageError(
+            f"the users file {path} has mode {mode:o}: others can read or change it; mend it with: chmod 600 {path}"
+        )
+    try:
+        return UsersFile.model_validate_json(text).users
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise UsageError(f"the users file {path} is not valid: {place}: {first['msg']}") from None
+
+
+def write_users(path: Path, users: Mapping[str, User]) -> None:
+    """Replace the file as a whole; only its owner may read it.
+
+    Raises:
+        MissingError: it cannot be written.
+    """
+    text = UsersFile(users=dict(users)).model_dump_json(indent=2) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A temporary file is made with mode 600.
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+            file.write(text)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise MissingError(f"the users file {path} cannot be written: {error.strerror}") from None
+
+
+def new_user(password: str, role: UserRole) -> User:
+    """A user with a hashed password."""
+    return User(role=role, password=hash_password(password))
+
+
+class Users:
+    """The users that may ask for a token; the file is read again when it changed.
+
+    Args:
+        path: of the users file, if there is one.
+        demo: whether the demo's users are there too.
+    """
+
+    def __init__(self, path: Path | None, *, demo: bool) -> None:
+        self._path = path
+        self._version: tuple[int, int, int] | None = None
+        self._of_file: Mapping[str, User] = {}
+        self._of_demo: dict[str, User] = {}
+        if demo:
+            for name, (password, role) in DEMO_USERS.items():
+                # The salt is the same in each worker, so that a token of one is good at the others.
+                salt = hashlib.sha256(name.encode()).digest()[:16]
+                self._of_demo[name] = User(
+                    role=role, password=hash_password(password, _DEMO_ITERATIONS, salt)
+                )
+        self._nobody = next(iter(self._of_demo.values()), None) or User(
+            role="analyst", password=hash_password(os.urandom(16).hex())
+        )
+        if path is not None:
+            self._refresh(path)
+
+    @property
+    def exist(self) -> bool:
+        """Whether there is anybody who may sign in: a users file, or the demo."""
+        return self._path is not None or bool(self._of_demo)
+
+    def find(self, name: str) -> User | None:
+        """A user as of now; None for one that does not exist (any more)."""
+        return self._find(name)
+
+    def role_of(self, name: str) -> UserRole | None:
+        """The role that a user has now; None for one that does not exist (any more)."""
+        user = self._find(name)
+        return None if user is None else user.role
+
+    def check(self, name: str, password: str) -> UserRole | None:
+        """The role of a user with this password; None for a wrong name or password, after the same time.
+
+        Takes a tenth of a second and more: call it in a thread.
+        """
+        user = self._find(name)
+        fits = is_password(password, (user or self._nobody).password)
+        return user.role if fits and user is not None else None
+
+    @staticmethod
+    def _strong(path: Path) -> dict[str, User]:
+        """The users of the file, if all of their hashes are strong enough.
+
+        Raises:
+            MissingError: it cannot be read.
+            UsageError: it is not a users file, or one of its hashes can be guessed too fast.
+        """
+        users = read_users(path)
+        for name, user in users.items():
+            rounds = read_hash(user.password)[0]
+            if rounds < ITERATIONS:
+                raise UsageError(
+                    f"the users file {path} has a password hash of {rounds} rounds for {name}, and {ITERATIONS} are "
+                    f"asked for; set the password again with: ott user add {name} --role {user.role} --replace "
+                    f"--users-file {path}"
+                )
+        return users
+
+    def _find(self, name: str) -> User | None:
+        if self._path is not None:
+            self._refresh(self._path)
+        return self._of_file.get(name) or self._of_demo.get(name)
+
+    def _refresh(self, path: Path) -> None:
+        """Read the file if it changed.
+
+        Raises:
+            MissingError: it cannot be read; better nobody gets in than somebody who was removed.
+            UsageError: it is not a users file.
+        """
+        try:
+            found = path.stat()
+        except OSError:
+            self._version, self._of_file = None, {}
+            read_users(path)
+            return
+        version = (found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        if version != self._version:
+            self._of_file = {}
+            self._of_file = self._strong(path)
+            self._version = version

@@ -1,0 +1,274 @@
+"""The audit trail: who read or changed what. Appended to a topic of its own, never changed.
+
+An action is written down, and acknowledged, before it is done; where that fails it is not done. A read does not wait
+for the brokers, and is written with the reads of the same moment; while the brokers do not answer its entry goes to the
+log, so that an operator is not blind just then. A log-in is written as a read is. Failed ones are written at most once
+in ten seconds for each account, with their number, so that a flood of them does not become one of entries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from pipeline.events.addresses import mask_network, parse_address
+from pipeline.events.foreign import json_reader
+from pipeline.events.instants import format_instant
+from pipeline.web.http.answers import AuditEntry
+from pipeline.web.http.answers import AuditTrail as AuditAnswer
+from pipeline.web.http.problems import Problem, unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pipeline.delivery.flow.turns import Turns
+    from pipeline.web.access.accounts import UserRole
+    from pipeline.web.access.tokens import Identity
+    from pipeline.web.http.outbox import Outbox
+    from pipeline.web.http.questions import Limit
+    from pipeline.web.http.routes import Route
+    from pipeline.web.http.serving import Call, Handlers
+
+AUDIT_SCHEMA: Final = "audit-entry/1"
+_MAX_WAITING: Final = 10_000
+_MOMENT_S: Final = 0.1
+_LONG_MOMENT_S: Final = 1.0
+"""Beside a backlog: a message to the brokers costs as much as the answers to two reads."""
+_READ_S: Final = 10.0
+_FETCH_WAIT_MS: Final = 100
+NOBODY: Final = "(no such account)"
+"""Stands for any name that no account has: people type passwords into the wrong field."""
+FAILURES_EVERY_S: Final = 10.0
+_LOG: Final = logging.getLogger(__name__)
+
+
+class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An entry of the trail; the fields in the order of the published JSON."""
+
+    schema: Literal["audit-entry/1"]
+    at: str
+    who: str
+    role: Literal["analyst", "admin"] | None
+    action: str
+    subject: str | None
+    allowed: bool
+    address: str | None
+    times: int = 1
+
+
+_decode: Final = json_reader(AuditRecord)
+
+
+@dataclass(slots=True)
+class _Failures:
+    """Failed log-ins of an account since its last entry: the newest of them, and how many."""
+
+    record: AuditRecord
+    times: int = 0
+
+
+class AuditTrail:
+    """Writes and reads the trail.
+
+    Args:
+        outbox: writes it.
+        client_options: for reading, as aiokafka names them.
+        topic: its full name.
+        partitions: of it.
+        show: the form of user and device ids in outputs.
+        turns: of the stream, which is not to be slowed.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        client_options: Mapping[str, Any],
+        topic: str,
+        partitions: int,
+        show: Callable[[str], str],
+        turns: Turns,
+    ) -> None:
+        self._outbox = outbox
+        self._turns = turns
+        self._options = dict(client_options)
+        self._topic = topic
+        self._partitions = partitions
+        self._show = show
+        self._reads: list[tuple[bytes, bytes]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self._failed: dict[str, _Failures] = {}
+        self._reading = asyncio.Semaphore(2)
+
+    async def note(
+        self, who: Identity, route: Route, subject: str | None, address: str | None, *, allowed: bool
+    ) -> None:
+        """Write down who did what, before it is done.
+
+        Raises:
+            Problem: an action cannot be written down, so it must not be done.
+        """
+        record = _record(who.name, who.role, route, address, allowed=allowed)
+        if subject is not None:
+            record = msgspec.structs.replace(record, subject=self._shown(route, subject))
+        if route.method != "GET" and route.role != "public" and allowed:
+            await self._outbox.write(self._topic, who.name.encode(), msgspec.json.encode(record))
+            return
+        if len(self._reads) >= _MAX_WAITING:
+            raise unavailable("the audit trail cannot be written fast enough")
+        self._write_soon(record)
+
+    def note_failed_login(
+        self, route: Route, account: str, role: UserRole | None, address: str | None
+    ) -> None:
+        """Write down a log-in that was refused, or count it where the account's last entry is not ten seconds old.
+
+        Args:
+            route: of log-ins.
+            account: as it was typed; not written down unless it exists.
+            role: of the account; None: it does not exist.
+            address: of the client.
+        """
+        name = NOBODY if role is None else account
+        record = _record(name, role, route, address, allowed=False)
+        failures = self._failed.get(name)
+        if failures is not None:
+            failures.record, failures.times = record, failures.times + 1
+            return
+        self._write_soon(record)
+        self._failed[name] = _Failures(record)
+        asyncio.get_running_loop().call_later(FAILURES_EVERY_S, self._write_failures, name)
+
+    def _write_failures(self, name: str) -> None:
+        """Write what was counted since the last entry; after ten seconds without a failure there is nothing to do."""
+        failures = self._failed.pop(name, None)
+        if failures is None or failures.times == 0:
+            return
+        self._write_soon(msgspec.structs.replace(failures.record, times=failures.times))
+        if not self._closing.is_set():
+            self._failed[name] = _Failures(failures.record)
+            asyncio.get_running_loop().call_later(FAILURES_EVERY_S, self._write_failures, name)
+
+    def _write_soon(self, record: AuditRecord) -> None:
+        self._reads.append((record.who.encode(), msgspec.json.encode(record)))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_reads(), name="audit trail")
+
+    async def _write_reads(self) -> None:
+        """Write the reads that are waiting, a moment's at a time, until there are none."""
+        try:
+            while self._reads:
+                moment_s = _LONG_MOMENT_S if self._turns.crowded else _MOMENT_S
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), moment_s)
+                reads, self._reads = self._reads, []
+                try:
+                    await self._outbox.write_all(self._topic, reads)
+                except Problem:
+                    for _, value in reads:
+                        _LOG.warning("not in the audit trail, as no broker takes it: %s", value.decode())
+        finally:
+            self._writing = None
+
+    def _shown(self, route: Route, subject: str) -> str:
+        return self._show(subject) if route.subject in {"user_id", "device_id", "key"} else subject
+
+    async def close(self, *_: object) -> None:
+        """Write what is under way, within seconds."""
+        self._closing.set()
+        for name in list(self._failed):
+            self._write_failures(name)
+        if self._writing is not None:
+            await asyncio.wait((self._writing,), timeout=2.0)
+
+    # -- reading
+
+    async def newest(self, limit: int) -> list[AuditEntry]:
+        """The newest entries, newest first.
+
+        Raises:
+            Problem: the brokers do not answer.
+        """
+        try:
+            async with self._reading, asyncio.timeout(_READ_S):
+                values = await self._tail(limit)
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise unavailable(f"the audit trail cannot be read now ({type(error).__name__})") from None
+        return newest_entries(values, limit)
+
+    async def _tail(self, limit: int) -> list[bytes]:
+        consumer = AIOKafkaConsumer(
+            **self._options,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            # Entries are written without transactions. A reader of committed records would get none of those behind
+            # somebody's open transaction, and would wait for them.
+            isolation_level="read_uncommitted",
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+        )
+        values: list[bytes] = []
+        try:
+            await consumer.start()
+            unread = {TopicPartition(self._topic, partition) for partition in range(self._partitions)}
+            consumer.assign(list(unread))
+            for tp, end in (await consumer.end_offsets(list(unread))).items():
+                consumer.seek(tp, max(0, end - limit))
+            while unread:
+                found = await consumer.getmany(timeout_ms=2 * _FETCH_WAIT_MS)
+                values += [record.value for records in found.values() for record in records if record.value]
+                # An answer to a fetch tells the end, also of an empty partition.
+                ends = {tp: consumer.highwater(tp) for tp in unread}
+                unread = {
+                    tp for tp, end in ends.items() if end is None or await consumer.position(tp) < max(end, 0)
+                }
+        finally:
+            await consumer.stop()
+        return values
+
+
+def newest_entries(values: Iterable[bytes], limit: int) -> list[AuditEntry]:
+    """The newest entries among records of the topic; what is no entry is passed over."""
+    entries = []
+    for value in values:
+        with suppress(ValueError):
+            fields = msgspec.structs.asdict(_decode(value))
+            entries.append(AuditEntry.model_validate({k: v for k, v in fields.items() if k != "schema"}))
+    entries.sort(key=lambda entry: entry.at, reverse=True)
+    return entries[:limit]
+
+
+def trail_views(trail: AuditTrail) -> Handlers:
+    """The handler of `GET /audit`."""
+
+    async def audit(call: Call) -> AuditAnswer:
+        question: Limit = call.query
+        return AuditAnswer(entries=await trail.newest(question.limit))
+
+    return {"audit": audit}
+
+
+def _record(
+    name: str, role: UserRole | None, route: Route, address: str | None, *, allowed: bool
+) -> AuditRecord:
+    at = format_instant(time.time_ns() // 1_000_000)
+    return AuditRecord(
+        AUDIT_SCHEMA, at, name, role, f"{route.method} {route.path}", None, allowed, _masked(address)
+    )
+
+
+def _masked(address: str | None) -> str | None:
+    if address is None:
+        return None
+    try:
+        return mask_network(parse_address(address).network)
+    except ValueError:
+        return None

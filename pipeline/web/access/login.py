@@ -1,0 +1,119 @@
+"""`POST /token`: a name and a password for a token, slower after failures; `POST /token/revoke`: their end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from pipeline.coordination.revocations import revocation_key
+from pipeline.events.instants import format_instant
+from pipeline.web.access.client_address import site_of
+from pipeline.web.access.login_queue import LoginQueue, Rank
+from pipeline.web.access.throttle import Throttle
+from pipeline.web.access.tokens import Identity
+from pipeline.web.http.answers import Revoked, Token
+from pipeline.web.http.problems import Problem, unauthorized, unavailable
+
+if TYPE_CHECKING:
+    from pipeline.coordination.rule_config import RuleConfig
+    from pipeline.web.access.accounts import Users
+    from pipeline.web.access.audit_trail import AuditTrail
+    from pipeline.web.access.tokens import Tokens
+    from pipeline.web.http.outbox import Outbox
+    from pipeline.web.http.questions import TokenForm
+    from pipeline.web.http.serving import Call, Handlers
+
+_CATCH_UP_S: Final = 5.0
+_REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+def login_views(
+    users: Users,
+    tokens: Tokens,
+    trail: AuditTrail,
+    outbox: Outbox,
+    rule_config: RuleConfig,
+    topic: str,
+    throttle: Throttle | None = None,
+) -> Handlers:
+    """The handlers of `POST /token` and `POST /token/revoke`.
+
+    Args:
+        users: who may sign in.
+        tokens: that they get.
+        trail: takes note of log-ins, good and bad.
+        outbox: writes revocations.
+        rule_config: learns of them.
+        topic: full name of `rule-config`, where they stand.
+        throttle: slows whoever fails.
+    """
+
+    async def revoke(call: Call) -> Revoked:
+        """End all tokens of whoever asks; answered when this worker knows of it, the others do in a moment."""
+        assert call.who is not None
+        at = format_instant(time.time_ns() // 1_000_000)
+        value = json.dumps({"schema": "token-revocation/1", "at": at}).encode()
+        await outbox.write(topic, revocation_key(call.who.name), value)
+        if not await rule_config.catch_up(_CATCH_UP_S):
+            raise unavailable("the revocation is written, and this worker has not read it yet; send it again")
+        return Revoked(status="revoked", at=at)
+
+    return {"token": _Login(users, tokens, trail, throttle or Throttle()).token, "revoke_tokens": revoke}
+
+
+class _Login:
+    def __init__(self, users: Users, tokens: Tokens, trail: AuditTrail, throttle: Throttle) -> None:
+        self._users = users
+        self._tokens = tokens
+        self._trail = trail
+        self._throttle = throttle
+        self._queue = LoginQueue()
+
+    async def token(self, call: Call) -> Token:
+        """Check the password; a wrong one, and a name that does not exist, sound and take alike."""
+        form: TokenForm = call.body
+        account, site = form.username, site_of(call.request.remote)
+        self._tokens.check_setup()
+        try:
+            self._check_pause(account, site)
+            await asyncio.sleep(self._throttle.delay_s(account, site))
+            async with self._queue.turn(self._rank(account, site), site):
+                # Attempts that waited together must not all be made after the failure of the first one.
+                self._check_pause(account, site)
+                role = await asyncio.to_thread(self._users.check, account, form.password)
+                if role is None:
+                    self._throttle.failed(account, site)
+                    raise unauthorized("the name or the password is wrong")
+        except Problem as problem:
+            if problem.status in _REFUSED:
+                user = self._users.find(account)
+                self._trail.note_failed_login(
+                    call.route, account, None if user is None else user.role, call.request.remote
+                )
+            raise
+        self._throttle.succeeded(account, site)
+        await self._trail.note(Identity(account, role), call.route, None, call.request.remote, allowed=True)
+        token = self._tokens.issue(account, role)
+        return Token(
+            access_token=token,
+            token_type="bearer",  # noqa: S106 - RFC 6750's name of a kind of token
+            expires_in=self._tokens.life_s,
+            role=role,
+        )
+
+    def _check_pause(self, account: str, site: str) -> None:
+        wait = self._throttle.pause_s(account, site)
+        if wait > 0:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"too many failed log-ins; try again in {wait:.0f} s",
+                retry_after=wait + 0.5,
+            )
+
+    def _rank(self, account: str, site: str) -> Rank:
+        if self._throttle.is_known(account, site):
+            return Rank.KNOWN
+        return Rank.FAILED if self._throttle.has_failed(site) else Rank.FRESH

@@ -1,0 +1,1 @@
+"""The other workers: asking them, and what workers prove to each other."""

@@ -1,0 +1,1 @@
+"""HTTP itself: connections, routes, serving, problem documents, the OpenAPI document."""

@@ -1,0 +1,167 @@
+"""The views of verdicts: pages of them, and their counts, by rule, dimension, level, regulation and region.
+
+They come from the verdict index, which each worker has whole.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from pipeline.events.instants import format_instant, parse_instant
+from pipeline.jurisdictions.regions import normalise
+from pipeline.verdict_index.index import IndexUnavailableError
+from pipeline.verdict_index.query import CursorError, Filters, Position
+from pipeline.verdict_index.summary import count_all, count_by_region
+from pipeline.web.http.answers import ComplianceSummary, IndexSpan, RegionRisk, RegionRisks
+from pipeline.web.http.problems import FieldError, Problem, unavailable
+from pipeline.web.http.serving import json_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from aiohttp.web import Response
+
+    from pipeline.verdict_index.index import VerdictIndex
+    from pipeline.verdict_index.summary import Counts, Span
+    from pipeline.web.http.answers import RiskLevel, Severity
+    from pipeline.web.http.questions import VerdictFilter
+    from pipeline.web.http.serving import Call, Handlers
+
+
+def compliance_views(index: VerdictIndex, show: Callable[[str], str]) -> Handlers:
+    """The handlers of `/compliance/...`.
+
+    Args:
+        index: of this worker.
+        show: the form of user ids in verdicts.
+    """
+    compliance = _Compliance(index, show)
+    return {
+        "compliance_events": compliance.events,
+        "compliance_summary": compliance.summary,
+        "compliance_regions": compliance.regions,
+    }
+
+
+class _Compliance:
+    def __init__(self, index: VerdictIndex, show: Callable[[str], str]) -> None:
+        self._index = index
+        self._show = show
+
+    async def events(self, call: Call) -> Response:
+        question: VerdictFilter = call.query
+        try:
+            after = None if question.cursor is None else Position.of_cursor(question.cursor)
+        except CursorError as error:
+            raise _wrong("cursor", str(error), "cursor") from None
+        filters = self._filters(question)
+        try:
+            page = await self._index.page(filters, after, question.limit)
+            span = self._index.span()
+        except IndexUnavailableError as error:
+            raise unavailable(str(error)) from error
+        # The verdicts' own bytes: they keep to the schema of their model, and checking them again costs more than
+        # finding them.
+        return json_answer(
+            {
+                "verdicts": [msgspec.Raw(verdict.value) for verdict in page.verdicts],
+                "next_cursor": page.next_cursor,
+                "index": _span(span).model_dump(),
+            }
+        )
+
+    async def summary(self, call: Call) -> ComplianceSummary:  # noqa: ARG002 - the same for everybody
+        try:
+            counts = count_all(await self._index.tallies())
+            span = self._index.span()
+        except IndexUnavailableError as error:
+            raise unavailable(str(error)) from error
+        dimensions = {
+            dimension: cast("Mapping[Severity, int]", levels)
+            for dimension, levels in sorted(counts.by_dimension.items())
+        }
+        return ComplianceSummary(
+            flagged=counts.verdicts,
+            by_rule=_most_first(counts.by_rule),
+            by_dimension={dimension: sum(levels.values()) for dimension, levels in dimensions.items()},
+            dimension_levels={dimension: dict(levels) for dimension, levels in dimensions.items()},
+            by_level=_levels(counts),
+            by_regulation=_most_first(counts.by_regulation),
+            index=_span(span),
+        )
+
+    async def regions(self, call: Call) -> RegionRisks:  # noqa: ARG002 - as summary
+        try:
+            found = count_by_region(await self._index.tallies())
+            span = self._index.span()
+        except IndexUnavailableError as error:
+            raise unavailable(str(error)) from error
+        return RegionRisks(
+            regions=[
+                _risk(region, counts)
+                for region, counts in sorted(
+                    found.regions.items(), key=lambda item: (-item[1].verdicts, item[0])
+                )
+            ],
+            groups=[
+                _risk("EEA", found.eea),
+                _risk("non-EEA", found.other),
+                _risk("US-CA", found.us_ca),
+                _risk("rest of US", found.rest_of_us),
+            ],
+            index=_span(span),
+        )
+
+    def _filters(self, question: VerdictFilter) -> Filters:
+        region, users = None, None
+        if question.region is not None:
+            region = normalise(question.region)
+            if region is None:
+                message = f"{question.region!r} is not a region like DE or US-CA"
+                raise _wrong("region", message, "region")
+        if question.user_id is not None:
+            # Who copies an id out of a verdict has its pseudonym already.
+            users = tuple({question.user_id, self._show(question.user_id)})
+        return Filters(
+            question.level, question.rule, region, users, _instant(question.since), _instant(question.until)
+        )
+
+
+def _wrong(parameter: str, message: str, kind: str) -> Problem:
+    errors = [FieldError(path=parameter, message=message, type=kind)]
+    return Problem(HTTPStatus.BAD_REQUEST, f"the query is not valid: {message}", errors=errors)
+
+
+def _instant(text: str | None) -> str | None:
+    """In the form that verdicts have."""
+    return None if text is None else format_instant(parse_instant(text))
+
+
+def _span(span: Span) -> IndexSpan:
+    return IndexSpan(
+        verdicts=span.verdicts,
+        since=None if span.first is None else format_instant(span.first),
+        until=None if span.last is None else format_instant(span.last),
+        limit=span.limit,
+        behind=span.behind,
+    )
+
+
+def _risk(region: str, counts: Counts) -> RegionRisk:
+    return RegionRisk(
+        region=region,
+        flagged=counts.verdicts,
+        by_level=_levels(counts),
+        by_rule=_most_first(counts.by_rule),
+    )
+
+
+def _levels(counts: Counts) -> dict[RiskLevel, int]:
+    return cast("dict[RiskLevel, int]", dict(counts.by_level))
+
+
+def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

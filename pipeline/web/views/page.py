@@ -1,0 +1,69 @@
+"""The dashboard's files and the OpenAPI document: read once, served from memory."""
+
+from __future__ import annotations
+
+import mimetypes
+from hashlib import blake2b
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from aiohttp import web
+
+from pipeline.web.http.openapi import document
+from pipeline.web.http.problems import Problem
+from pipeline.web.http.routes import HTML, JSON
+
+if TYPE_CHECKING:
+    from pipeline.web.http.serving import Call, Handlers
+
+FILES: Final = Path(__file__).parents[1] / "static"
+"""What lies here, not in a directory below, is served under /static/; index.html is the page."""
+
+_PAGE: Final = "index.html"
+_TEXT: Final = ("text/", "application/javascript", "application/json", "image/svg+xml")
+
+
+class _File(NamedTuple):
+    data: bytes
+    media_type: str
+    tag: str
+
+
+def page_views(*, demo: bool, directory: Path = FILES) -> Handlers:
+    """The handlers of `/`, `/static/{name}` and `/openapi.json`."""
+    page = _Page(
+        {path.name: _read(path) for path in sorted(directory.iterdir()) if path.is_file()}, demo=demo
+    )
+    return {"dashboard": page.dashboard, "static_file": page.static_file, "openapi": page.openapi}
+
+
+def _read(path: Path) -> _File:
+    data = path.read_bytes()
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return _File(data, media_type, blake2b(data, digest_size=12).hexdigest())
+
+
+class _Page:
+    def __init__(self, files: dict[str, _File], *, demo: bool) -> None:
+        self._files = files
+        self._demo = demo
+
+    async def dashboard(self, call: Call) -> web.Response:
+        return self._serve(call, _PAGE)
+
+    async def static_file(self, call: Call) -> web.Response:
+        return self._serve(call, call.path["name"])
+
+    async def openapi(self, call: Call) -> web.Response:  # noqa: ARG002 - the same for everybody
+        return web.Response(body=document(demo=self._demo).encode(), content_type=JSON)
+
+    def _serve(self, call: Call, name: str) -> web.Response:
+        file = self._files.get(name)
+        if file is None:
+            raise Problem(HTTPStatus.NOT_FOUND, f"the dashboard has no file {name}")
+        headers = {"ETag": f'"{file.tag}"', "Cache-Control": "no-cache"}
+        if any(etag.value in {file.tag, "*"} for etag in call.request.if_none_match or ()):
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        charset = "utf-8" if file.media_type.startswith(_TEXT) or file.media_type == HTML else None
+        return web.Response(body=file.data, content_type=file.media_type, charset=charset, headers=headers)

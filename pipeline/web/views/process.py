@@ -1,0 +1,199 @@
+"""`/process/...`: pause, resume, one step, drain. They act on all workers.
+
+A pause is a record on `rule-config`, which every worker follows (`pipeline.coordination.pauses`). These views write it,
+and ask the workers that have partitions whether they have read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from faust.types import TP
+
+from pipeline.coordination.pauses import PAUSE_KEY, Pause
+from pipeline.events.instants import format_instant
+from pipeline.web.http.answers import Drained, OneJudged, PauseShown, ProcessState
+from pipeline.web.http.problems import Problem, unavailable
+
+if TYPE_CHECKING:
+    from pipeline.coordination.pauses import Pauses
+    from pipeline.coordination.rule_config import RuleConfig
+    from pipeline.delivery.app import DeliveryApp
+    from pipeline.delivery.plugin.consumer import Unread
+    from pipeline.delivery.state.table import WriteBehindTable
+    from pipeline.delivery.state.unit import Unit
+    from pipeline.web.cluster.peers import Peers
+    from pipeline.web.http.outbox import Outbox
+    from pipeline.web.http.questions import PauseReason, Timeout
+    from pipeline.web.http.serving import Call, Handlers
+
+_STEP_S: Final = 0.5
+"""A record that is there is fetched by then, also while consuming is paused."""
+_FETCH_S: Final = 0.4
+"""An idle partition's end is as of the last fetch: at most 250 ms, and a pause of 50 before it."""
+_LOOK_S: Final = 0.05
+_ANSWER_S: Final = 5.0
+_CATCH_UP_S: Final = 4.0
+"""Less than another worker waits for our answer."""
+
+
+def control_views(
+    app: DeliveryApp,
+    table: WriteBehindTable[Any],
+    peers: Peers,
+    outbox: Outbox,
+    topic: str,
+    rule_config: RuleConfig,
+) -> Handlers:
+    """The handlers.
+
+    Args:
+        app: the application.
+        table: whose topics are paused.
+        peers: the other workers.
+        outbox: writes pauses.
+        topic: full name of `rule-config`.
+        rule_config: follows it.
+    """
+    control = _Control(app, table, peers, outbox, topic, rule_config)
+    return {"pause": control.pause, "resume": control.resume, "one": control.one, "drain": control.drain}
+
+
+class _Control:
+    def __init__(
+        self,
+        app: DeliveryApp,
+        table: WriteBehindTable[Any],
+        peers: Peers,
+        outbox: Outbox,
+        topic: str,
+        rule_config: RuleConfig,
+    ) -> None:
+        self._app = app
+        self._table = table
+        self._peers = peers
+        self._outbox = outbox
+        self._topic = topic
+        self._rule_config = rule_config
+
+    async def pause(self, call: Call) -> ProcessState:
+        """What is fetched already waits, too: after the answer nothing more is judged."""
+        assert call.who is not None
+        question: PauseReason = call.query
+        now = format_instant(time.time_ns() // 1_000_000)
+        pause = Pause(by=call.who.name, at=now, reason=question.reason)
+        return await self._publish(call, msgspec.json.encode(pause))
+
+    async def resume(self, call: Call) -> ProcessState:
+        """Go on."""
+        return await self._publish(call, None)
+
+    async def _publish(self, call: Call, value: bytes | None) -> ProcessState:
+        """Write what is to hold, and tell what holds here and at the other workers once they have read it."""
+        if not call.from_peer:
+            await self._outbox.write(self._topic, PAUSE_KEY, value)
+        if not await self._rule_config.catch_up(_CATCH_UP_S):
+            raise unavailable(
+                f"it is written to {self._topic}, and this worker could not read it yet; it takes effect as soon as "
+                "it can"
+            )
+        closed = self._app.valve.closed
+        gathered = await self._peers.gather(call, self._table, self._own(), {"paused": closed})
+        return ProcessState(
+            paused=all(worker["paused"] for worker in gathered.workers),
+            pause=pause_shown(self._rule_config.pauses),
+            workers=len(gathered.workers),
+            coverage=gathered.coverage,
+        )
+
+    async def one(self, call: Call) -> OneJudged:
+        """One worker after the other is asked, until one has a record."""
+        if not self._app.valve.closed:
+            raise Problem(HTTPStatus.CONFLICT, "consuming is not paused; POST /process/pause first")
+        place = await self._app.valve.step(_STEP_S) if self._own() else None
+        if place is not None:
+            topic, partition, offset = place
+            return OneJudged(judged=1, topic=topic, partition=partition, offset=offset)
+        if not call.from_peer:
+            for url in self._peers.others(self._table):
+                found = await self._peers.ask(call, url, _STEP_S + _ANSWER_S)
+                if found is not None and found["judged"]:
+                    return OneJudged.model_validate(found)
+        return OneJudged(judged=0, topic=None, partition=None, offset=None)
+
+    async def drain(self, call: Call) -> Drained:
+        """Judged is not enough: it counts as worked off once it is committed, so that others can see it."""
+        question: Timeout = call.query
+        if self._app.valve.closed:
+            raise Problem(HTTPStatus.CONFLICT, "consuming is paused; POST /process/resume first")
+        began = time.monotonic()
+        gathered = await self._peers.gather(
+            call,
+            self._table,
+            self._drain_own(began + question.timeout),
+            timeout=question.timeout + _ANSWER_S,
+        )
+        parts = gathered.partitions.values()
+        remaining = sum(part["remaining"] for part in parts)
+        return Drained(
+            drained=not remaining and not gathered.coverage.missing,
+            count=sum(part["count"] for part in parts),
+            remaining=remaining,
+            behind_open_transactions=sum(part["withheld"] for part in parts),
+            seconds=round(time.monotonic() - began, 3),
+            coverage=gathered.coverage,
+        )
+
+    async def _drain_own(self, deadline: float) -> dict[int, dict[str, int]]:
+        """Per partition how many records were worked off, and how many are left when the time is over."""
+        units = self._units()
+        tps = {TP(topic, unit.partition): unit for unit in units for topic in self._table.source_topics}
+        begins = {tp: unit.committed_offsets.get(tp.topic, 0) for tp, unit in tps.items()}
+        await asyncio.sleep(_FETCH_S)
+        thread = self._app.consumer.thread
+        ends = await thread.ends(tps) if tps else {}
+        left = dict.fromkeys(ends, 0)
+        withheld = dict.fromkeys(ends, 0)
+        while True:
+            unread = await thread.unread(ends) if ends else {}
+            for tp, end in ends.items():
+                left[tp] = _left(tps[tp], tp, end, unread.get(tp))
+                withheld[tp] = min(left[tp], unread[tp].withheld) if tp in unread else 0
+            if not any(left.values()) or time.monotonic() >= deadline or self._app.should_stop:
+                break
+            await asyncio.sleep(_LOOK_S)
+        owned = {unit.partition for unit in self._units()}
+        found = {partition: {"count": 0, "remaining": 0, "withheld": 0} for partition in owned}
+        for tp, end in ends.items():
+            if tp.partition in owned:
+                found[tp.partition]["count"] += max(0, end - begins[tp] - left[tp])
+                found[tp.partition]["remaining"] += left[tp]
+                found[tp.partition]["withheld"] += withheld[tp]
+        return found
+
+    def _units(self) -> list[Unit[Any]]:
+        owned = self._app.ownership.units.values()
+        return [one.unit for one in owned if one.unit.table == self._table.name and not one.unit.closed]
+
+    def _own(self) -> dict[int, None]:
+        return {unit.partition: None for unit in self._units()}
+
+
+def _left(unit: Unit[Any], tp: TP, end: int, unread: Unread | None) -> int:
+    """How much of a partition lies between what is committed and its end."""
+    left = max(0, end - unit.committed_offsets.get(tp.topic, 0))
+    if left and unread is not None and not unit.changed and unit.in_flight is None:
+        # What is no record, the end of a transaction, is passed without a trace.
+        handed_out = unread.handed_out
+        return unread.behind + max(0, handed_out - unit.next_offsets.get(tp.topic, handed_out))
+    return left
+
+
+def pause_shown(pauses: Pauses) -> PauseShown | None:
+    """Who paused consuming, when and why; None while it is not paused."""
+    pause = pauses.current
+    return None if pause is None else PauseShown(by=pause.by, at=pause.at, reason=pause.reason)

@@ -1,0 +1,188 @@
+"""The rule set: which one judges where, and publishing another."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from pipeline.coordination.rule_config import KEY
+from pipeline.evaluation.batch import PartitionState
+from pipeline.evaluation.rule_book import OWN, InForce
+from pipeline.events.instants import format_instant
+from pipeline.rules.ruleset import RuleSet, RuleSetError, read_ruleset
+from pipeline.runbook import GUIDANCE
+from pipeline.verdict_index.index import IndexUnavailableError
+from pipeline.verdict_index.summary import count_all
+from pipeline.web.http.answers import RefusedRules, RuleGuidance, RuleSetChange, RuleSetView
+from pipeline.web.http.problems import FieldError, Problem
+from tables.risk import PARTITION_KEY, RULES_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pipeline.delivery.app import DeliveryApp
+    from pipeline.delivery.state.table import WriteBehindTable
+    from pipeline.evaluation.rule_book import RuleBook
+    from pipeline.verdict_index.index import VerdictIndex
+    from pipeline.web.cluster.peers import Peers
+    from pipeline.web.http.answers import RulesDocument
+    from pipeline.web.http.outbox import Outbox
+    from pipeline.web.http.serving import Call, Handlers
+    from tables.risk import RiskValue
+
+
+def rule_views(
+    app: DeliveryApp,
+    users: WriteBehindTable[RiskValue],
+    peers: Peers,
+    book: RuleBook,
+    outbox: Outbox,
+    topic: str,
+    index: VerdictIndex,
+) -> Handlers:
+    """The handlers of `/rules`.
+
+    Args:
+        app: the application.
+        users: the risk agent's table.
+        peers: the other workers.
+        book: the rule sets.
+        outbox: writes what is published.
+        topic: full name of `rule-config`.
+        index: of verdicts, which counts findings for every view.
+    """
+    rules = _Rules(app, users, peers, book, outbox, topic, index)
+    return {"rules": rules.show, "change_rules": rules.change}
+
+
+class _Rules:
+    def __init__(
+        self,
+        app: DeliveryApp,
+        users: WriteBehindTable[RiskValue],
+        peers: Peers,
+        book: RuleBook,
+        outbox: Outbox,
+        topic: str,
+        index: VerdictIndex,
+    ) -> None:
+        self._app = app
+        self._users = users
+        self._peers = peers
+        self._book = book
+        self._outbox = outbox
+        self._topic = topic
+        self._index = index
+
+    async def show(self, call: Call) -> RuleSetView:
+        """The newest good one, where it judges already, and what its rules found."""
+        gathered = await self._peers.gather(call, self._users, dict(self._partitions()))
+        in_force: defaultdict[str, list[int]] = defaultdict(list)
+        shadow: Counter[str] = Counter()
+        for partition, found in sorted(gathered.partitions.items()):
+            if found["version"] is not None:
+                in_force[found["version"]].append(partition)
+            shadow.update(found["counts"])
+        try:
+            findings = dict(sorted(count_all(await self._index.tallies()).by_rule.items()))
+        except IndexUnavailableError:
+            # The rule set is still worth showing.
+            findings = None
+        newest, refused = self._book.newest, self._book.refused
+        ruleset = self._book.ruleset(newest)
+        return RuleSetView(
+            version=ruleset.version,
+            rules=described(ruleset),
+            source="settings" if newest is None or newest.document == OWN else "rule-config",
+            published_at=None if newest is None else format_instant(newest.published),
+            in_force=dict(in_force),
+            findings=findings,
+            shadow=_below("shadow.", shadow),
+            refused=None
+            if refused is None
+            else RefusedRules(reason=refused.reason, published_at=format_instant(refused.published)),
+            guidance={
+                rule_id: RuleGuidance(runbook=one.runbook, references=list(one.references))
+                for rule_id, one in GUIDANCE.items()
+            },
+            coverage=gathered.coverage,
+        )
+
+    async def change(self, call: Call) -> RuleSetChange:
+        """Publish a rule set, unless it is only asked what that would change."""
+        asked: RulesDocument = call.body
+        document = asked.model_dump(mode="json")
+        try:
+            ruleset = read_ruleset(document)
+        except RuleSetError as error:
+            raise _wrong(str(error)) from None
+        try:
+            self._book.check_version(ruleset)
+        except RuleSetError as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from None
+        before = self._book.ruleset(self._book.newest)
+        changes = list(differences(before, ruleset))
+        if not call.query.dry_run and ruleset != before:
+            await self._outbox.write(self._topic, KEY, json.dumps(document, ensure_ascii=False).encode())
+        return RuleSetChange(version=ruleset.version, dry_run=call.query.dry_run, changes=changes)
+
+    def _partitions(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        for owned in self._app.ownership.units.values():
+            unit = owned.unit
+            if unit.table != self._users.name:
+                continue
+            in_force, state = unit.peek(RULES_KEY), unit.peek(PARTITION_KEY)
+            yield (
+                unit.partition,
+                {
+                    "version": in_force.version if isinstance(in_force, InForce) else None,
+                    "counts": state.counts if isinstance(state, PartitionState) else {},
+                },
+            )
+
+
+def described(ruleset: RuleSet) -> dict[str, dict[str, Any]]:
+    """Every rule with its mode and parameters, in the form of a rule set document."""
+    return {
+        rule_id: {"mode": ruleset.modes[rule_id], **_parameters(rule)}
+        for rule_id, rule in sorted(ruleset.rules.items())
+    }
+
+
+def differences(before: RuleSet, after: RuleSet) -> Iterator[str]:
+    """What changes, a line for each parameter."""
+    old, new = described(before), described(after)
+    if before.version != after.version:
+        yield f"version: {before.version} -> {after.version}"
+    for rule_id, parameters in new.items():
+        for name, value in parameters.items():
+            if old[rule_id][name] != value:
+                yield f"{rule_id}.{name}: {_shown(old[rule_id][name])} -> {_shown(value)}"
+
+
+def _parameters(rule: object) -> dict[str, Any]:
+    parameters: dict[str, Any] = TypeAdapter(type(rule)).dump_python(rule, mode="json")
+    return parameters
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _below(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
+    return {
+        name.removeprefix(prefix): count for name, count in sorted(counts.items()) if name.startswith(prefix)
+    }
+
+
+def _wrong(reason: str) -> Problem:
+    place, colon, message = reason.partition(": ")
+    is_place = bool(colon) and place.startswith("rules.")
+    error = FieldError(
+        path=place if is_place else "", message=message if is_place else reason, type="ruleset"
+    )
+    return Problem(HTTPStatus.BAD_REQUEST, f"the rule set is not valid: {reason}", errors=[error])

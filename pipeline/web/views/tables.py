@@ -1,0 +1,246 @@
+"""`/tables...`: the raw state of any key, from the worker that has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from pipeline.evaluation.batch import PartitionState
+from pipeline.evaluation.recent import Recent
+from pipeline.evaluation.rule_book import InForce
+from pipeline.events.addresses import mask_network
+from pipeline.titles.figures import Figures
+from pipeline.titles.notes import DIMENSIONS
+from pipeline.titles.rows import unpack_rows
+from pipeline.titles.state import PARTITION_KEY as TITLES_KEY
+from pipeline.web.http.answers import TableInfo, TableRecord, Tables
+from pipeline.web.http.problems import FieldError, Problem
+from pipeline.web.views.ids import way_out
+from pipeline.windows.user import UserState
+from pipeline.windows.window import FAILS, FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES, START_FAILS, STARTS
+from tables.alerts import CLOCK_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipeline.delivery.state.table import WriteBehindTable
+    from pipeline.titles.state import TitlesValue
+    from pipeline.web.cluster.peers import Peers
+    from pipeline.web.http.serving import Call, Handlers
+    from pipeline.windows.user import LastEvent
+    from pipeline.windows.window import Entry
+    from tables.alerts import AlertValue
+    from tables.risk import RiskValue
+
+_ROLES: Final = {
+    NEUTRAL: "neutral",
+    PLAYS: "plays",
+    STARTS: "starts",
+    START_FAILS: "fails_to_start",
+    FAILS: "fails",
+    RELEASES: "releases",
+    FAILS_LOGIN: "fails_login",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A table that can be looked into.
+
+    Attributes:
+        table: the table.
+        locate: from a key as text to its bytes and partition; a ValueError says what is wrong with it.
+        render: from a value to JSON, personal data masked as in all outputs.
+        hint: follows what is said of a key that is not there.
+    """
+
+    table: WriteBehindTable[Any]
+    locate: Callable[[str], tuple[bytes, int]]
+    render: Callable[[Any], Any]
+    hint: str = ""
+
+
+def table_views(shelves: Sequence[Shelf], peers: Peers) -> Handlers:
+    """The handlers."""
+    browser = _Browser({shelf.table.name: shelf for shelf in shelves}, peers)
+    return {"tables": browser.tables, "table_record": browser.record}
+
+
+class _Browser:
+    def __init__(self, shelves: dict[str, Shelf], peers: Peers) -> None:
+        self._shelves = shelves
+        self._peers = peers
+
+    async def tables(self, call: Call) -> Tables:  # noqa: ARG002 - the same for everybody
+        return Tables(
+            tables=[
+                TableInfo(
+                    name=name,
+                    partitions=shelf.table.partitions or 0,
+                    changelog=shelf.table.changelog_name,
+                    sources=list(shelf.table.source_topics),
+                )
+                for name, shelf in self._shelves.items()
+            ]
+        )
+
+    async def record(self, call: Call) -> TableRecord:
+        """A change is seen before it is committed, and told as such."""
+        name, text = call.path["table"], call.path["key"]
+        shelf = self._shelves.get(name)
+        if shelf is None:
+            known = ", ".join(self._shelves)
+            raise Problem(HTTPStatus.NOT_FOUND, f"there is no table {name}; there is {known}")
+        try:
+            key, partition = shelf.locate(text)
+        except ValueError as error:
+            wrong = FieldError(path="key", message=str(error), type="key")
+            raise Problem(
+                HTTPStatus.BAD_REQUEST, f"the path is not valid: key {error}", errors=[wrong]
+            ) from None
+        unit = (await self._peers.owned(call, shelf.table, partition)).unit
+        value = unit.peek(key)
+        if value is None:
+            raise Problem(HTTPStatus.NOT_FOUND, f"table {name} has no key {text}{shelf.hint}")
+        in_flight = unit.in_flight is not None and key in unit.in_flight.keys
+        return TableRecord(
+            table=name,
+            key=text,
+            partition=partition,
+            owner=str(self._peers.own_url),
+            changelog_offset=unit.store.changelog_offset(),
+            uncommitted=in_flight or key in unit.dirty,
+            value=shelf.render(value),
+        )
+
+
+# -- the risk agent's table
+
+
+def risk_shelf(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -> Shelf:
+    """Keys are as in the table; those of a partition carry its number: `uUSER`, `qUSER`, `p@3`, `r@3`, `s@3`."""
+
+    def locate(text: str) -> tuple[bytes, int]:
+        kind, rest = text[:1], text[1:]
+        if kind in {"u", "q"} and rest:
+            return text.encode(), users.partition_of(rest.encode())
+        if kind in {"p", "r", "s"} and rest[:1] == "@" and rest[1:].isascii() and rest[1:].isdigit():
+            partition = int(rest[1:6])
+            if partition < users.partition_of.partitions:
+                return kind.encode(), partition
+        raise ValueError("must be u or q and a user id, or p@, r@ or s@ and the number of a partition")
+
+    def render(value: RiskValue) -> Any:  # noqa: ANN401 - JSON
+        match value:
+            case UserState():
+                return _user(value, show)
+            case PartitionState():
+                return {"counts": value.counts, "times": value.times}
+            case Recent():
+                shown = [msgspec.structs.asdict(result) for result in value.results]
+                return [{**result, "user_id": show(result["user_id"])} for result in shown]
+            case InForce():
+                return msgspec.structs.asdict(value)
+            case _:
+                return [msgspec.structs.asdict(request) for request in value.requests]
+
+    return Shelf(users, locate, render, way_out(show))
+
+
+# -- the title agent's table
+
+
+def title_shelf(titles: WriteBehindTable[TitlesValue], show: Callable[[str], str]) -> Shelf:
+    """Keys are as in the table: `scontent:ID`, `sdevice:ID`, ...; that of a partition carries its number: `p@3`."""
+
+    def locate(text: str) -> tuple[bytes, int]:
+        kind, rest = text[:1], text[1:]
+        dimension, colon, identifier = rest.partition(":")
+        if kind == "s" and dimension in DIMENSIONS and colon and identifier:
+            return text.encode(), titles.partition_of(rest.encode())
+        if kind == "p" and rest[:1] == "@" and rest[1:].isascii() and rest[1:].isdigit():
+            partition = int(rest[1:6])
+            if partition < titles.partition_of.partitions:
+                return TITLES_KEY, partition
+        raise ValueError(
+            "must be s, content, device, region, plan or rule, a colon and an id, or p@ and the number of a partition"
+        )
+
+    def render(value: TitlesValue) -> Any:  # noqa: ANN401 - JSON
+        shown: dict[str, Any] = msgspec.structs.asdict(value)
+        if isinstance(value, Figures):
+            shown["rows"] = list(unpack_rows(value.rows))
+            users = {show(user): minute for user, minute in value.names.get("users", {}).items()}
+            shown["names"] = value.names | ({"users": users} if users else {})
+        return msgspec.to_builtins(shown, str_keys=True)
+
+    return Shelf(titles, locate, render, way_out(show))
+
+
+# -- the alert agent's table
+
+
+def alert_shelf(alerts: WriteBehindTable[AlertValue]) -> Shelf:
+    """Keys are as in the table: `aSUBJECT/RULE`; that of a partition's clock carries its number: `c@3`."""
+
+    def locate(text: str) -> tuple[bytes, int]:
+        kind, rest = text[:1], text[1:]
+        subject, slash, rule_id = rest.rpartition("/")
+        if kind == "a" and subject and slash and rule_id:
+            return text.encode(), alerts.partition_of(subject.encode())
+        if kind == "c" and rest[:1] == "@" and rest[1:].isascii() and rest[1:].isdigit():
+            partition = int(rest[1:6])
+            if partition < alerts.partition_of.partitions:
+                return CLOCK_KEY, partition
+        raise ValueError(
+            "must be a, a subject as verdicts show it, a slash and a rule id, or c@ and the number of a partition"
+        )
+
+    def render(value: AlertValue) -> Any:  # noqa: ANN401 - JSON
+        return msgspec.to_builtins(msgspec.structs.asdict(value), str_keys=True)
+
+    return Shelf(alerts, locate, render)
+
+
+def _user(state: UserState, show: Callable[[str], str]) -> dict[str, Any]:
+    privacy = state.privacy
+    return {
+        "stream_time": state.stream_time,
+        "last_record_time": state.last_record_time,
+        "last_place": None if state.last_place is None else state.last_place._asdict(),
+        "last_event": None if state.last_event is None else _last_event(state.last_event),
+        "privacy": {
+            "opt_out": _mark(privacy.opt_out),
+            "deletion": _mark(privacy.deletion),
+            "consent_given": privacy.consent_given,
+            "consent_withdrawn": privacy.consent_withdrawn,
+        },
+        "window": {
+            "left_early": state.window.left_early,
+            "entries": [_entry(entry, show) for entry in state.window.entries],
+        },
+    }
+
+
+def _mark(mark: Any) -> dict[str, int | None]:  # noqa: ANN401 - a mark of the privacy record
+    return {"since": mark.since, "last": mark.last, "until": mark.until}
+
+
+def _entry(entry: Entry, show: Callable[[str], str]) -> dict[str, Any]:
+    return {
+        "time": entry.time,
+        "identity": f"{entry.identity:016x}",
+        "content": f"{entry.content:016x}",
+        "region": entry.region,
+        "network": mask_network(entry.network),
+        "device": show(entry.device),
+        "role": _ROLES[entry.role],
+    }
+
+
+def _last_event(last: LastEvent) -> dict[str, Any]:
+    place = last.place_before
+    return last._asdict() | {"place_before": None if place is None else place._asdict()}

@@ -1,0 +1,300 @@
+"""`/stats/content`, `/stats/region`, `/stats/device`: the figures that the title agent keeps."""
+
+from __future__ import annotations
+
+import time
+from heapq import nlargest, nsmallest
+from http import HTTPStatus
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline.events.instants import format_instant
+from pipeline.rules.error_rate import wilson_interval
+from pipeline.titles.figures import Figures
+from pipeline.titles.minutes import MINUTE_MS, WINDOW_MINUTES
+from pipeline.titles.rows import EVENTS, FAILED, FAILED_STARTS, PLAYS, TOTAL, WATCHED, by_minute
+from pipeline.titles.state import PARTITION_KEY, TitlesPartition, figures_key, subject_name
+from pipeline.verdict_index.index import IndexUnavailableError
+from pipeline.verdict_index.summary import count_by_region
+from pipeline.web.http.answers import (
+    ContentStats,
+    Count,
+    DeviceStats,
+    ErrorRate,
+    Minute,
+    RegionStats,
+)
+from pipeline.web.http.problems import Problem, unavailable
+from pipeline.web.http.serving import json_answer
+from pipeline.web.views.ids import way_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, KeysView, Mapping
+
+    from aiohttp.web import Response
+
+    from pipeline.delivery.app import DeliveryApp
+    from pipeline.delivery.state.table import WriteBehindTable
+    from pipeline.delivery.state.unit import Unit
+    from pipeline.titles.notes import Dimension, NameKind
+    from pipeline.titles.state import TitlesValue
+    from pipeline.verdict_index.index import VerdictIndex
+    from pipeline.web.cluster.peers import Peers
+    from pipeline.web.http.questions import Limit
+    from pipeline.web.http.serving import Call, Handlers
+
+_TITLES: Final = figures_key("content:")
+_KEPT_S: Final = 10.0
+"""So long a ranking is given again: pages ask every few seconds, and many may be open."""
+_NOT_JUDGED: Final = 15
+"""So many minutes after those that were judged are shown; while partitions are hours apart, there are hundreds."""
+_KEYS: Final = 1_000
+"""So many keys of a partition's cache are looked at for titles that fail rarely or never."""
+
+
+def title_views(
+    app: DeliveryApp,
+    table: WriteBehindTable[TitlesValue],
+    peers: Peers,
+    show: Callable[[str], str],
+    index: VerdictIndex,
+) -> Handlers:
+    """The handlers.
+
+    Args:
+        app: the application.
+        table: the title agent's table.
+        peers: the other workers.
+        show: the form of device ids in outputs.
+        index: of verdicts, which counts findings for every view.
+    """
+    views = _Titles(app, table, peers, show, index)
+    return {
+        "content_ranking": views.ranking,
+        "content": views.content,
+        "region": views.region,
+        "device": views.device,
+    }
+
+
+class _Titles:
+    def __init__(
+        self,
+        app: DeliveryApp,
+        table: WriteBehindTable[TitlesValue],
+        peers: Peers,
+        show: Callable[[str], str],
+        index: VerdictIndex,
+    ) -> None:
+        self._app = app
+        self._index = index
+        self._table = table
+        self._peers = peers
+        self._show = show
+        self._ranked: tuple[int, KeysView[int], dict[int, list[dict[str, Any]]], float] | None = None
+
+    async def ranking(self, call: Call) -> Response:
+        """Titles that failed often within the hour are all there; others as far as they are in memory."""
+        question: Limit = call.query
+        gathered = await self._peers.gather(call, self._table, self._own_ranks(question.limit))
+        ranks = [one for part in gathered.partitions.values() for one in part]
+        worst = nsmallest(question.limit, ranks, key=_worst_first)
+        return json_answer({"contents": worst, "coverage": gathered.coverage.model_dump()})
+
+    async def _own_ranks(self, limit: int) -> dict[int, list[dict[str, Any]]]:
+        """Those of each partition that are among the worst titles of all that are owned here.
+
+        They are as of ten seconds ago at most.
+        """
+        owned = {
+            partition: found.unit
+            for (table, partition), found in self._app.ownership.units.items()
+            if table == self._table.name
+        }
+        now = time.monotonic()
+        if self._ranked is None or self._ranked[:2] != (limit, owned.keys()) or now > self._ranked[3]:
+            every: list[tuple[int, dict[str, Any]]] = []
+            ranks: dict[int, list[dict[str, Any]]] = {}
+            for partition, unit in owned.items():
+                await self._app.turns.next()
+                if not unit.closed:
+                    ranks[partition] = []
+                    every += [(partition, rank) for rank in _ranks(unit, limit)]
+            for partition, rank in nsmallest(limit, every, key=lambda one: _worst_first(one[1])):
+                ranks[partition].append(rank)
+            self._ranked = (limit, owned.keys(), ranks, now + _KEPT_S)
+        return self._ranked[2]
+
+    async def content(self, call: Call) -> ContentStats:
+        """One title."""
+        content_id = call.path["content_id"]
+        known = await self._known(call, "content", content_id)
+        totals = known.figures.totals()
+        return ContentStats(
+            content_id=content_id,
+            plays=totals[PLAYS],
+            failed_starts=totals[FAILED_STARTS],
+            watch_seconds=totals[WATCHED] / 1000,
+            error_rate=known.error_rate(),
+            top_regions=known.counts("regions"),
+            top_error_codes=known.counts("error_codes"),
+            device_mix=known.counts("device_types"),
+            risk_level=known.figures.level or "NONE",
+            minutes=known.minutes(),
+        )
+
+    async def region(self, call: Call) -> RegionStats:
+        """One region, as events name it in its normal form."""
+        region = call.path["region"]
+        known = await self._found(call, "region", region)
+        try:
+            verdicts = count_by_region(await self._index.tallies()).regions.get(region)
+        except IndexUnavailableError as error:
+            raise unavailable(str(error)) from error
+        if known is None:
+            if verdicts is None:
+                raise _unknown("region", region)
+            # Late events, and those far behind their partition, have verdicts and count in no figure of playback.
+            known = _Known(Figures(), None)
+        totals = known.figures.totals()
+        return RegionStats(
+            region=region,
+            plays=totals[PLAYS],
+            events=totals[EVENTS],
+            watch_seconds=totals[WATCHED] / 1000,
+            error_rate=known.error_rate(),
+            errors=known.counts("error_codes"),
+            device_mix=known.counts("device_types"),
+            flagged_by_rule=_counts({} if verdicts is None else verdicts.by_rule),
+            minutes=known.minutes(),
+        )
+
+    async def device(self, call: Call) -> DeviceStats:
+        """One device."""
+        device_id = call.path["device_id"]
+        known = await self._known(call, "device", device_id, way_out(self._show))
+        return DeviceStats(
+            device_id=self._show(device_id),
+            events=known.figures.totals()[EVENTS],
+            error_rate=known.error_rate(),
+            users=len(known.figures.names.get("users", {})),
+            risk_level=known.figures.level or "NONE",
+        )
+
+    async def _known(self, call: Call, dimension: Dimension, identifier: str, hint: str = "") -> _Known:
+        """A subject, where its partition is.
+
+        Raises:
+            Problem: nothing is known of it.
+        """
+        known = await self._found(call, dimension, identifier)
+        if known is None:
+            raise _unknown("title" if dimension == "content" else dimension, identifier, hint)
+        return known
+
+    async def _found(self, call: Call, dimension: Dimension, identifier: str) -> _Known | None:
+        """A subject, where its partition is; None if nothing is known of it."""
+        name = subject_name(dimension, identifier)
+        owned = await self._peers.owned(call, self._table, self._table.partition_of(name.encode()))
+        figures = owned.unit.peek(figures_key(name))
+        return _Known(figures, _judged_through(owned.unit)) if isinstance(figures, Figures) else None
+
+
+class _Known:
+    """What is known of a subject.
+
+    Args:
+        figures: of the subject; they are read only.
+        judged_through: the last minute that was judged where the subject is; None before the first.
+    """
+
+    def __init__(self, figures: Figures, judged_through: int | None) -> None:
+        self.figures = figures
+        self._series = by_minute(figures.rows)
+        self._last = max(self._series, default=0) if judged_through is None else judged_through
+
+    def error_rate(self) -> ErrorRate:
+        """Over the hour that was judged last; before the first judgement over the newest one."""
+        failed, total = self.figures.failed_and_total(self._last - WINDOW_MINUTES + 1, self._last)
+        low, high = wilson_interval(failed, total) if total else (0.0, 1.0)
+        rate = round(failed / total, 4) if total else 0.0
+        return ErrorRate(events=total, errors=failed, rate=rate, low=low, high=high)
+
+    def minutes(self) -> list[Minute]:
+        """The hour that was judged last and what follows it, oldest first; see `error_rate`."""
+        shown = range(self._last - WINDOW_MINUTES + 1, self._last + _NOT_JUDGED + 1)
+        return [_minute(minute, self._series[minute]) for minute in shown if minute in self._series]
+
+    def counts(self, kind: NameKind) -> list[Count]:
+        """What is counted by name."""
+        return _counts(self.figures.names.get(kind, {}))
+
+
+def _judged_through(unit: Unit[TitlesValue]) -> int | None:
+    state = unit.peek(PARTITION_KEY)
+    return state.judged_through if isinstance(state, TitlesPartition) else None
+
+
+def _unknown(what: str, identifier: str, hint: str = "") -> Problem:
+    return Problem(
+        HTTPStatus.NOT_FOUND,
+        f"nothing is known of {what} {identifier}: no event of it within the last day{hint}",
+    )
+
+
+def _ranks(unit: Unit[TitlesValue], limit: int) -> Iterator[dict[str, Any]]:
+    """The titles of a partition that may be among the worst, each a `ContentRank` as JSON."""
+    judged = _judged_through(unit)
+    for content_id in dict.fromkeys(_titles(unit, limit)):
+        figures = unit.peek(figures_key(subject_name("content", content_id)))
+        if isinstance(figures, Figures):
+            totals = figures.totals()
+            yield {
+                "content_id": content_id,
+                "plays": totals[PLAYS],
+                "watch_seconds": totals[WATCHED] / 1000,
+                "error_rate": _Known(figures, judged).error_rate().model_dump(),
+                "risk_level": figures.level or "NONE",
+            }
+
+
+def _titles(unit: Unit[TitlesValue], others: int) -> Iterator[str]:
+    """Those that failed often within the hour, and of the others so many that have failed most often."""
+    state = unit.peek(PARTITION_KEY)
+    if isinstance(state, TitlesPartition):
+        for name in state.candidates:
+            dimension, _, identifier = name.partition(":")
+            if dimension == "content":
+                yield identifier
+    in_memory = [
+        (value.failed, key)
+        for key, value in islice(unit.cache.items(), _KEYS)
+        if key.startswith(_TITLES) and isinstance(value, Figures)
+    ]
+    for _, key in nlargest(others, in_memory):
+        yield key.removeprefix(_TITLES).decode()
+
+
+def _worst_first(rank: Mapping[str, Any]) -> tuple[float, int, str]:
+    # By the lower end of the interval: one failure of two events is no worse than a hundred of a thousand.
+    rate = rank["error_rate"]
+    return -rate["low"], -rate["events"], rank["content_id"]
+
+
+def _minute(minute: int, numbers: list[int]) -> Minute:
+    return Minute(
+        start=format_instant(minute * MINUTE_MS),
+        events=numbers[TOTAL],
+        errors=numbers[FAILED],
+        plays=numbers[PLAYS],
+        watch_seconds=numbers[WATCHED] / 1000,
+    )
+
+
+def _counts(counts: Mapping[str, int]) -> list[Count]:
+    """Most first, then by name."""
+    return [Count(name=name, count=count) for name, count in sorted(counts.items(), key=_most_first)]
+
+
+def _most_first(item: tuple[str, Any]) -> tuple[int, str]:
+    return -item[1], item[0]

@@ -1,0 +1,181 @@
+"""A user's state in the form that people read: the window as the rules see it, networks masked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from pipeline.evaluation.evaluator import findings_now
+from pipeline.evaluation.verdict import plan_score, risk_level
+from pipeline.events.addresses import mask_network
+from pipeline.events.instants import format_instant
+from pipeline.web.http.answers import Finding, Mark, Place, PrivacyView, Seen, Segment, UserView, WindowView
+from pipeline.windows.window import PLAYING, WINDOW_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pipeline.rules.ruleset import RuleSet
+    from pipeline.web.http.answers import Verdict
+    from pipeline.windows import privacy
+    from pipeline.windows.user import UserState
+
+_SHARED: Final = frozenset({"account.concurrent_streams", "account.multi_ip", "account.multi_region"})
+_LOGIN: Final = "account.login_failures"
+_LISTED: Final = 50
+_HEAVY_PLAYS: Final = 45
+"""Signs of playing in the hour: a heartbeat a minute for three quarters of it."""
+_TREND_EVENTS: Final = 10
+_TREND_RATIO: Final = 1.5
+
+
+def view_of(
+    user_id: str,
+    state: UserState,
+    rules: RuleSet,
+    last_verdict: Verdict | None,
+    show: Callable[[str], str],
+) -> UserView:
+    """The answer of `/users/{user_id}`."""
+    found = findings_now(state, rules, show)
+    plan = None if state.last_event is None else state.last_event.plan
+    _, score = plan_score(found, plan)
+    place = state.last_place
+    return UserView(
+        user_id=show(user_id),
+        stream_time=_instant(state.stream_time),
+        window=_window(state, show),
+        last_place=None if place is None else Place(region=place.region, time=format_instant(place.time)),
+        privacy=privacy_of(state),
+        risk_level=risk_level(score),
+        score=score,
+        findings=[Finding.model_validate(msgspec.to_builtins(finding)) for finding in found],
+        last_verdict=last_verdict,
+    )
+
+
+def _window(state: UserState, show: Callable[[str], str]) -> WindowView | None:
+    window, end = state.window, state.stream_time
+    if end is None:
+        return None
+    return WindowView(
+        start=format_instant(end - WINDOW_MS),
+        end=format_instant(end),
+        events=len(window),
+        regions=_seen((entry.region, entry.time) for entry in window.entries),
+        networks=_seen(((entry.network, entry.time) for entry in window.entries), mask_network),
+        distinct_networks=len(window.networks),
+        devices=_seen(((entry.device, entry.time) for entry in window.entries), show),
+        playing=sorted(show(device) for device in window.playing(end)),
+        login_failures=window.login_failures,
+        saturated=window.saturated(end),
+    )
+
+
+def _seen(entries: Iterable[tuple[str, int]], shown: Callable[[str], str] = str) -> list[Seen]:
+    """By count, then name; the most common ones.
+
+    Args:
+        entries: what was seen and when, in the order of time.
+        shown: its form in outputs; two may have the same.
+    """
+    times: dict[str, list[int]] = {}
+    for name, time in entries:
+        times.setdefault(name, []).append(time)
+    by_name: dict[str, list[int]] = {}
+    for name, found in times.items():
+        by_name.setdefault(shown(name), []).extend(found)
+    ordered = sorted(by_name.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [
+        Seen(name=name, events=len(found), last=format_instant(max(found)))
+        for name, found in ordered[:_LISTED]
+    ]
+
+
+def privacy_of(state: UserState | None) -> PrivacyView:
+    """The privacy record; marks are in force for events after the user's newest one."""
+    if state is None:
+        none = Mark(in_force=False, since=None, last=None, until=None)
+        return PrivacyView(opt_out=none, deletion=none, consent_given=None, consent_withdrawn=None)
+    record = state.privacy
+    return PrivacyView(
+        opt_out=_mark(record.opt_out),
+        deletion=_mark(record.deletion),
+        consent_given=_instant(record.consent_given),
+        consent_withdrawn=_instant(record.consent_withdrawn),
+    )
+
+
+def _mark(mark: privacy.Mark) -> Mark:
+    return Mark(
+        in_force=mark.since is not None,
+        since=_instant(mark.since),
+        last=_instant(mark.last),
+        until=_instant(mark.until),
+    )
+
+
+def _instant(time: int | None) -> str | None:
+    return None if time is None else format_instant(time)
+
+
+# -- the segment
+
+
+def segment_of(
+    user_id: str, state: UserState, partition_time: int | None, rules: RuleSet, show: Callable[[str], str]
+) -> Segment:
+    """The answer of `/users/{user_id}/segment`: the first description that fits, from the gravest to the calmest."""
+    window, end = state.window, state.stream_time
+    entries = window.entries
+    middle = (end or 0) - WINDOW_MS // 2
+    newer = sum(entry.time > middle for entry in entries)
+    older = len(entries) - newer
+    plays = sum(entry.role in PLAYING for entry in entries)
+    playing = 0 if end is None else len(window.playing(end))
+    name, why = _segment(
+        state, partition_time, plays, {one.rule_id for one in findings_now(state, rules, show)}
+    )
+    return Segment(
+        user_id=show(user_id),
+        segment=name,
+        why=why,
+        trend=_trend(newer, older),
+        events=len(entries),
+        newer_half=newer,
+        older_half=older,
+        playing=playing,
+        devices=len({entry.device for entry in entries}),
+        regions=len(window.regions),
+    )
+
+
+def _segment(state: UserState, partition_time: int | None, plays: int, fired: set[str]) -> tuple[Any, str]:
+    end = state.stream_time
+    restricted = state.privacy.opt_out.since is not None or state.privacy.deletion.since is not None
+    behind = 0 if end is None or partition_time is None else partition_time - end
+    shared = sorted(fired & _SHARED)
+    descriptions: list[tuple[bool, str, str]] = [
+        (end is None, "unknown", "No event of the user is known."),
+        (restricted, "restricted", "An opt-out or a deletion is in force."),
+        (behind >= WINDOW_MS, "idle", "The newest event is more than an hour behind those of other users."),
+        (bool(shared), "shared_account", f"The window fires {', '.join(shared)}."),
+        (_LOGIN in fired, "login_trouble", f"The window fires {_LOGIN}."),
+        (
+            plays >= _HEAVY_PLAYS,
+            "heavy_viewer",
+            f"{plays} signs of playing within the hour; {_HEAVY_PLAYS} are three quarters of it.",
+        ),
+        (plays > 0, "viewer", f"{plays} signs of playing within the hour."),
+        (True, "browser", "Events, and no sign of playing, within the hour."),
+    ]
+    return next((name, why) for fits, name, why in descriptions if fits)
+
+
+def _trend(newer: int, older: int) -> Any:  # noqa: ANN401 - one of Segment's
+    if newer + older < _TREND_EVENTS:
+        return "unknown"
+    if newer > _TREND_RATIO * older:
+        return "rising"
+    return "falling" if older > _TREND_RATIO * newer else "steady"

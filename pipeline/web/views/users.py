@@ -1,0 +1,212 @@
+"""`/users/...` and `/privacy/requests...`: what is known of one user, from the worker that has the partition."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from pipeline.evaluation.batch import PartitionState
+from pipeline.evaluation.rule_book import InForce
+from pipeline.evaluation.source import FUTURE_MS
+from pipeline.events.instants import format_instant, parse_instant
+from pipeline.jurisdictions.laws import laws_of
+from pipeline.verdict_index.index import IndexUnavailableError
+from pipeline.web.http.answers import (
+    Deadline,
+    RequestList,
+    RequestQueued,
+    RequestView,
+    Segment,
+    UserView,
+    Verdict,
+)
+from pipeline.web.http.problems import FieldError, Problem
+from pipeline.web.views.ids import way_out
+from pipeline.web.views.user_state import privacy_of, segment_of, view_of
+from pipeline.windows.requests import RequestHistory
+from pipeline.windows.user import UserState
+from tables.risk import PARTITION_KEY, RULES_KEY, requests_key, user_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.delivery.state.table import WriteBehindTable
+    from pipeline.delivery.state.unit import Unit
+    from pipeline.evaluation.rule_book import RuleBook
+    from pipeline.events.model import PrivacyRequest
+    from pipeline.rules.ruleset import RuleSet
+    from pipeline.verdict_index.index import VerdictIndex
+    from pipeline.web.cluster.peers import Peers
+    from pipeline.web.http.outbox import Outbox
+    from pipeline.web.http.serving import Call, Handlers
+    from pipeline.windows.privacy import PrivacyRecord
+    from pipeline.windows.requests import RequestRecord
+    from tables.risk import RiskValue
+
+_DAY_MS: Final = 86_400_000
+# These a law gives time for; the others take effect at once, and nobody waits for them.
+_WITH_DEADLINE: Final = frozenset({"opt_out", "delete", "consent_withdrawn"})
+
+
+def people_views(
+    users: WriteBehindTable[RiskValue],
+    peers: Peers,
+    book: RuleBook,
+    index: VerdictIndex,
+    show: Callable[[str], str],
+) -> Handlers:
+    """The handlers that read.
+
+    Args:
+        users: the risk agent's table.
+        peers: the other workers.
+        book: the rule sets.
+        index: of verdicts.
+        show: the form of user and device ids in outputs.
+    """
+    people = _People(users, peers, book, index, show)
+    return {"user": people.user, "segment": people.segment, "requests": people.requests}
+
+
+def request_views(outbox: Outbox, topic: str) -> Handlers:
+    """The handler that publishes privacy requests.
+
+    Args:
+        outbox: writes them.
+        topic: its full name.
+    """
+
+    async def request(call: Call) -> RequestQueued:
+        asked: PrivacyRequest = call.body
+        ahead = parse_instant(asked.timestamp) - time.time_ns() // 1_000_000
+        if ahead > FUTURE_MS:
+            message = f"lies {ahead / 1000:.0f} s ahead; at most {FUTURE_MS // 1000} s are allowed"
+            raise Problem(
+                HTTPStatus.BAD_REQUEST,
+                f"the body is not valid: timestamp {message}",
+                errors=[FieldError(path="timestamp", message=message, type="future_timestamp")],
+            )
+        value = asked.model_dump_json(by_alias=True, exclude_none=True).encode()
+        place = await outbox.write(topic, asked.user_id.encode(), value)
+        return RequestQueued(
+            status="queued", request_id=asked.request_id, partition=place.partition, offset=place.offset
+        )
+
+    return {"request": request}
+
+
+class _People:
+    def __init__(
+        self,
+        users: WriteBehindTable[RiskValue],
+        peers: Peers,
+        book: RuleBook,
+        index: VerdictIndex,
+        show: Callable[[str], str],
+    ) -> None:
+        self._users = users
+        self._peers = peers
+        self._book = book
+        self._index = index
+        self._show = show
+
+    async def user(self, call: Call) -> UserView:
+        """The window as the rules see it, and what they say of it now."""
+        user_id, unit, state = await self._find(call)
+        return view_of(user_id, state, self._rules(unit), self._last_verdict(user_id), self._show)
+
+    def _rules(self, unit: Unit[RiskValue]) -> RuleSet:
+        in_force = unit.peek(RULES_KEY)
+        return self._book.ruleset(in_force if isinstance(in_force, InForce) else None)
+
+    def _last_verdict(self, user_id: str) -> Verdict | None:
+        """The newest that is indexed; the window can be shown without it."""
+        try:
+            newest = self._index.newest_of(self._show(user_id))
+            return None if newest is None else Verdict.model_validate_json(newest)
+        except (IndexUnavailableError, ValueError):
+            # The index takes verdicts only, but a foreign one may still break a rule of the view (a time's form).
+            return None
+
+    async def segment(self, call: Call) -> Segment:
+        """How the user behaves."""
+        user_id, unit, state = await self._find(call)
+        partition = unit.peek(PARTITION_KEY)
+        times = partition.times.values() if isinstance(partition, PartitionState) else ()
+        return segment_of(user_id, state, max(times, default=None), self._rules(unit), self._show)
+
+    async def requests(self, call: Call) -> RequestList:
+        """The user's requests in the order of their arrival; they outlast all else that is known of the user."""
+        user_id, unit = await self._owner(call)
+        state, history = unit.peek(user_key(user_id)), unit.peek(requests_key(user_id))
+        if not isinstance(state, UserState):
+            if not isinstance(history, RequestHistory):
+                raise self._unknown(user_id)
+            state = UserState()
+        if not isinstance(history, RequestHistory):
+            history = RequestHistory()
+        home = None if state.last_place is None else state.last_place.region
+        return RequestList(
+            user_id=self._show(user_id),
+            requests=[_request(one, home, state.privacy) for one in history.requests],
+            privacy=privacy_of(state),
+            erased=[format_instant(at) for at in history.erased],
+        )
+
+    async def _find(self, call: Call) -> tuple[str, Unit[RiskValue], UserState]:
+        user_id, unit = await self._owner(call)
+        state = unit.peek(user_key(user_id))
+        if not isinstance(state, UserState):
+            raise self._unknown(user_id)
+        return user_id, unit, state
+
+    async def _owner(self, call: Call) -> tuple[str, Unit[RiskValue]]:
+        user_id = call.path["user_id"]
+        owned = await self._peers.owned(call, self._users, self._users.partition_of(user_id.encode()))
+        return user_id, owned.unit
+
+    def _unknown(self, user_id: str) -> Problem:
+        return Problem(HTTPStatus.NOT_FOUND, f"nothing is known of a user {user_id}{way_out(self._show)}")
+
+
+def _request(one: RequestRecord, home: str | None, privacy: PrivacyRecord) -> RequestView:
+    """A request; its laws are those of the region that it names, else of where the user was last."""
+    region = one.region or home
+    deadlines = []
+    if one.type in _WITH_DEADLINE and region is not None:
+        begin = one.time if one.record_time < 0 else one.record_time
+        for law in laws_of(region):
+            if law.grants_right and law.deadline_days is not None:
+                due = format_instant(begin + law.deadline_days * _DAY_MS)
+                deadlines.append(Deadline(law=law.id, days=law.deadline_days, due=due))
+    return RequestView(
+        request_id=one.request_id,
+        type=one.type,
+        timestamp=format_instant(one.time),
+        region=region,
+        applied_at=None if one.record_time < 0 else format_instant(one.record_time),
+        deadlines=deadlines,
+        holds=_holds(one, privacy),
+    )
+
+
+def _holds(one: RequestRecord, privacy: PrivacyRecord) -> bool:
+    """Whether what a request asked for is in force."""
+    match one.type:
+        case "opt_out":
+            return privacy.opt_out.since is not None
+        case "opt_in":
+            return privacy.opt_out.since is None
+        case "delete":
+            return privacy.deletion.since is not None
+        case "reinstate":
+            return privacy.deletion.since is None
+        case "consent_given":
+            return _newer(privacy.consent_given, privacy.consent_withdrawn)
+        case _:
+            return _newer(privacy.consent_withdrawn, privacy.consent_given)
+
+
+def _newer(one: int | None, other: int | None) -> bool:
+    return one is not None and (other is None or one > other)

@@ -1,0 +1,88 @@
+"""Turns come one at a time, in order, and leave room for others between them."""
+
+import asyncio
+import time
+
+import pytest
+
+from pipeline.delivery.flow.turns import Turns
+
+
+async def test_turns_come_in_the_order_in_which_they_were_asked_for() -> None:
+    turns, had = Turns(), []
+
+    async def work(name: str) -> None:
+        for number in range(3):
+            await turns.next()
+            had.append((number, name))
+
+    await asyncio.gather(*(work(name) for name in "abc"))
+    assert had == [(number, name) for number in range(3) for name in "abc"]
+
+
+async def test_between_two_turns_a_request_gets_from_its_arrival_to_its_answer() -> None:
+    turns, had = Turns(), []
+
+    async def work(name: str) -> None:
+        await turns.next()
+        had.append(name)
+        if name == "first":
+            # It arrives while the piece of work runs; its three steps are an iteration each.
+            asyncio.get_running_loop().call_soon(asyncio.create_task, answer())
+
+    async def answer() -> None:
+        await asyncio.sleep(0)
+        had.append("answered")
+
+    await asyncio.gather(work("first"), work("second"))
+    assert had == ["first", "answered", "second"]
+
+
+async def test_who_gave_up_waiting_holds_up_nobody() -> None:
+    turns = Turns()
+    gone = asyncio.create_task(turns.next())
+    await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    async with asyncio.timeout(5):
+        await turns.next()
+        await turns.next()
+
+
+async def test_without_anybody_waiting_the_loop_may_sleep() -> None:
+    turns = Turns()
+    await turns.next()
+    await asyncio.sleep(0.05)
+    assert not turns._ticking
+
+
+async def test_it_is_crowded_where_hardly_a_moment_is_without_work() -> None:
+    turns = Turns()
+    assert not turns.crowded
+
+    async def work(pause: float) -> None:
+        while True:
+            for _ in range(20):
+                await turns.next()
+                time.sleep(0.005)  # noqa: ASYNC251 - a piece of work holds the loop
+            await asyncio.sleep(pause)
+
+    async def crowded_with(pause: float) -> bool:
+        working = asyncio.create_task(work(pause))
+        await asyncio.sleep(2.5)
+        found = turns.crowded
+        working.cancel()
+        return found
+
+    assert await crowded_with(0)
+    assert not await crowded_with(0.05)
+    await asyncio.sleep(0.5)
+    assert not turns.crowded
+
+
+async def test_it_is_not_crowded_as_soon_as_there_is_work() -> None:
+    turns = Turns()
+    for _ in range(10):
+        await turns.next()
+    assert not turns.crowded
