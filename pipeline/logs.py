@@ -6,6 +6,8 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any
 
+from pipeline.bounded import BoundedDict
+
 if TYPE_CHECKING:
     from pipeline.settings.schema import Settings
 
@@ -35,7 +37,7 @@ class Dampened(logging.Filter):
     def __init__(self, seconds: float = _SILENCE_SECONDS) -> None:
         super().__init__()
         self._seconds = seconds
-        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+        self._seen: BoundedDict[tuple[str, str], tuple[float, int]] = BoundedDict(_SEEN_MESSAGES)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is to be written; one that was held back is counted in the next."""
@@ -49,8 +51,6 @@ class Dampened(logging.Filter):
         if record.created - since < self._seconds:
             self._seen[key] = since, held_back + 1
             return False
-        if len(self._seen) >= _SEEN_MESSAGES:
-            self._seen.clear()
         self._seen[key] = record.created, 0
         if held_back:
             record.msg, record.args = f"{record.getMessage()} ({held_back} more times)", ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 
 _MANY_SECONDS = 20_000
@@ -98,13 +99,12 @@ class Pen:
             different ids: the second must not look like a repetition of the first.
     """
 
-    __slots__ = ("_count", "_seconds", "_tag")
+    __slots__ = ("_count", "_tag")
 
     def __init__(self, seed: int, start_ms: int) -> None:
         digest = blake2b(f"{seed}/{start_ms}".encode(), digest_size=10).hexdigest()
         self._tag = f"{digest[:8]}-{digest[8:12]}-4{digest[12:15]}-a{digest[15:18]}-"
         self._count = 0
-        self._seconds: dict[int, str] = {}
 
     def new_id(self) -> str:
         """An id that no other event of the run has."""
@@ -123,7 +123,7 @@ class Pen:
         self._count = count = self._count + 1
         client = template.client
         seconds = t_ms // 1000
-        day = self._seconds.get(seconds) or self._second(seconds)
+        day = _utc_text(seconds)
         clock = client.clock
         if clock == "ms":
             instant = f"{day}.{t_ms % 1000:03d}Z"
@@ -140,11 +140,10 @@ class Pen:
             f'"timestamp":"{instant}",{template.tail}{extra}}}'
         )
 
-    def _second(self, seconds: int) -> str:
-        if len(self._seconds) > _MANY_SECONDS:
-            self._seconds.clear()
-        text = self._seconds[seconds] = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
-        return text
+
+@lru_cache(_MANY_SECONDS)
+def _utc_text(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def _with_offset(t_ms: int, utc_offset: float) -> str:

@@ -11,8 +11,9 @@ Three counts of failures are kept:
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
+
+from pipeline.bounded import BoundedDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +30,6 @@ _FORGET_S: Final = 900.0
 _KEPT: Final = 10_000
 _WORKER: Final = ""
 
-_K = TypeVar("_K")
-_V = TypeVar("_V")
-
 Pair = tuple[str, str]
 """An account and a site."""
 
@@ -45,10 +43,10 @@ class Throttle:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failures: OrderedDict[Pair, tuple[int, float]] = OrderedDict()
-        self._sites: OrderedDict[str, float] = OrderedDict()
-        self._totals: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._known: OrderedDict[Pair, None] = OrderedDict()
+        self._failures: BoundedDict[Pair, tuple[int, float]] = BoundedDict(_KEPT)
+        self._sites: BoundedDict[str, float] = BoundedDict(_KEPT)
+        self._totals: BoundedDict[str, tuple[float, float]] = BoundedDict(_KEPT)
+        self._known: BoundedDict[Pair, None] = BoundedDict(_KEPT)
 
     def pause_s(self, account: str, site: str) -> float:
         """How long this account has to wait at this site, in seconds; 0 for not at all."""
@@ -78,25 +76,18 @@ class Throttle:
         """An attempt failed."""
         now = self._clock()
         count, last = self._failures.get((account, site), (0, now))
-        _keep(self._failures, (account, site), ((count if now - last < _FORGET_S else 0) + 1, now))
-        _keep(self._sites, site, now)
+        self._failures[account, site] = ((count if now - last < _FORGET_S else 0) + 1, now)
+        self._sites[site] = now
         for total in (account, _WORKER):
-            _keep(self._totals, total, (self._total(total) + 1, now))
+            self._totals[total] = (self._total(total) + 1, now)
 
     def succeeded(self, account: str, site: str) -> None:
         """An attempt went well: what failed before were typing errors."""
         self._failures.pop((account, site), None)
-        _keep(self._known, (account, site), None)
+        self._known[account, site] = None
 
     def _total(self, key: str) -> float:
         """Failures of an account or of the worker. The count loses its limit, evenly, in a quarter of an hour."""
         count, last = self._totals.get(key, (0.0, 0.0))
         limit = MANY_OF_WORKER if key == _WORKER else MANY_OF_ACCOUNT
         return max(0.0, count - limit * (self._clock() - last) / _FORGET_S)
-
-
-def _keep(kept: OrderedDict[_K, _V], key: _K, value: _V) -> None:
-    kept[key] = value
-    kept.move_to_end(key)
-    while len(kept) > _KEPT:
-        kept.popitem(last=False)
