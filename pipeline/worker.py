@@ -17,7 +17,7 @@ from agents.titles import ChunkPublisher, TitleAgent
 from pipeline.app import ask_cluster, new_app, tune_collector
 from pipeline.assembly import build_evaluator
 from pipeline.coordination.pauses import Pauses
-from pipeline.coordination.rule_config import RuleConfig, tell_refused, tell_unusable
+from pipeline.coordination.rule_config import RuleConfig, log_refused, log_unusable
 from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.flow.rekeying import Misplaced, Origins
 from pipeline.delivery.kill_points import pass_by
@@ -42,7 +42,7 @@ from pipeline.kafka.topics import (
 from pipeline.logs import logging_config
 from pipeline.settings.schema import load_settings
 from pipeline.stopping import leave_on_sigterm
-from pipeline.verdict_index.index import Followed, VerdictIndex
+from pipeline.verdict_index.index import VerdictIndex
 from pipeline.web.cluster.trust import trust_of
 from pipeline.web.http.limits import raise_file_limit
 from pipeline.web.http.tls import tls_of
@@ -160,10 +160,10 @@ def build(
         at_commit=at_commit,
     )
     evaluator = build_evaluator(settings)
-    book = RuleBook(evaluator.ruleset, tell_refused, tell_unusable)
+    book = RuleBook(evaluator.ruleset, log_refused, log_unusable)
     topic = settings.topic(RULE_CONFIG.name)
     pauses = Pauses(app.valve, users.source_topics, (topics.raw, topics.rekeyed))
-    rule_config = RuleConfig(book, pauses, topic, cluster.partitions[topic], settings.kafka_client_options())
+    rule_config = RuleConfig(book, pauses, topic, settings.kafka_client_options())
     _add_service(app, rule_config)
     origins = Origins(cluster.origin_key, app.metrics, accept_unproven=settings.accept_unproven_origins)
     misplaced = Misplaced(app.metrics, "user id")
@@ -178,7 +178,7 @@ def build(
     agent = TitleAgent(evaluator, book, topics.flagged, (topics.raw, topics.rekeyed), partitions)
     titles = _add_titles(app, settings, cluster, agent, rule_config)
     alerts = _add_alerts(app, settings, cluster)
-    index = _verdict_index(settings, app, cluster)
+    index = _verdict_index(settings, app)
     _add_service(app, index)
     install_web(app, settings, cluster, users, alerts, titles, evaluator, book, index, trust, rule_config)
     return app
@@ -231,14 +231,13 @@ def _add_alerts(app: DeliveryApp, settings: Settings, cluster: Cluster) -> Write
     return table
 
 
-def _verdict_index(settings: Settings, app: DeliveryApp, cluster: Cluster) -> VerdictIndex:
-    verdicts, alerts = settings.topic(FLAGGED_EVENTS.name), settings.topic(RISK_ALERTS.name)
+def _verdict_index(settings: Settings, app: DeliveryApp) -> VerdictIndex:
     retention_ms = FLAGGED_EVENTS.retention_ms
     assert retention_ms is not None
     return VerdictIndex(
         app.conf.appdir,
-        Followed(verdicts, cluster.partitions[verdicts]),
-        Followed(alerts, cluster.partitions[alerts]),
+        settings.topic(FLAGGED_EVENTS.name),
+        settings.topic(RISK_ALERTS.name),
         settings.kafka_client_options(),
         settings.indexed_verdicts,
         retention_ms,

@@ -88,14 +88,14 @@ async def _follow(
     from rich.console import Console
 
     from pipeline.cli.rendering import Record, envelope, render, runbook_lines
-    from pipeline.kafka.following import follow
+    from pipeline.kafka.follower import follow
     from pipeline.writing import STANDARD_OUTPUT, naming
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     shown = 0
     told: set[str] = set()
     async with follow(
-        settings, [settings.topic(topic)], from_beginning=from_beginning, timeout_s=wait
+        settings, [settings.topic(topic)], from_oldest=from_beginning, timeout_s=wait
     ) as follower:
         while count is None or shown < count:
             for got in await follower.next_records():

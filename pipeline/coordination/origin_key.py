@@ -11,18 +11,18 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pipeline.errors import MissingError
 from pipeline.kafka.brokers import broker_trouble
+from pipeline.kafka.follower import Follower
 
 if TYPE_CHECKING:
     from pipeline.settings.schema import Settings
 
 KEY_BYTES: Final = 32
 _LIMIT_S: Final = 30.0
-_POLL_MS: Final = 250
 
 
 async def shared_key(settings: Settings, topic: str) -> bytes:
@@ -53,24 +53,12 @@ async def shared_key(settings: Settings, topic: str) -> bytes:
 
 
 async def _first(settings: Settings, topic: str) -> bytes | None:
-    """The first value that has a key's length."""
-    tp = TopicPartition(topic, 0)
-    async with AIOKafkaConsumer(
-        **settings.kafka_client_options(),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        fetch_max_wait_ms=_POLL_MS,
-    ) as consumer:
-        consumer.assign([tp])
-        consumer.seek(tp, 0)
-        end: int | None = None
-        # The answer to a fetch tells the end, also of an empty topic. To ask for it fails on a topic that is new.
-        while end is None or await consumer.position(tp) < end:
-            for record in (await consumer.getmany(timeout_ms=_POLL_MS)).get(tp, ()):
+    """The first value of partition 0 that has the length of a key."""
+    async with Follower(settings.kafka_client_options(), [topic]) as follower:
+        while not follower.at_end:
+            for record in (await follower.poll()).get(TopicPartition(topic, 0), ()):
                 if record.value is not None and len(record.value) == KEY_BYTES:
                     return bytes(record.value)
-            end = consumer.highwater(tp)
     return None
 
 

@@ -1,6 +1,6 @@
-"""Following `rule-config`: rule sets and pauses that operators publish reach this worker.
+"""Follows `rule-config`, so that rule sets, pauses and revocations that operators publish reach this worker.
 
-Outside of any consumer group, as every worker needs all of it.
+Every worker needs all of them, so it reads the topic outside of any consumer group.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from mode import Service
 
 from pipeline.coordination.pauses import PAUSE_KEY
 from pipeline.coordination.revocations import PREFIX as REVOKED
 from pipeline.coordination.revocations import Revocations
+from pipeline.kafka.follower import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from pipeline.evaluation.rule_book import Refused, RuleBook
 
 KEY: Final = b"ruleset"
-_POLL_MS: Final = 500
-_RETRY_S: Final = 5.0
-_LIMIT_S: Final = 30.0
+_WARN_EVERY_S: Final = 30.0
 _log: Final = logging.getLogger(__name__)
 
 
@@ -36,126 +34,62 @@ class RuleConfig(Service):
     """Fills a rule book, pauses consuming, and learns which tokens were revoked.
 
     Args:
-        book: to fill.
-        pauses: of this worker.
-        topic: full name.
-        partitions: of it.
+        book: gets every rule set.
+        pauses: gets every pause.
+        topic: full name of `rule-config`.
         client_options: bootstrap servers and security, as aiokafka names them.
     """
 
-    def __init__(
-        self,
-        book: RuleBook,
-        pauses: Pauses,
-        topic: str,
-        partitions: int,
-        client_options: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, book: RuleBook, pauses: Pauses, topic: str, client_options: Mapping[str, Any]) -> None:
         super().__init__()
         self._book = book
         self.pauses = pauses
         self.revocations = Revocations()
-        self._consumer: AIOKafkaConsumer | None = None
-        self._stepped = asyncio.Event()
         self._topic = topic
-        self._partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
-        self._client_options = dict(client_options)
-        self._next: dict[TopicPartition, int] = {}
+        self._follower = Follower(client_options, [topic], retry=True)
         self._read_once = asyncio.Event()
 
     async def read_once(self) -> None:
-        """Return when what was published before the start is known; an agent calls this before it judges anything.
+        """Wait until everything that was published before the start is known. Agents call this before they judge.
 
-        There is no limit of time: a pause may stand there, and must not end because the topic cannot be read.
+        There is no time limit: a pause may stand on the topic, and it must not end because the topic cannot be read.
         """
         while not self._read_once.is_set():
             try:
-                await asyncio.wait_for(self._read_once.wait(), _LIMIT_S)
+                await asyncio.wait_for(self._read_once.wait(), _WARN_EVERY_S)
             except TimeoutError:
                 self.log.warning(
                     "%s could not be read for %g s; nothing is judged before, because a pause may stand there",
                     self._topic,
-                    _LIMIT_S,
+                    _WARN_EVERY_S,
                 )
 
     async def catch_up(self, seconds: float) -> bool:
-        """Whether this worker has taken in, within some seconds, everything that is on the topic now."""
+        """Whether this worker takes in, within some seconds, everything that is on the topic now."""
         try:
             async with asyncio.timeout(seconds):
                 await self._read_once.wait()
-                while (consumer := self._consumer) is None:
-                    await self._next_step()
-                ends = await consumer.end_offsets(self._partitions)
-                while any(self._next.get(tp, 0) < end for tp, end in ends.items()):
-                    await self._next_step()
+                await self._follower.handled_all()
         except (KafkaError, TimeoutError):
             return False
         return True
 
-    async def _next_step(self) -> None:
-        self._stepped.clear()
-        await self._stepped.wait()
-
     @Service.task
-    async def _fill(self) -> None:
-        while not self.should_stop:
-            try:
-                await self._follow()
-            except (KafkaError, OSError) as error:
-                self.log.warning(
-                    "%s cannot be read, the rule set stays; trying again in %g s: %s",
-                    self._topic,
-                    _RETRY_S,
-                    str(error) or type(error).__name__,
-                )
-                await self.sleep(_RETRY_S)
-
     async def _follow(self) -> None:
-        async with AIOKafkaConsumer(
-            **self._client_options,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            fetch_max_wait_ms=_POLL_MS,
-        ) as consumer:
-            consumer.assign(self._partitions)
-            if self._next:
-                for tp, offset in self._next.items():
-                    consumer.seek(tp, offset)
-            else:
-                await consumer.seek_to_beginning()
-                self._offer(await self._all_so_far(consumer))
-                await self._note_positions(consumer)
-                self.revocations.complete = True
-                self._read_once.set()
-            self._consumer = consumer
-            try:
-                while not self.should_stop:
-                    batches = await consumer.getmany(timeout_ms=_POLL_MS)
-                    self._offer([record for batch in batches.values() for record in batch])
-                    await self._note_positions(consumer)
-            finally:
-                self._consumer = None
+        async with self._follower as follower:
+            first: list[ConsumerRecord[bytes, bytes]] = []
+            while not follower.at_end:
+                first += await follower.next_records()
+            # They are taken together: of several pauses that were not compacted yet only the last one counts.
+            self._take(first)
+            self.revocations.complete = True
+            self._read_once.set()
+            while True:
+                self._take(await follower.next_records())
 
-    async def _note_positions(self, consumer: AIOKafkaConsumer) -> None:
-        self._next = {tp: await consumer.position(tp) for tp in self._partitions}
-        self._stepped.set()
-
-    async def _all_so_far(self, consumer: AIOKafkaConsumer) -> list[ConsumerRecord[bytes, bytes]]:
-        """What stands there at the start: of several rule sets that were not compacted yet only the last counts."""
-        ends = await consumer.end_offsets(self._partitions)
-        records: list[ConsumerRecord[bytes, bytes]] = []
-        while not self.should_stop:
-            positions = await asyncio.gather(*(consumer.position(tp) for tp in self._partitions))
-            if all(position >= ends[tp] for tp, position in zip(self._partitions, positions, strict=True)):
-                break
-            batches = await consumer.getmany(timeout_ms=_POLL_MS)
-            records += [record for batch in batches.values() for record in batch]
-        return records
-
-    def _offer(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+    def _take(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         newest_pause = None
-        for record in sorted(records, key=lambda record: (record.timestamp, record.offset)):
+        for record in sorted(records, key=lambda record: record.timestamp):
             if record.key == PAUSE_KEY:
                 newest_pause = record
             elif record.key is not None and record.key.startswith(REVOKED):
@@ -165,12 +99,12 @@ class RuleConfig(Service):
                 if self._book.refused is None and self._book.newest is not None:
                     self.log.info("rule set %s was published", self._book.newest.version)
         if newest_pause is not None:
-            # Only the last one counts: between two pauses nothing is to be judged.
+            # Only the last one counts: nothing must be judged between two pauses.
             self.pauses.apply(newest_pause.value, newest_pause.offset)
 
 
-def tell_refused(refused: Refused) -> None:
-    """Say which rule set is not used, and why."""
+def log_refused(refused: Refused) -> None:
+    """Log which rule set is not used, and why."""
     _log.error(
         "the rule set at offset %d of rule-config is refused, and the last good one stays: %s",
         refused.offset,
@@ -178,8 +112,8 @@ def tell_refused(refused: Refused) -> None:
     )
 
 
-def tell_unusable(reason: str) -> None:
-    """Say that a rule set in force cannot be used any more."""
+def log_unusable(reason: str) -> None:
+    """Log that a rule set in force cannot be used any more."""
     _log.error(
         "%s; this worker judges with the rule set of its settings until a good one is published", reason
     )

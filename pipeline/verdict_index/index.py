@@ -12,12 +12,12 @@ import math
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from mode import Service
 
+from pipeline.kafka.follower import Follower, from_positions
 from pipeline.verdict_index.query import Position
 from pipeline.verdict_index.reader import VerdictReader
 from pipeline.verdict_index.store import FILE_NAME, connect, open_store
@@ -26,6 +26,9 @@ from pipeline.verdict_index.writer import Published, VerdictWriter
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from aiokafka import TopicPartition
+    from aiokafka.structs import ConsumerRecord
 
     from pipeline.verdict_index.query import Alerts, Filters, Page
     from pipeline.verdict_index.summary import Span, Tally
@@ -46,13 +49,6 @@ _COUNTED_TIMES: Final = 100
 """They share it for so many times as long as counting took, too: it takes a hundredth of the time at most."""
 
 
-class Followed(NamedTuple):
-    """A topic, by its full name, and its partition count."""
-
-    topic: str
-    partitions: int
-
-
 class IndexUnavailableError(Exception):
     """The index cannot be asked now; the message says why."""
 
@@ -62,8 +58,8 @@ class VerdictIndex(Service):
 
     Args:
         directory: where the file is, or will be.
-        verdicts: `flagged-events`.
-        alerts: `risk-alerts`.
+        verdicts: full name of `flagged-events`.
+        alerts: full name of `risk-alerts`.
         client_options: bootstrap servers and security, as aiokafka names them.
         limit: so many verdicts are kept.
         retention_ms: of the topic; the index keeps nothing for longer.
@@ -72,20 +68,16 @@ class VerdictIndex(Service):
     def __init__(
         self,
         directory: Path,
-        verdicts: Followed,
-        alerts: Followed,
+        verdicts: str,
+        alerts: str,
         client_options: Mapping[str, Any],
         limit: int,
         retention_ms: int,
     ) -> None:
         super().__init__()
         self._path = directory / FILE_NAME
-        self._topics = (verdicts.topic, alerts.topic)
-        self._verdicts = [
-            TopicPartition(verdicts.topic, partition) for partition in range(verdicts.partitions)
-        ]
-        self._alerts = [TopicPartition(alerts.topic, partition) for partition in range(alerts.partitions)]
-        self._partitions = [*self._verdicts, *self._alerts]
+        self._verdicts = verdicts
+        self._alerts = alerts
         self._client_options = dict(client_options)
         self._limit = limit
         self._retention_ms = retention_ms
@@ -184,7 +176,7 @@ class VerdictIndex(Service):
         while not self.should_stop:
             try:
                 await self._follow()
-            except (KafkaError, sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError) as error:
                 self._trouble = str(error) or type(error).__name__
                 self.log.warning(
                     "the verdict index %s is not filled now, trying again in %g s: %s",
@@ -199,11 +191,16 @@ class VerdictIndex(Service):
         try:
             self._reader = VerdictReader(connect(self._path))
             self._look_ups = VerdictReader(connect(self._path))
-            async with self._consumer() as consumer:
-                consumer.assign(self._partitions)
-                await self._place(consumer, writer)
+            known = await self._in_write_thread(writer.next_offsets)
+            async with Follower(
+                self._client_options,
+                [self._verdicts, self._alerts],
+                from_positions(known),
+                retry=True,
+                on_truncated=partial(self._in_write_thread, writer.clear),
+            ) as follower:
                 while not self.should_stop:
-                    await self._step(consumer, writer)
+                    await self._step(follower, writer)
         finally:
             reader, self._reader = self._reader, None
             look_ups, self._look_ups = self._look_ups, None
@@ -215,49 +212,27 @@ class VerdictIndex(Service):
 
     def _open(self) -> VerdictWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        return VerdictWriter(open_store(self._path, self._topics), self._limit)
+        topics = (self._verdicts, self._alerts)
+        return VerdictWriter(open_store(self._path, topics), self._limit)
 
-    def _consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            **self._client_options,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-            fetch_max_wait_ms=250,
-        )
-
-    async def _place(self, consumer: AIOKafkaConsumer, writer: VerdictWriter) -> None:
-        known = await self._in_write_thread(writer.next_offsets)
-        first = await consumer.beginning_offsets(self._partitions)
-        ends = await consumer.end_offsets(self._partitions)
-        positions = {tp: max(first[tp], known.get((tp.topic, tp.partition), 0)) for tp in self._partitions}
-        for tp, position in positions.items():
-            consumer.seek(tp, position)
-        await self._skip(consumer, positions, ends)
-
-    async def _step(self, consumer: AIOKafkaConsumer, writer: VerdictWriter) -> None:
-        try:
-            batches = await consumer.getmany(timeout_ms=int(_PAUSE_S * 1000), max_records=_BATCH)
-        except OffsetOutOfRangeError as error:
-            await self._out_of_range(consumer, writer, error.args[0])
-            return
+    async def _step(self, follower: Follower, writer: VerdictWriter) -> None:
+        batches = await follower.poll(_PAUSE_S, _BATCH)
         self._spent_s = 0.0
         now = time.monotonic()
         if now - self._expired_at > _EXPIRY_S:
             self._expired_at = now
             await self._in_write_thread(writer.expire, int(time.time() * 1000) - self._retention_ms)
-        positions = {tp: await consumer.position(tp) for tp in self._partitions}
+        for tp in self._skip_old(follower):
+            batches.pop(tp, None)
         if batches:
-            await self._index(writer, batches, positions)
-        ends = {tp: consumer.highwater(tp) or 0 for tp in self._partitions}
-        await self._skip(consumer, positions, ends)
+            await self._index(writer, batches, follower.positions)
         pause = 0.0 if sum(map(len, batches.values())) >= _BATCH else _PAUSE_S
         await self.sleep(min(_LONGEST_PAUSE_S, max(pause, self._spent_s * (1 / _SHARE - 1))))
 
     async def _index(
         self,
         writer: VerdictWriter,
-        batches: Mapping[TopicPartition, list[Any]],
+        batches: Mapping[TopicPartition, list[ConsumerRecord[bytes, bytes]]],
         positions: Mapping[TopicPartition, int],
     ) -> None:
         for tp in self._skipped & batches.keys():
@@ -267,56 +242,49 @@ class VerdictIndex(Service):
         records = [
             Published(Position(record.timestamp, record.partition, record.offset), record.value)
             for tp, batch in batches.items()
-            if tp.topic == self._topics[0]
+            if tp.topic == self._verdicts
             for record in batch
             if record.value is not None
         ]
         alerts = [
             (record.key, record.value)
             for tp, batch in batches.items()
-            if tp.topic == self._topics[1]
+            if tp.topic == self._alerts
             for record in batch
             if record.key is not None
         ]
         next_offsets = {(tp.topic, tp.partition): positions[tp] for tp in batches}
         refused = await self._in_write_thread(writer.add, records, {})
-        # The offsets come last: whatever is lost before them is read again, and changes nothing that is there.
+        # The offsets are written last. If they are lost, the same records are read again, and change nothing.
         refused += await self._in_write_thread(writer.fold, alerts, next_offsets)
         if refused:
             self.log.warning("%d records are no verdicts or alerts, and are not indexed", refused)
 
-    async def _skip(
-        self,
-        consumer: AIOKafkaConsumer,
-        positions: Mapping[TopicPartition, int],
-        ends: Mapping[TopicPartition, int],
-    ) -> None:
-        """Go forward where more is published than the index keeps: what is left out would be deleted anyway."""
-        behind = {tp: max(0, ends[tp] - positions[tp]) for tp in self._verdicts}
+    def _skip_old(self, follower: Follower) -> list[TopicPartition]:
+        """Skip verdicts where more are published than the index keeps, because it would delete them at once.
+
+        Returns:
+            the partitions in which reading goes on further ahead.
+        """
+        behind = {
+            tp: max(0, end - follower.positions[tp])
+            for tp, end in follower.ends.items()
+            if tp.topic == self._verdicts
+        }
         self.behind = sum(behind.values())
         if self.behind <= self._limit:
-            return
-        share = max(1, self._limit // len(self._verdicts))
-        for tp, count in behind.items():
-            if count > share:
-                consumer.seek(tp, ends[tp] - share)
-                self._skipped.add(tp)
+            return []
+        share = max(1, self._limit // len(behind))
+        skipped = [tp for tp, count in behind.items() if count > share]
+        for tp in skipped:
+            follower.seek(tp, follower.ends[tp] - share)
+        self._skipped.update(skipped)
         self.log.info(
-            "%d verdicts are published that the index has not, and it keeps %d: it goes on with the newest",
+            "%d published verdicts are not indexed, and the index keeps %d: it goes on with the newest",
             self.behind,
             self._limit,
         )
-
-    async def _out_of_range(
-        self, consumer: AIOKafkaConsumer, writer: VerdictWriter, positions: Mapping[TopicPartition, int]
-    ) -> None:
-        first = await consumer.beginning_offsets(self._partitions)
-        if any(position > first[tp] for tp, position in positions.items()):
-            self.log.warning("a topic was made anew, or lost its end: the verdict index is filled again")
-            await self._in_write_thread(writer.clear)
-            positions = first
-        for tp in positions:
-            consumer.seek(tp, first[tp])
+        return skipped
 
     async def _in_write_thread(self, work: Callable[..., T], *arguments: object) -> T:
         def timed() -> T:

@@ -98,7 +98,7 @@ def install_web(
     tokens = Tokens(trust.secret, accounts, rule_config.revocations)
     peers = Peers(app, trust.proofs, trust.tls)
     outbox = Outbox(options, {name: Partitioner(count) for name, count in cluster.partitions.items()})
-    trail = AuditTrail(outbox, options, audit, cluster.partitions[audit], show, app.turns)
+    trail = AuditTrail(outbox, options, audit, show, app.turns)
     metrics = Metrics(app)
     views: list[Handlers] = [
         page_views(demo=demo),

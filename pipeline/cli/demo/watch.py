@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.cli.rendering import Record
 from pipeline.errors import MissingError
-from pipeline.kafka.following import follow
+from pipeline.kafka.follower import follow
 from pipeline.kafka.topics import FAILED_EVENTS, FLAGGED_EVENTS
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Watch:
         topics = [FLAGGED_EVENTS.name, FAILED_EVENTS.name]
         names = {self._settings.topic(topic): topic for topic in topics}
         try:
-            async with follow(self._settings, list(names), from_beginning=self._from_beginning) as follower:
+            async with follow(self._settings, list(names), from_oldest=self._from_beginning) as follower:
                 self._ready.set()
                 while True:
                     for got in await follower.next_records():

@@ -17,9 +17,6 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import TopicPartition
-
 from pipeline import __version__
 from pipeline.delivery.clients import stop_producer
 from pipeline.delivery.commit.steps import acknowledged, new_producer, send_entries, send_outputs
@@ -31,6 +28,7 @@ from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.source import PlainRecord
 from pipeline.events.decode import EventDecoder
 from pipeline.events.invalid import InvalidMessageError
+from pipeline.kafka.follower import Follower
 from pipeline.kafka.topics import FLAGGED_EVENTS, RAW_EVENTS
 from pipeline.lab.benchmark.yardstick import PartitionUsers
 from pipeline.rules.ruleset import RuleSet, read_ruleset
@@ -49,7 +47,6 @@ _COMMIT_EVERY: Final = 50_000
 _TRACED: Final = 50_000
 _SHOWN: Final = 15
 _REQUEST_TIMEOUT_S: Final = 30.0
-_FETCH_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,23 +194,13 @@ def _store(commits: list[list[Entry]], path: Path) -> float:
 
 
 async def _fetch(settings: Settings, topic: str, records: int) -> float:
-    consumer = AIOKafkaConsumer(
-        **settings.kafka_client_options(), group_id=None, max_partition_fetch_bytes=_FETCH_BYTES
-    )
-    await consumer.start()
-    try:
-        partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
-        consumer.assign(partitions)
-        for partition in partitions:
-            consumer.seek(partition, 0)
+    async with Follower(settings.kafka_client_options(), [topic], committed_only=False) as follower:
+        await follower.connect()
         begin, count = time.process_time(), 0
         async with asyncio.timeout(_REQUEST_TIMEOUT_S + records / 1000):
             while count < records:
-                fetched = await consumer.getmany(timeout_ms=1000)
-                count += sum(map(len, fetched.values()))
+                count += sum(map(len, (await follower.poll()).values()))
         return time.process_time() - begin
-    finally:
-        await consumer.stop()
 
 
 async def _publish(settings: Settings, judged: _Judged) -> float:

@@ -1,18 +1,13 @@
-"""Which partition a key belongs to, as every Kafka client of the Java line computes it."""
+"""The partition of somebody's records."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiokafka.partitioner import murmur2
+from pipeline.delivery.partitioner import partition_of
 
 if TYPE_CHECKING:
     from pipeline.lab.generator.casting import Activation
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """Kafka's default placement: murmur2 of the key, without its sign, modulo the partition count."""
-    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def place(who: Activation, partitions: int) -> int:

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
-from aiokafka.structs import TopicPartition
 
 from pipeline.events.addresses import mask_network, parse_address
 from pipeline.events.foreign import json_reader
 from pipeline.events.instants import format_instant
+from pipeline.kafka.follower import Follower, from_newest
 from pipeline.web.http.answers import AuditEntry
 from pipeline.web.http.answers import AuditTrail as AuditAnswer
 from pipeline.web.http.problems import Problem, unavailable
@@ -44,7 +43,7 @@ _MOMENT_S: Final = 0.1
 _LONG_MOMENT_S: Final = 1.0
 """Beside a backlog: a message to the brokers costs as much as the answers to two reads."""
 _READ_S: Final = 10.0
-_FETCH_WAIT_MS: Final = 100
+_POLL_S: Final = 0.1
 NOBODY: Final = "(no such account)"
 """Stands for any name that no account has: people type passwords into the wrong field."""
 FAILURES_EVERY_S: Final = 10.0
@@ -83,7 +82,6 @@ class AuditTrail:
         outbox: writes it.
         client_options: for reading, as aiokafka names them.
         topic: its full name.
-        partitions: of it.
         show: the form of user and device ids in outputs.
         turns: of the stream, which is not to be slowed.
     """
@@ -93,7 +91,6 @@ class AuditTrail:
         outbox: Outbox,
         client_options: Mapping[str, Any],
         topic: str,
-        partitions: int,
         show: Callable[[str], str],
         turns: Turns,
     ) -> None:
@@ -101,7 +98,6 @@ class AuditTrail:
         self._turns = turns
         self._options = dict(client_options)
         self._topic = topic
-        self._partitions = partitions
         self._show = show
         self._reads: list[tuple[bytes, bytes]] = []
         self._writing: asyncio.Task[None] | None = None
@@ -206,32 +202,13 @@ class AuditTrail:
         return newest_entries(values, limit)
 
     async def _tail(self, limit: int) -> list[bytes]:
-        consumer = AIOKafkaConsumer(
-            **self._options,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            # Entries are written without transactions. A reader of committed records would get none of those behind
-            # somebody's open transaction, and would wait for them.
-            isolation_level="read_uncommitted",
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
-        )
         values: list[bytes] = []
-        try:
-            await consumer.start()
-            unread = {TopicPartition(self._topic, partition) for partition in range(self._partitions)}
-            consumer.assign(list(unread))
-            for tp, end in (await consumer.end_offsets(list(unread))).items():
-                consumer.seek(tp, max(0, end - limit))
-            while unread:
-                found = await consumer.getmany(timeout_ms=2 * _FETCH_WAIT_MS)
-                values += [record.value for records in found.values() for record in records if record.value]
-                # An answer to a fetch tells the end, also of an empty partition.
-                ends = {tp: consumer.highwater(tp) for tp in unread}
-                unread = {
-                    tp for tp, end in ends.items() if end is None or await consumer.position(tp) < max(end, 0)
-                }
-        finally:
-            await consumer.stop()
+        # Entries are written without transactions. A reader of committed records would not get those behind the open
+        # transaction of a foreign producer.
+        start = from_newest(limit)
+        async with Follower(self._options, [self._topic], start, committed_only=False) as follower:
+            while not follower.at_end:
+                values += [record.value for record in await follower.next_records(_POLL_S) if record.value]
         return values
 
 

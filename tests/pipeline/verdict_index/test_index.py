@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 
 from pipeline.kafka.topics import FLAGGED_EVENTS, RISK_ALERTS, ensure_topics
 from pipeline.settings.schema import load_settings
-from pipeline.verdict_index.index import Followed, IndexUnavailableError, VerdictIndex
+from pipeline.verdict_index.index import IndexUnavailableError, VerdictIndex
 from pipeline.verdict_index.query import Filters
 from tests.pipeline.verdict_index.verdicts import verdict
 
@@ -45,8 +45,8 @@ async def publish(settings, numbers, timestamp_ms=None):
 async def running(settings, directory, limit=10_000):
     index = VerdictIndex(
         directory,
-        Followed(settings.topic(FLAGGED_EVENTS.name), PARTITIONS),
-        Followed(settings.topic(RISK_ALERTS.name), PARTITIONS),
+        settings.topic(FLAGGED_EVENTS.name),
+        settings.topic(RISK_ALERTS.name),
         settings.kafka_client_options(),
         limit,
         30 * DAY_MS,

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from pipeline.delivery.partitioner import partition_of
 from pipeline.lab.generator.ledger import Ledger
 from pipeline.lab.generator.lines import EnvelopeLines, LineSink, RawLines
-from pipeline.lab.generator.placement import partition_of
 from tests.pipeline.lab.generator.conftest import simulate
 
 
