@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.delivery.flow.fetched import UnreadableBatch
 from pipeline.delivery.flow.rekeying import Misplaced, Origin, Origins, SourceRecord
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.plugin.fetched import UnreadableBatch
 from pipeline.delivery.state.outputs import Output
 from pipeline.delivery.state.unit import State
 from pipeline.evaluation.batch import count, evaluate_batch

@@ -14,10 +14,11 @@ from aiokafka.errors import KafkaError
 from yarl import URL
 
 from pipeline.coordination.origin_key import shared_key
-from pipeline.delivery.app import DeliveryApp, DeliveryOptions
+from pipeline.delivery.app import DeliveryApp
+from pipeline.delivery.clients import has_transactions
 from pipeline.delivery.errors import BrokerMissingError, may_pass
-from pipeline.delivery.guarantee import has_transactions
 from pipeline.delivery.kill_points import pass_by
+from pipeline.delivery.options import DeliveryOptions
 from pipeline.errors import MissingError
 from pipeline.kafka.topics import CONTROL_JOURNAL, FAILED_EVENTS, ensure_topics, origin_key
 

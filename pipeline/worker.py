@@ -22,7 +22,7 @@ from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.flow.rekeying import Misplaced, Origins
 from pipeline.delivery.kill_points import pass_by
 from pipeline.delivery.process import DeliveryWorker
-from pipeline.delivery.state.table import WriteBehindTable
+from pipeline.delivery.table import WriteBehindTable
 from pipeline.errors import MissingError
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.kafka.topics import (
@@ -162,7 +162,7 @@ def build(
     evaluator = build_evaluator(settings)
     book = RuleBook(evaluator.ruleset, log_refused, log_unusable)
     topic = settings.topic(RULE_CONFIG.name)
-    pauses = Pauses(app.valve, users.source_topics, (topics.raw, topics.rekeyed))
+    pauses = Pauses(app.gate, users.source_topics, (topics.raw, topics.rekeyed))
     rule_config = RuleConfig(book, pauses, topic, settings.kafka_client_options())
     _add_service(app, rule_config)
     origins = Origins(cluster.origin_key, app.metrics, accept_unproven=settings.accept_unproven_origins)

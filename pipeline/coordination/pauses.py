@@ -16,7 +16,7 @@ from pipeline.events.foreign import UnreadableError, json_reader
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.delivery.flow.gate import Valve
+    from pipeline.delivery.flow.gate import Gate
 
 PAUSE_KEY: Final = b"pause"
 PAUSE_SCHEMA: Final = "process-pause/1"
@@ -44,16 +44,16 @@ _read: Final = json_reader(Pause)
 
 
 class Pauses:
-    """Closes and opens the valve of this worker, as `rule-config` has it.
+    """Closes and opens the gate of this worker, as `rule-config` has it.
 
     Args:
-        valve: before the processing.
+        gate: before the processing.
         topics: that are held back.
         counted: those of them that carry events, of which one step judges one.
     """
 
-    def __init__(self, valve: Valve, topics: Sequence[str], counted: Sequence[str]) -> None:
-        self._valve = valve
+    def __init__(self, gate: Gate, topics: Sequence[str], counted: Sequence[str]) -> None:
+        self._gate = gate
         self._topics = topics
         self._counted = counted
         self.current: Pause | None = None
@@ -69,7 +69,7 @@ class Pauses:
             if self.current is not None:
                 _LOG.info("consuming goes on; the pause of %s is over", self.current.by)
             self.current = None
-            self._valve.open()
+            self._gate.open()
             return
         try:
             pause = _read(value)
@@ -86,4 +86,4 @@ class Pauses:
                 pause.reason or "no reason given",
             )
         self.current = pause
-        self._valve.close(self._topics, self._counted)
+        self._gate.close(self._topics, self._counted)

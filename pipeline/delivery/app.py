@@ -3,84 +3,62 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import faust
-from faust.types import TP
 from filelock import FileLock, Timeout
 from yarl import URL
 
 from pipeline.delivery.assignment.assignor import Assignor
 from pipeline.delivery.assignment.ownership import Ownership
-from pipeline.delivery.assignment.recovery import DeliveryTables
+from pipeline.delivery.assignment.recovery import Recovery
 from pipeline.delivery.assignment.topology import TopologyWatch
-from pipeline.delivery.commit.owned_unit import Limits
 from pipeline.delivery.errors import DeliveryError, StoreError, TopicError
-from pipeline.delivery.flow.gate import Valve
-from pipeline.delivery.flow.turns import Turns
+from pipeline.delivery.flow.gate import Gate
+from pipeline.delivery.flow.processing import Processing
+from pipeline.delivery.flow.progress import Progress
 from pipeline.delivery.kill_points import pass_by
 from pipeline.delivery.metrics import Metrics
+from pipeline.delivery.options import DeliveryOptions
+from pipeline.delivery.partitioner import Partitioner
+from pipeline.delivery.plugin.consumer import DeliveryConsumer
+from pipeline.delivery.plugin.tables import DeliveryTables
 from pipeline.delivery.plugin.transport import DeliveryTransport
 from pipeline.delivery.private_files import make_private
 from pipeline.delivery.process import DeliveryWorker
-from pipeline.delivery.state.outputs import MAX_OUTPUT_BYTES
-from pipeline.delivery.state.store import StoreOptions
-from pipeline.delivery.state.table_store import new_cache
+from pipeline.delivery.scheduler import Scheduler
+from pipeline.delivery.state.store import StoreCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from faust.types import TransportT
+    from faust.types.tables import CollectionT
 
-    from pipeline.delivery.commit.owned_unit import OwnedUnit
     from pipeline.delivery.kill_points import Hook
-    from pipeline.delivery.plugin.consumer import DeliveryConsumer
-    from pipeline.delivery.state.table import WriteBehindTable
 
-_LOCK = "worker.lock"
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryOptions:
-    """How much may wait, and for how long. Times in seconds.
-
-    Attributes:
-        cache_keys: decoded values kept in memory, of all partitions of a table together.
-        limits: of what may wait for a commit in one unit.
-        max_message_bytes: of an output and of a table's value, as all topics take it.
-        commit_timeout: after it a commit counts as lost, and its partition is given up.
-        give_up_timeout: for the last commits when partitions are taken away, or the worker stops.
-        transaction_timeout: after it the brokers abort an open transaction.
-        only_written: topics that nothing is read from, see `TopologyWatch`.
-        store: the memory of RocksDB.
-    """
-
-    cache_keys: int = 200_000
-    limits: Limits = field(default_factory=Limits)
-    max_message_bytes: int = MAX_OUTPUT_BYTES
-    commit_timeout: float = 40.0
-    give_up_timeout: float = 4.0
-    transaction_timeout: float = 15.0
-    only_written: frozenset[str] = frozenset()
-    store: StoreOptions = field(default_factory=StoreOptions)
+_LOCK: Final = "worker.lock"
 
 
 class DeliveryApp(faust.App):
-    """A Faust application whose tables are `WriteBehindTable`s.
+    """A Faust application whose tables are `WriteBehindTable`s; implements `Runtime`.
+
+    It makes the parts of the delivery and gives each of them what it needs. No part knows this class.
 
     Args:
-        id: application id: consumer group, prefix of changelogs and transactional ids.
-        client_options: bootstrap servers and security, as aiokafka names them; of every client.
-        transactional: whether the brokers have transactions, see `guarantee.has_transactions`.
+        id: application id: the consumer group, and the prefix of changelogs and transactional ids.
+        client_options: bootstrap servers and security of every Kafka client, as aiokafka names them.
+        transactional: whether the brokers support transactions, see `clients.has_transactions`.
         topic_partitions: partition counts of all topics that are used.
-        options: of the delivery.
+        options: limits and timeouts.
         reached: called at each kill point, in tests.
         faust_options: Faust's own settings.
     """
 
     consumer: DeliveryConsumer
     tables: DeliveryTables
+    rebalancing: bool
+    consumer_generation_id: int
 
     def __init__(
         self,
@@ -98,8 +76,10 @@ class DeliveryApp(faust.App):
         self.options = options or DeliveryOptions()
         self.reached = reached
         self.metrics = Metrics()
-        self.store_cache = new_cache(self.options.store)
-        self._topic_partitions = dict(topic_partitions)
+        self.scheduler = Scheduler()
+        self.gate = Gate()
+        self.store_cache = StoreCache(self.options.store)
+        self._partitioners = {topic: Partitioner(count) for topic, count in topic_partitions.items()}
         self._batch_topics: set[str] = set()
         self._lock: FileLock | None = None
         servers = str(client_options["bootstrap_servers"]).split(",")
@@ -112,7 +92,7 @@ class DeliveryApp(faust.App):
             "topic_disable_leader": True,
             "stream_recovery_delay": 0.0,
             "stream_wait_empty": False,
-            # Each owned partition has at most two batches under way; the queue never has to say no.
+            # Each owned partition has at most two batches in flight, so this queue is never full.
             "stream_buffer_maxsize": 4096,
             "broker_session_timeout": 10.0,
             "broker_heartbeat_interval": 3.0,
@@ -124,59 +104,100 @@ class DeliveryApp(faust.App):
             "producer_request_timeout": 15.0,
         }
         super().__init__(id, **(defaults | faust_options))
-        self.ownership = Ownership(self, beacon=self.beacon)
+        self.processing = Processing(self, self.gate)
+        self.ownership = Ownership(self, self.processing, beacon=self.beacon)
         self.topology = TopologyWatch(self, topic_partitions, beacon=self.beacon)
-        self.valve = Valve()
-        self.turns = Turns()
+        progress = Progress(
+            self, self.ownership.units.values, lambda: self.topology.unread, beacon=self.beacon
+        )
+        self.recovery = Recovery(self, self.ownership, self.tables.write_behind, beacon=self.beacon)
+        self.tables.install(self.recovery, (self.ownership, progress, self.topology, self.recovery))
 
-    # -- what the parts of this package ask
-
-    @property
-    def limits(self) -> Limits:
-        """Of what may wait for a commit in one unit."""
-        return self.options.limits
-
-    def add_write_behind(self, table: WriteBehindTable[Any]) -> None:
-        """Register a table, and its topics as read in batches."""
-        taken = self._batch_topics & set(table.source_topics)
-        if taken:
-            raise ValueError(f"{', '.join(sorted(taken))} is folded into another table already")
-        self._batch_topics.update(table.source_topics)
-        self.tables.add(table)
+    # -- as in `Runtime`
 
     def is_batch_topic(self, topic: str) -> bool:
-        """Whether a topic is folded into a table."""
+        """Whether a topic is folded into a write-behind table."""
         return topic in self._batch_topics
 
-    def partition_count(self, topic: str) -> int:
-        """The partitions of an output topic.
+    def has_state(self, topic: str) -> bool:
+        """Whether tables or offsets depend on a topic: it is folded into a table, or is a changelog."""
+        return topic in self._batch_topics or topic in self.tables.changelog_topics
+
+    def partition_of(self, topic: str, key: bytes) -> int:
+        """The partition of a key in an output topic.
 
         Raises:
-            TopicError: nobody said so.
+            TopicError: the application was not told this topic's partition count.
         """
-        count = self._topic_partitions.get(topic)
-        if count is None:
+        partitioner = self._partitioners.get(topic)
+        if partitioner is None:
             raise TopicError(f"{topic} is published to, and is not among topic_partitions")
-        return count
+        return partitioner(key)
 
-    @staticmethod
-    def topic_partitions_of(owned: OwnedUnit[Any], topics: Iterable[str]) -> list[TP]:
-        """The partitions of topics that are folded into a unit."""
-        return [TP(topic, owned.unit.partition) for topic in topics]
+    async def go_live(self, *, standbys: bool) -> None:
+        """Recovery is complete: let Faust's streams run, as Faust's own recovery does at its end."""
+        self.flow_control.resume()
+        self.consumer.resume_flow()
+        await self._fetcher.maybe_start()
+        self.tables.on_actives_ready()
+        if not standbys:
+            self.tables.on_standbys_ready()
+        self.on_rebalance_end()
 
-    # -- Faust's life
+    def standbys_are_warm(self) -> None:
+        """All standby partitions have caught up."""
+        self.tables.on_standbys_ready()
+
+    async def crash(self, reason: BaseException) -> None:
+        """End the worker. A `DeliveryError` is shown without a traceback, see `DeliveryWorker`."""
+        if isinstance(reason, DeliveryError):
+            root = self.beacon.root
+            (self if root is None or root.data is None else root.data)._crash(reason)  # noqa: SLF001 - mode's own
+            self._crash(reason)
+            return
+        await super().crash(reason)
+
+    # -- called by `WriteBehindTable`
+
+    def add_write_behind(self, table: CollectionT, topics: tuple[str, ...]) -> None:
+        """Register a table and its source topics.
+
+        Raises:
+            ValueError: another table has one of the topics already.
+        """
+        taken = self._batch_topics & set(topics)
+        if taken:
+            raise ValueError(f"{', '.join(sorted(taken))} is folded into another table already")
+        self._batch_topics.update(topics)
+        self.tables.add(table)
+
+    # -- called by Faust
 
     def _new_transport(self) -> TransportT:
-        return DeliveryTransport(self.conf.broker_consumer, self)
+        return DeliveryTransport(self.conf.broker_consumer, self, self.client_options)
 
     def _new_producer_transport(self) -> TransportT:
-        return DeliveryTransport(self.conf.broker_producer, self)
+        return DeliveryTransport(self.conf.broker_producer, self, self.client_options)
+
+    def _new_consumer(self) -> DeliveryConsumer:
+        return DeliveryConsumer(
+            self.transport,
+            callback=self.topics.on_message,
+            on_partitions_revoked=self._on_partitions_revoked,
+            on_partitions_assigned=self._on_partitions_assigned,
+            runtime=self,
+            ownership=self.ownership,
+            recovery=self.recovery,
+            gate=self.gate,
+            loop=self.loop,
+            beacon=self.beacon,
+        )
 
     async def on_first_start(self) -> None:
-        """One worker at a time uses a state directory.
+        """Lock the state directory, which one worker at a time may use.
 
         Raises:
-            StoreError: another one does, or it cannot be made.
+            StoreError: another worker uses it, or it cannot be created.
         """
         directory = self.conf.appdir
         try:
@@ -192,11 +213,11 @@ class DeliveryApp(faust.App):
         except OSError as error:
             raise StoreError(f"the state directory {directory} cannot be used: {error.strerror}") from error
         if not self.transactional:
-            # A broker in memory may have forgotten what this state was made of: begin with what its topics hold now.
+            # A broker in memory may have been restarted, and the topics that made this state may be gone.
             shutil.rmtree(self.conf.tabledir, ignore_errors=True)
 
     async def on_start(self) -> None:
-        """Say what is guaranteed."""
+        """Log the guarantee."""
         await super().on_start()
         if self.transactional:
             self.log.info(
@@ -209,21 +230,12 @@ class DeliveryApp(faust.App):
             )
 
     async def on_stop(self) -> None:
-        """Commit what is done, and leave."""
+        """Commit what is processed, and leave the group."""
         self.reached("stop:begin")
         await super().on_stop()
 
     async def on_shutdown(self) -> None:
-        """Nothing uses the state directory any more."""
+        """Release the state directory."""
         await super().on_shutdown()
         if self._lock is not None:
             self._lock.release()
-
-    async def crash(self, reason: BaseException) -> None:
-        """End the worker; what a person can understand is said without a traceback, see `DeliveryWorker`."""
-        if isinstance(reason, DeliveryError):
-            root = self.beacon.root
-            (self if root is None or root.data is None else root.data)._crash(reason)  # noqa: SLF001 - mode's own
-            self._crash(reason)
-            return
-        await super().crash(reason)

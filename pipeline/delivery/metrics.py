@@ -1,4 +1,4 @@
-"""Figures of one worker, to be read at any time; the application exports `Metrics.figures` as it likes."""
+"""Figures of one worker. They can be read at any time; the web server exports them as `Metrics.figures`."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
 Kind = Literal["counter", "gauge"]
 
 RATE_SECONDS: Final = 15.0
-"""Rates are means over so long: commits and fetches come in bursts, and a shorter time shows them as stops."""
+"""Rates are means over this time. Commits and fetches come in bursts, and a shorter time would show gaps as stops."""
 
-# Every figure that is exported: name, kind, what it is. Names are looked at by dashboards and alerts: they stay. A
-# counter only grows while the worker lives; of two counters the quotient of their rates is a mean (batch size:
-# records by batches; commit time: commit_seconds by commits; hits: one minus cache_misses by records).
+# Every exported figure: its name, kind and meaning. Dashboards and alerts use the names, so never rename one.
+# A counter only grows while the worker lives. The quotient of two counters' rates is a mean (batch size: records /
+# batches; commit time: commit_seconds / commits; cache hits: 1 - cache_misses / records).
 FIGURES: Final[tuple[tuple[str, Kind, str], ...]] = (
     # What comes in
-    ("records", "counter", "Source records processed; again for each time that one was processed again"),
-    ("batches", "counter", "Fetched batches that they came in"),
+    ("records", "counter", "Source records processed; a record that is processed again counts again"),
+    ("batches", "counter", "Fetched batches that contained them"),
     ("records_by_topic", "counter", "Source records processed, by topic"),
     ("records_per_second", "gauge", "Source records processed a second, over the last 15 seconds"),
-    ("rates_by_topic", "gauge", "The same by topic, a second"),
-    ("lag", "gauge", "Records that are there and not processed, by topic and partition"),
+    ("rates_by_topic", "gauge", "Source records processed a second, by topic, over the last 15 seconds"),
+    ("lag", "gauge", "Existing records that are not processed yet, by topic and partition"),
     (
         "lag_open_transactions",
         "gauge",
         "The part of the lag that waits behind a transaction open for 5 s or longer, by topic and partition",
     ),
     ("position", "gauge", "Offset of the next record to process, by topic and partition"),
-    ("replayed", "counter", "Records at or below the watermark, which changed nothing"),
+    ("replayed", "counter", "Records below the watermark, which changed nothing"),
     ("lost", "counter", "Source records that the broker had deleted before they were read: alert on any"),
     (
         "rekeyed",
         "counter",
-        "Records in the wrong partition, forwarded to the right one, by the topic they were on",
+        "Records in the wrong partition, forwarded to the right one, by their topic",
     ),
     (
         "unproven_origins",
@@ -49,24 +49,28 @@ FIGURES: Final[tuple[tuple[str, Kind, str], ...]] = (
     (
         "poisoned",
         "counter",
-        "Records whose handler raised and that were recorded as failed; again for each time",
+        "Records whose handler raised, recorded as failed; each attempt counts",
     ),
     ("unreadable", "counter", "Source records in batches that could not be read: alert on any"),
-    ("rewinds", "counter", "Returns of a partition to its last commit, to find such a record"),
-    ("redelivered", "counter", "Batches that an agent left behind and that were delivered again"),
+    (
+        "rewinds",
+        "counter",
+        "Returns of a partition to its last commit, to find a record whose handler raised",
+    ),
+    ("redelivered", "counter", "Batches delivered again because an agent raised"),
     # Commits
-    ("commits", "counter", "Partition commits that ended well"),
-    ("commit_seconds", "counter", "Time that they took, from snapshot to stored"),
-    ("last_commit_seconds", "gauge", "Time that the latest took"),
-    ("store_seconds", "counter", "The part of it that went into the local store"),
-    ("outputs", "counter", "Records published, committed ones only"),
-    ("flushed_keys", "counter", "Changed keys written"),
-    ("waiting_outputs", "gauge", "Records that wait for their commit"),
-    ("dirty_keys", "gauge", "Changed keys that wait for their commit"),
+    ("commits", "counter", "Successful partition commits"),
+    ("commit_seconds", "counter", "Time that successful commits took, from the snapshot to the local store"),
+    ("last_commit_seconds", "gauge", "Time that the latest successful commit took"),
+    ("store_seconds", "counter", "Part of commit_seconds that the local store took"),
+    ("outputs", "counter", "Records published by committed transactions"),
+    ("flushed_keys", "counter", "Changed keys written by commits"),
+    ("waiting_outputs", "gauge", "Records that wait for a commit"),
+    ("dirty_keys", "gauge", "Changed keys that wait for a commit"),
     ("fenced", "counter", "Partitions given up: another worker has them, or their transaction failed"),
     # Memory
     ("cached_keys", "gauge", "Decoded values in memory"),
-    ("cache_misses", "counter", "Keys that were looked for in the local store"),
+    ("cache_misses", "counter", "Keys looked up in the local store"),
     ("cache_evictions", "counter", "Times that the older half of a cache was dropped"),
     # Assignments and recovery
     ("partitions", "gauge", "Partitions whose state is owned here"),
@@ -74,7 +78,7 @@ FIGURES: Final[tuple[tuple[str, Kind, str], ...]] = (
     (
         "recovering",
         "gauge",
-        "Changelog records, at most, that a recovery still has to read; 0 when there is none",
+        "Upper bound of changelog records that a recovery still has to read; 0 without one",
     ),
     ("restored_keys", "counter", "Changelog records applied in recovery"),
     ("restore_seconds", "counter", "Time spent in recovery"),
@@ -82,7 +86,7 @@ FIGURES: Final[tuple[tuple[str, Kind, str], ...]] = (
 
 
 class Figure(NamedTuple):
-    """One figure as it is now; `samples` are pairs of labels and value, one without labels for most."""
+    """The current value of one figure; `samples` are pairs of labels and value. Most have one sample without labels."""
 
     name: str
     kind: Kind
@@ -131,16 +135,16 @@ class Metrics:
 
     @property
     def total_lag(self) -> int:
-        """Records that are there and not read, over all partitions of this worker."""
+        """Existing records that are not processed yet, over all partitions of this worker."""
         return sum(self.lag.values())
 
     @property
     def cache_hits(self) -> float:
-        """The share of records whose key needed no look into the local store, at least; 1 without records."""
+        """Lower bound of the share of records whose key was in memory; 1 without records."""
         return 1.0 - min(1.0, self.cache_misses / self.records) if self.records else 1.0
 
     def measure_rates(self, now: float) -> None:
-        """Take the rates anew; called about once a second, with a time in seconds that never goes back."""
+        """Update the rates; called about once a second with a monotonic time in seconds."""
         self._seen.append((now, self.records_by_topic.copy()))
         while len(self._seen) > 2 and now - self._seen[1][0] >= RATE_SECONDS:  # noqa: PLR2004 - two make a difference
             self._seen.popleft()
@@ -152,12 +156,20 @@ class Metrics:
         self.records_per_second = sum(self.rates_by_topic.values())
 
     def processed(self, topic: str, number: int) -> None:
-        """Records of a topic were processed."""
+        """Count processed records of a topic."""
         self.records += number
         self.records_by_topic[topic] += number
 
+    def committed(self, seconds: float, *, outputs: int, keys: int) -> None:
+        """Count a successful commit of so many outputs and changed keys."""
+        self.commits += 1
+        self.commit_seconds += seconds
+        self.last_commit_seconds = seconds
+        self.outputs += outputs
+        self.flushed_keys += keys
+
     def figures(self) -> list[Figure]:
-        """All figures as they are now, in the order of `FIGURES`."""
+        """The current values of all figures, in the order of `FIGURES`."""
         return [Figure(name, kind, text, _samples(getattr(self, name))) for name, kind, text in FIGURES]
 
 

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from pipeline.delivery.clients import stop_consumer
-from pipeline.delivery.plugin.fetched import UnreadableBatch
+from pipeline.delivery.flow.fetched import UnreadableBatch
 from pipeline.errors import MissingError
 from pipeline.kafka.brokers import broker_trouble, say_on_stderr, wait_for_broker
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pipeline.app import Cluster
     from pipeline.coordination.rule_config import RuleConfig
     from pipeline.delivery.app import DeliveryApp
-    from pipeline.delivery.state.table import WriteBehindTable
+    from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.evaluator import Evaluator
     from pipeline.evaluation.rule_book import RuleBook
     from pipeline.settings.schema import Settings
@@ -98,7 +98,7 @@ def install_web(
     tokens = Tokens(trust.secret, accounts, rule_config.revocations)
     peers = Peers(app, trust.proofs, trust.tls)
     outbox = Outbox(options, {name: Partitioner(count) for name, count in cluster.partitions.items()})
-    trail = AuditTrail(outbox, options, audit, show, app.turns)
+    trail = AuditTrail(outbox, options, audit, show, app.scheduler)
     metrics = Metrics(app)
     views: list[Handlers] = [
         page_views(demo=demo),
@@ -123,7 +123,7 @@ def install_web(
         tokens,
         peers,
         trail,
-        turns=app.turns,
+        turns=app.scheduler,
         demo=demo,
         observe=metrics.observe,
         addresses=ClientAddresses(settings.trusted_proxies),

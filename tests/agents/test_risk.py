@@ -7,10 +7,10 @@ import pytest
 from aiokafka.structs import TopicPartition
 
 from agents.risk import RiskAgent, RiskTopics
+from pipeline.delivery.flow.fetched import UnreadableBatch
 from pipeline.delivery.flow.rekeying import Misplaced, Origins
 from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.plugin.fetched import UnreadableBatch
 from pipeline.delivery.state.unit import State
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.rule_book import RuleBook

@@ -16,7 +16,7 @@ from aiokafka.structs import TopicPartition
 
 from pipeline.delivery.clients import stop_consumer
 from pipeline.delivery.errors import StoreError, may_pass
-from pipeline.delivery.plugin.fetched import UnreadableBatch
+from pipeline.delivery.flow.fetched import UnreadableBatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from faust.assignor.partition_assignor import PartitionAssignor
 
-    from pipeline.delivery.app import DeliveryApp
+    from pipeline.delivery.runtime import Runtime
 
 LOOK_SECONDS = 5.0
 PATIENCE_SECONDS = 15.0
@@ -39,15 +39,15 @@ class TopologyWatch(Service):
     """Compares the topics with those at the start; see the module.
 
     Args:
-        app: the application.
+        runtime: the application.
         expected: partition counts at the start, of all topics that this worker uses.
     """
 
     mundane_level = "debug"
 
-    def __init__(self, app: DeliveryApp, expected: Mapping[str, int], **kwargs: Any) -> None:
+    def __init__(self, runtime: Runtime, expected: Mapping[str, int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.app = app
+        self._runtime = runtime
         self.trouble: str | None = None
         """Why this worker is not ready; None while nothing is wrong with the topics or the assignment."""
         self.unread: dict[TP, int] = {}
@@ -60,7 +60,7 @@ class TopologyWatch(Service):
 
     @Service.task
     async def _watch(self) -> None:
-        metadata = TopicMetadata(self.app.client_options, self.app.conf.broker_request_timeout)
+        metadata = TopicMetadata(self._runtime.client_options, self._runtime.conf.broker_request_timeout)
         try:
             while not self.should_stop:
                 try:
@@ -89,7 +89,7 @@ class TopologyWatch(Service):
         trouble = f"{', '.join(differences.values())}: {self._way_out(found, differences)}"
         self._say(trouble)
         if now - min(self._since.values()) >= PATIENCE_SECONDS:
-            await self.app.crash(TopicError(trouble))
+            await self._runtime.crash(TopicError(trouble))
 
     def _say(self, trouble: str | None) -> None:
         if trouble is not None and trouble != self.trouble:
@@ -103,7 +103,7 @@ class TopologyWatch(Service):
     def _difference(self, topic: str, now: Found) -> str | None:
         """What is wrong with a topic; None where work can go on."""
         expected = self._expected[topic]
-        only_written = topic in self.app.options.only_written
+        only_written = topic in self._runtime.options.only_written
         if not now.partitions:
             return f"topic {topic} was deleted"
         if now.partitions < expected or (now.partitions > expected and not only_written):
@@ -146,17 +146,17 @@ class TopologyWatch(Service):
 
     def _has_state(self, topic: str) -> bool:
         """Whether tables or offsets depend on what is on a topic."""
-        return self.app.is_batch_topic(topic) or topic in self.app.tables.changelog_topics
+        return self._runtime.has_state(topic)
 
     async def _count_unread(self, found: Mapping[str, Found]) -> None:
         added = [
             TP(topic, partition)
             for topic, now in found.items()
-            if self.app.is_batch_topic(topic)
+            if self._runtime.is_batch_topic(topic)
             for partition in range(self._expected[topic], now.partitions)
         ]
         try:
-            self.unread = await self.app.consumer.thread.ends(added) if added else {}
+            self.unread = await self._runtime.consumer.thread.ends(added) if added else {}
         except (KafkaError, TimeoutError) as error:
             self.log.debug("ends of new partitions are not known now: %s", error)
 
@@ -164,9 +164,9 @@ class TopologyWatch(Service):
 
     async def _look_for_partitions_without_worker(self) -> None:
         """Ask for another assignment, if one left partitions out at two looks."""
-        app = self.app
-        generation = app.consumer_generation_id
-        without_worker = [] if app.rebalancing else self._without_worker()
+        runtime = self._runtime
+        generation = runtime.consumer_generation_id
+        without_worker = [] if runtime.rebalancing else self._without_worker()
         if not without_worker:
             self._without_worker_in = None
             self._say(None)
@@ -175,12 +175,12 @@ class TopologyWatch(Service):
         self._say(f"no worker has partitions of {names}; asking for another assignment")
         if self._without_worker_in == generation:
             self.log.warning("assignment %d left out %s; asking for another one", generation, names)
-            await app.consumer.thread.rejoin()
+            await runtime.consumer.thread.rejoin()
         self._without_worker_in = generation
 
     def _without_worker(self) -> list[str]:
         """The topics of which the last assignment gave partitions to nobody."""
-        assignor = cast("PartitionAssignor", self.app.assignor)
+        assignor = cast("PartitionAssignor", self._runtime.assignor)
         assigned: dict[str, set[int]] = {}
         for distribution in (assignor.changelog_distribution, assignor.external_topic_distribution):
             for topics in distribution.values():

@@ -1,4 +1,4 @@
-"""The commit of one unit: snapshot, Kafka, local store, books; in this order, one at a time, each unit for itself."""
+"""A unit together with its writer: when it is committed, and what happens when a commit fails."""
 
 from __future__ import annotations
 
@@ -18,23 +18,21 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
 )
 
-from pipeline.delivery.errors import DeliveryError, FencedError
+from pipeline.delivery.commit.steps import commit
+from pipeline.delivery.errors import DeliveryError
 from pipeline.delivery.state.outputs import MAX_OUTPUT_BYTES
 from pipeline.delivery.state.unit import EncodingError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pipeline.delivery.commit.steps import Commit
-    from pipeline.delivery.flow.turns import Turns
-    from pipeline.delivery.kill_points import Hook
-    from pipeline.delivery.metrics import Metrics
-    from pipeline.delivery.state.unit import Snapshot, Unit
+    from pipeline.delivery.commit.steps import Writer
+    from pipeline.delivery.runtime import Runtime
+    from pipeline.delivery.state.unit import Unit
 
 V = TypeVar("V")
 
-
-# What will not change when it is tried again.
+# Errors that the next attempt would meet again.
 REFUSALS: Final = (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -43,68 +41,45 @@ REFUSALS: Final = (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
-# Whatever went wrong, Kafka knows what was committed, and the next assignment asks it. A producer that was shut out
-# between two steps of a commit refuses the next one with IllegalOperation or a failed assert.
-LOSSES: Final = (FencedError, KafkaError, IllegalOperation, TimeoutError, OSError, AssertionError)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What may wait for a commit in one unit. Beyond it a commit is forced, and processing waits for it.
-
-    Attributes:
-        outputs: records to publish.
-        output_bytes: their size.
-        dirty_keys: changed keys.
-    """
-
-    outputs: int = 20_000
-    output_bytes: int = 32 << 20
-    dirty_keys: int = 20_000
+# Errors after which the unit is given up. Kafka knows what was committed, and the next assignment asks it. A producer
+# that was fenced between two steps refuses the next step with IllegalOperation or a failed assert.
+LOSSES: Final = (KafkaError, IllegalOperation, TimeoutError, OSError, AssertionError)
 
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Whom a commit tells how it went.
+    """Called with the outcome of a commit.
 
     Attributes:
-        lost: the unit is not ours any more, or its transaction failed; called once.
-        failed: nothing can go on.
-        not_encodable: a value cannot be written; the unit must go back and find the record that made it.
-        committed: how far the source topics are committed.
+        lost: another worker owns the unit now, or its transaction failed; called at most once per unit.
+        not_encodable: a value cannot be encoded; the unit must go back to its last commit and find the bad record.
+        committed: the new offsets of the source topics.
     """
 
     lost: Callable[[OwnedUnit[Any], BaseException], None]
-    failed: Callable[[Exception], Awaitable[None]]
     not_encodable: Callable[[OwnedUnit[Any], EncodingError], Awaitable[None]]
     committed: Callable[[OwnedUnit[Any], dict[str, int]], Awaitable[None]]
 
 
 class OwnedUnit(Generic[V]):
-    """A unit with its way to Kafka.
+    """A unit that this worker owns, from the end of its recovery until it is given up.
 
     Args:
         unit: the state.
-        writer: started; we are the one writer.
-        topics: that are folded into the unit.
-        limits: of what may wait.
-        listeners: told how commits go.
-        reached: called at each kill point.
-        metrics: of the worker.
-        turns: for what takes long.
-        commit_every: at so many intervals it is committed once.
+        writer: already started, so this worker is the one writer.
+        topics: the source topics that are folded into the unit.
+        runtime: the application.
+        listeners: called with the outcome of each commit.
+        commit_every: the unit is committed once in so many commit intervals.
     """
 
     def __init__(
         self,
         unit: Unit[V],
-        writer: Commit,
+        writer: Writer,
         topics: tuple[str, ...],
-        limits: Limits,
+        runtime: Runtime,
         listeners: Listeners,
-        reached: Hook,
-        metrics: Metrics,
-        turns: Turns,
         commit_every: int = 1,
     ) -> None:
         self.unit = unit
@@ -112,13 +87,11 @@ class OwnedUnit(Generic[V]):
         self.topics = topics
         self.commit_every = commit_every
         self.started_at: float | None = None
-        self._limits = limits
+        """When the commit under way began, by the monotonic clock; None without one."""
+        self._runtime = runtime
         self._listeners = listeners
-        self._reached = reached
-        self._metrics = metrics
-        self._turns = turns
         self._task: asyncio.Task[None] | None = None
-        # Clear from the start of a commit until its snapshot is made, in which time the unit must not change.
+        # Clear while a snapshot is taken, in which time the unit must not change.
         self._may_change = asyncio.Event()
         self._may_change.set()
 
@@ -127,18 +100,23 @@ class OwnedUnit(Generic[V]):
 
     @property
     def full(self) -> bool:
-        """Whether so much waits for a commit that processing must wait, too."""
-        unit, limits = self.unit, self._limits
+        """Whether so much is uncommitted that processing must wait."""
+        unit, limits = self.unit, self._runtime.options.limits
         return (
             len(unit.dirty) >= limits.dirty_keys
             or len(unit.outputs) >= limits.outputs
             or unit.output_bytes >= limits.output_bytes
         )
 
+    @property
+    def may_change(self) -> bool:
+        """Whether no snapshot of the unit is being taken."""
+        return self._may_change.is_set()
+
     def start(self) -> asyncio.Task[None] | None:
-        """Begin a commit, unless one is under way or there is nothing to commit; the commit under way, if any."""
+        """Begin a commit, unless one is under way or nothing is to be committed; return the one under way, if any."""
         unit = self.unit
-        # A snapshot that is still in flight without a task has failed for good.
+        # A snapshot in flight without a task is that of a commit that failed for good.
         if self._task is None and unit.in_flight is None and unit.changed and not unit.broken:
             self.started_at = time.monotonic()
             self._may_change.clear()
@@ -151,33 +129,28 @@ class OwnedUnit(Generic[V]):
         if task is not None and task is not asyncio.current_task():
             await asyncio.wait((task,))
 
-    @property
-    def may_change(self) -> bool:
-        """Whether no snapshot is being made of the unit."""
-        return self._may_change.is_set()
-
     async def admit(self) -> None:
-        """Wait for a turn in which the unit may change and more may wait for a commit; begins one if need be."""
+        """Wait for a turn in which the unit may change; if it is full, force a commit and wait for it."""
         while not self.unit.closed:
             if self.full:
                 self.start()
                 await self._may_change.wait()
                 if self.full:
                     await self.settled()
-            await self._turns.next()
+            await self._runtime.scheduler.turn()
             if self.may_change and not self.full:
                 return
             await self._may_change.wait()
 
     async def commit_all(self) -> None:
-        """Commit until nothing is left."""
+        """Commit until nothing is left, or until a commit fails."""
         while (task := self.start()) is not None:
             await asyncio.wait((task,))
             if task.cancelled() or self.unit.in_flight is not None:
                 return
 
     async def stop(self) -> None:
-        """Give up a commit that is under way, and close the connection."""
+        """Cancel the commit under way, and close the connection."""
         self.unit.closed = True
         task = self._task
         if task is not None and task is not asyncio.current_task():
@@ -186,28 +159,16 @@ class OwnedUnit(Generic[V]):
         await self.writer.stop()
 
     async def _commit(self, began: float) -> None:
-        unit, listeners = self.unit, self._listeners
+        unit, runtime, listeners = self.unit, self._runtime, self._listeners
         try:
-            snapshot = await self._snapshot()
-            self._reached("commit:snapshot")
-            offset = await self.writer.write(snapshot)
-            self._reached("commit:committed")
-            await self._turns.next()
-            committed = time.monotonic()
-            unit.settle(snapshot, offset)
-            self._metrics.store_seconds += time.monotonic() - committed
-            self._reached("commit:stored")
+            snapshot = await commit(unit, self.writer, runtime, self._may_change.set)
         except EncodingError as error:
             unit.broken = True
             await listeners.not_encodable(self, error)
             return
-        except DeliveryError as error:
-            unit.closed = True
-            await listeners.failed(error)
-            return
         except REFUSALS as error:
             unit.closed = True
-            await listeners.failed(
+            await runtime.crash(
                 DeliveryError(
                     f"{self}: the brokers refuse its commit ({error!r}); check the rights to the topics, and that "
                     f"each of them takes records of {MAX_OUTPUT_BYTES} bytes (max.message.bytes)"
@@ -221,35 +182,17 @@ class OwnedUnit(Generic[V]):
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # Not this task was cancelled, but one of aiokafka's.
+            # aiokafka cancelled one of its own tasks, not this one.
             listeners.lost(self, error)
             return
-        except Exception as error:  # noqa: BLE001 - nobody waits for this task: what it raised would go unseen
+        except Exception as error:  # noqa: BLE001 - nobody awaits this task, so its error would go unseen
             unit.closed = True
-            await listeners.failed(error)
+            await runtime.crash(error)
             return
         finally:
             self._task, self.started_at = None, None
             self._may_change.set()
-        metrics = self._metrics
-        seconds = time.monotonic() - began
-        metrics.commits += 1
-        metrics.commit_seconds += seconds
-        metrics.last_commit_seconds = seconds
-        metrics.outputs += len(snapshot.outputs)
-        metrics.flushed_keys += len(snapshot.keys)
+        runtime.metrics.committed(
+            time.monotonic() - began, outputs=len(snapshot.outputs), keys=len(snapshot.keys)
+        )
         await listeners.committed(self, snapshot.moved)
-
-    async def _snapshot(self) -> Snapshot:
-        """The unit's snapshot, one piece of work a turn.
-
-        Raises:
-            EncodingError: a value cannot be encoded.
-        """
-        await self._turns.next()
-        for snapshot in self.unit.take():
-            if snapshot is not None:
-                self._may_change.set()
-                return snapshot
-            await self._turns.next()
-        raise RuntimeError(f"no snapshot of {self}")

@@ -1,9 +1,9 @@
-"""Partitions that are behind are read side by side in time, and not side by side in records.
+"""Watermark alignment: partitions that are behind are read at the same pace of event time, not of records.
 
-Flink calls this watermark alignment; Kafka Streams, too, goes on where the time of the records is the earliest.
-Where one has fewer records in an hour than another, equal numbers of records would take it hours ahead: whatever waits
-for the slowest partition (a watermark) would have to keep those hours. So a partition waits while another one of its
-topic, which is worked on, has not come as far. The time is that of the records' Kafka timestamps.
+Flink uses the same name; Kafka Streams also continues with the partition whose records are the earliest. A partition
+with few records per hour would otherwise be hours ahead of the others after equal numbers of records, and whatever
+waits for the slowest partition (a watermark) would have to keep those hours. So a partition waits while another one of
+its topic, which is being processed, has not come as far. Time here is the records' Kafka timestamp.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
     from pipeline.delivery.flow.batches import Chunk
 
-_MANY: Final = 500
-"""A fetch that brought so many records tells that the partition is behind; at an even load it brings fewer."""
-_LONGEST_S: Final = 2.0
-"""No partition waits for longer: a producer with a wrong clock must not hold up its partition."""
-_SOON_S: Final = 0.5
-"""For a partition that is worked off the others wait for so long: the broker may not give more of it."""
+_FETCH_OF_A_BACKLOG: Final = 500
+"""A fetch with at least this many records shows that the partition is behind. Without a backlog fetches are smaller."""
+_LONGEST_WAIT_S: Final = 2.0
+"""No partition waits longer: a producer with a wrong clock must not hold up its partition."""
+_NEXT_FETCH_S: Final = 0.5
+"""The others wait this long for the next fetch of a partition that has been processed: more of it may not come."""
 
 
 class _Reached(NamedTuple):
     """How far a partition was handed out.
 
     Attributes:
-        timestamp: of the last record, milliseconds since 1970.
-        behind: whether there is more to come.
-        at: when it was, or was worked off, by the monotonic clock, in seconds.
+        timestamp: of the last record, in milliseconds since 1970.
+        behind: whether more records are expected.
+        at: when its last chunk was handed out or processed, in seconds of the monotonic clock.
     """
 
     timestamp: int
@@ -41,7 +41,7 @@ class _Reached(NamedTuple):
 
 
 class Alignment:
-    """Says which partitions wait for others.
+    """Decides which partitions wait for others; the consumer asks it before each fetch.
 
     Args:
         clock: monotonic, in seconds.
@@ -52,32 +52,33 @@ class Alignment:
         self._reached: dict[TP, _Reached] = {}
 
     def forget(self) -> None:
-        """Partitions were assigned anew."""
+        """Drop everything: there is a new assignment."""
         self._reached.clear()
 
     def reached(self, tp: TP, chunk: Chunk) -> None:
-        """A chunk is handed out."""
-        self._reached[tp] = _Reached(chunk.records[-1].timestamp, len(chunk.records) >= _MANY, self._clock())
+        """Note that a chunk is handed out."""
+        behind = len(chunk.records) >= _FETCH_OF_A_BACKLOG
+        self._reached[tp] = _Reached(chunk.records[-1].timestamp, behind, self._clock())
 
-    def worked_off(self, tp: TP) -> None:
-        """A chunk is done with."""
+    def processed(self, tp: TP) -> None:
+        """Note that a chunk is processed."""
         known = self._reached.get(tp)
         if known is not None:
             self._reached[tp] = known._replace(at=self._clock())
 
     def waits(self, tp: TP, busy: Container[TP]) -> bool:
-        """Whether a partition is ahead of one that is worked on.
+        """Whether a partition must wait, because it is ahead of one that is being processed.
 
         Args:
-            tp: which has room for more.
-            busy: partitions with chunks that are not worked off.
+            tp: a partition that may take another batch.
+            busy: partitions with unprocessed batches.
         """
         known, now = self._reached.get(tp), self._clock()
-        if known is None or not known.behind or now - known.at > _LONGEST_S:
+        if known is None or not known.behind or now - known.at > _LONGEST_WAIT_S:
             return False
         return any(
             theirs.timestamp < known.timestamp
             and other.topic == tp.topic
-            and (other in busy or (theirs.behind and now - theirs.at < _SOON_S))
+            and (other in busy or (theirs.behind and now - theirs.at < _NEXT_FETCH_S))
             for other, theirs in self._reached.items()
         )

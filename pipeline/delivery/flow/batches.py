@@ -1,7 +1,7 @@
-"""Batches: one Faust message for all records that one fetch brought of one partition.
+"""Batches: one Faust message contains all records that one fetch returned of one partition.
 
-The cost of Faust is per message: four tasks, a Message, an Event, an acknowledgement, a table write, a changelog
-record. A batch pays it once for hundreds of records.
+Faust's cost is per message: four tasks, a Message, an Event, an acknowledgement, a table write and a changelog record.
+A batch pays it once for hundreds of records.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class Chunk(NamedTuple):
-    """What one fetch brought of one partition.
+    """What one fetch returned of one partition.
 
     Attributes:
-        epoch: of the position that it was read from; a chunk of an older one is void.
-        start: where reading began, at or before the first record.
-        end: where it goes on, after the last record and what follows it that is no record.
-        records: in the order of their offsets; there may be holes (compaction, transaction markers).
+        epoch: the number of the placement (`Positions.place`) that it was read after; older chunks are void.
+        start: the offset where reading began, at or before the first record.
+        end: the offset of the next fetch, behind the last record and any transaction markers after it.
+        records: in the order of their offsets; offsets may be missing (compaction, transaction markers).
     """
 
     epoch: int
@@ -34,7 +34,7 @@ class Chunk(NamedTuple):
 
 
 class Batch:
-    """Records of one partition, as an agent gets them.
+    """Records of one partition, as an agent receives them.
 
     Attributes:
         topic: their topic.
@@ -60,14 +60,19 @@ class Batch:
         first, last = self.records[0].offset, self.records[-1].offset
         return f"records {first} to {last} of {self.topic}/{self.partition}"
 
+    @property
+    def tp(self) -> TP:
+        """Topic and partition."""
+        return TP(self.topic, self.partition)
+
     def finish(self) -> None:
-        """All of it is processed, or nothing of it will be; the next may come. Needed once only."""
+        """Allow the next batch: this one is processed, or void. Further calls do nothing."""
         if not self.finished:
             self.finished = True
             self._on_finish(self)
 
     def as_message(self, generation: int) -> ConsumerMessage:
-        """The batch in the form that Faust's conductor takes."""
+        """The batch as a message for Faust's conductor."""
         last = self.records[-1]
         return ConsumerMessage(
             self.topic,
@@ -81,16 +86,16 @@ class Batch:
             None,
             0,
             0,
-            TP(self.topic, self.partition),
+            self.tp,
             generation_id=generation,
         )
 
 
 class BatchSource(faust.Topic):
-    """A Faust topic (or several, co-partitioned) whose messages are whole batches; made by `WriteBehindTable`.
+    """A Faust topic (or several co-partitioned ones) whose messages are whole batches; `WriteBehindTable` makes it.
 
-    Offsets are not acknowledged one by one: the table's watermark says what is done. A batch that an agent leaves
-    without having processed it (because it raised) is delivered again.
+    Offsets are not acknowledged one by one, because the table's watermark says what is processed. A batch that the
+    agent did not process (because it raised) is delivered again.
     """
 
     def __init__(self, app: faust.App, *, on_abandoned: Callable[[Batch], None], **options: Any) -> None:
@@ -103,14 +108,14 @@ class BatchSource(faust.Topic):
         return {**super()._clone_args(), "on_abandoned": self._on_abandoned}
 
     def get_topic_name(self) -> str:
-        """All names; `faust agents` shows them."""
+        """The names of all topics; `faust agents` shows them."""
         return ", ".join(self.topics)
 
     def _compile_decode(self) -> None:
         self.decode = self._decode_batch  # type: ignore[method-assign]  # as Faust's own does
 
     async def _decode_batch(self, message: Message, *, propagate: bool = False) -> EventT[Any]:  # noqa: ARG002
-        """Nothing to decode: a decoder that raises here would lose the record."""
+        """Pass the batch on. A decoder that raised here would lose the records."""
         return self._create_event(None, message.value, message.headers, message=message)
 
     async def __anext__(self) -> EventT[Any]:

@@ -1,4 +1,4 @@
-"""A valve before the processing: closed, nothing is processed but single records that are asked for."""
+"""A gate in front of the processing. While it is closed, only single records pass, one per request for a step."""
 
 from __future__ import annotations
 
@@ -9,88 +9,84 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-
-_UNDER_WAY_S: Final = 10.0
+_PROCESSING_S: Final = 10.0
 
 
 class Step(NamedTuple):
-    """One record that may pass a closed valve; `passed` is done when it did, with its place."""
+    """A request that one record may pass the closed gate; `passed` gets the record's topic, partition and offset."""
 
     passed: asyncio.Future[tuple[str, int, int]]
 
 
-class Valve:
-    """Open at first. What was read before it closed waits before it, so nothing is lost by closing it.
+class Gate:
+    """Open at first. Records that were fetched before it closed wait in front of it, so closing it loses nothing.
 
-    It is of this process alone; whoever closes it must do so again after a restart.
+    It belongs to this process. Whoever closes it must close it again after a restart.
     """
 
     def __init__(self) -> None:
         self._closed: frozenset[str] = frozenset()
         self._counted: frozenset[str] = frozenset()
         self._steps: deque[Step] = deque()
-        self._turned = asyncio.Event()
+        self._changed = asyncio.Event()
 
     @property
     def closed(self) -> bool:
-        """Whether it holds something back."""
+        """Whether it holds a topic back."""
         return bool(self._closed)
 
     def close(self, topics: Iterable[str], counted: Iterable[str]) -> None:
-        """Hold back topics.
+        """Hold topics back.
 
         Args:
             topics: all of them.
-            counted: those of which a single record may be asked for; records of the others pass before it.
+            counted: those whose records a step counts; records of the other topics pass before the counted one.
         """
         self._closed, self._counted = frozenset(topics), frozenset(counted)
 
     def open(self) -> None:
-        """Hold back nothing any more."""
+        """Let everything pass."""
         self._closed = frozenset()
-        self._turn()
+        self._changed.set()
 
     async def step(self, timeout_s: float) -> tuple[str, int, int] | None:
         """Let one record of a counted topic pass.
 
         Returns:
-            its topic, partition and offset; None if none came within the time, and then none will.
+            its topic, partition and offset; None if no record came within the time, and the request is withdrawn.
         """
         step = Step(asyncio.get_running_loop().create_future())
         self._steps.append(step)
-        self._turn()
+        self._changed.set()
         try:
             return await asyncio.wait_for(asyncio.shield(step.passed), timeout_s)
         except TimeoutError:
             if step in self._steps:
                 self._steps.remove(step)
                 return None
-        # It is being processed; where that fails for good, the worker ends, and nobody says so here.
-        done, _ = await asyncio.wait((step.passed,), timeout=_UNDER_WAY_S)
+        # The record is being processed. If that fails for good, the worker ends and `passed` is never set.
+        done, _ = await asyncio.wait((step.passed,), timeout=_PROCESSING_S)
         return step.passed.result() if done else None
 
     # -- for the processing
 
-    async def admit(self, topic: str, wish: int) -> tuple[int, Step | None]:
-        """Wait until records of a topic may pass: how many, at most `wish`, and for which step."""
+    async def admit(self, topic: str, wanted: int) -> tuple[int, Step | None]:
+        """Wait until records of a topic may pass; return how many, at most `wanted`, and the step they use up."""
         while topic in self._closed:
             if self._steps and topic in self._counted:
                 return 1, self._steps.popleft()
             if self._steps:
                 break
-            self._turned.clear()
-            await self._turned.wait()
-        return wish, None
+            self._changed.clear()
+            await self._changed.wait()
+        return wanted, None
 
     def settle(self, step: Step | None, place: tuple[str, int, int] | None) -> None:
-        """What came of a step: the place of the record that passed, or None; then the next one may pass."""
+        """Finish a step with the place of its record; with None, the step is open again for the next record."""
         if step is None:
             return
         if place is None:
             self._steps.appendleft(step)
-            self._turn()
+            self._changed.set()
         elif not step.passed.done():
             step.passed.set_result(place)
-
-    def _turn(self) -> None:
-        self._turned.set()

@@ -1,8 +1,8 @@
-"""Open transactions of other producers: how many records wait behind them, and what is said of it.
+"""Open transactions of other producers: how many records wait behind them, and when to warn.
 
 A reader of committed records gets nothing from behind the first open transaction of a partition. The workers' own
-transactions are over within a second or two. A producer that hangs, or that died, can hold everything up for as long
-as its transaction timeout allows. The two differ in one thing: how long the first open transaction stays the same.
+transactions take a second or two. A producer that hangs or died can block a partition for as long as its transaction
+timeout allows. The two differ in how long the first open transaction stays the same.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
 
     from faust.types import TP
 
-    from pipeline.delivery.plugin.consumer import Unread
+    from pipeline.delivery.runtime import Unread
 
 HELD_SECONDS: Final = 5.0
-"""Longer than a commit of a worker takes, so that the workers' own transactions are not counted."""
+"""Longer than a worker's commit takes, so the workers' own transactions are not counted."""
 WARNING_SECONDS: Final = 15.0
 
 
 class _Stop(NamedTuple):
-    """Where the readable part of a partition ends, and since when it has ended there."""
+    """Where the readable part of a partition ends, and since when."""
 
     offset: int
     since: float
 
 
 class OpenTransactions:
-    """Follows where the first open transaction of each partition is. `look` is called every second or so."""
+    """Tracks the first open transaction of each partition; `look` is called about once a second."""
 
     def __init__(self) -> None:
         self.held: dict[TP, int] = {}
-        """How many records wait behind a transaction that has been open for `HELD_SECONDS`, where there are any."""
+        """Records that wait behind a transaction open for at least `HELD_SECONDS`, per partition with such records."""
         self._stops: dict[TP, _Stop] = {}
         self._reported: set[TP] = set()
 
     def look(self, unread: Mapping[TP, Unread], now: float) -> Iterator[str]:
-        """Update the figures and give the warnings that are due: one for each time that a partition is held up.
+        """Update the figures and yield the warnings that are due: one each time that a partition is blocked.
 
         Args:
             unread: what is left of each partition that is read.

@@ -18,8 +18,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import __version__
-from pipeline.delivery.clients import stop_producer
-from pipeline.delivery.commit.steps import acknowledged, new_producer, send_entries, send_outputs
+from pipeline.delivery.clients import new_producer, stop_producer
+from pipeline.delivery.commit.packing import acknowledged, send_entries, send_outputs
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.state.outputs import Output
 from pipeline.delivery.state.store import PartitionStore, StoreCache, StoreOptions

@@ -29,7 +29,7 @@ from pipeline.web.http.problems import Problem, unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pipeline.delivery.flow.turns import Turns
+    from pipeline.delivery.scheduler import Scheduler
     from pipeline.web.access.accounts import UserRole
     from pipeline.web.access.tokens import Identity
     from pipeline.web.http.outbox import Outbox
@@ -92,7 +92,7 @@ class AuditTrail:
         client_options: Mapping[str, Any],
         topic: str,
         show: Callable[[str], str],
-        turns: Turns,
+        turns: Scheduler,
     ) -> None:
         self._outbox = outbox
         self._turns = turns

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.commit.owned_unit import OwnedUnit
-    from pipeline.delivery.state.table import WriteBehindTable
+    from pipeline.delivery.table import WriteBehindTable
     from pipeline.web.cluster.proofs import Proofs
     from pipeline.web.http.serving import Call
     from pipeline.web.http.tls import Tls

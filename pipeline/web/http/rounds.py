@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from pipeline.delivery.flow.turns import Turns
+    from pipeline.delivery.scheduler import Scheduler
 
 _ROUND_S: Final = 0.2
 _BEGINNING_S: Final = 0.05
@@ -23,7 +23,7 @@ class Rounds:
         turns: of the stream.
     """
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: Scheduler) -> None:
         self._turns = turns
         self._held: list[asyncio.Transport] = []
 

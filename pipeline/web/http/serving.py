@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware
     from faust.web.drivers.aiohttp import Web as FaustWeb
 
-    from pipeline.delivery.flow.turns import Turns
+    from pipeline.delivery.scheduler import Scheduler
     from pipeline.web.access.client_address import ClientAddresses
     from pipeline.web.access.tokens import Tokens
     from pipeline.web.http.limits import Room
@@ -163,7 +163,7 @@ def install(
     peer_calls: PeerCalls,
     trail: Trail,
     *,
-    turns: Turns,
+    turns: Scheduler,
     demo: bool,
     addresses: ClientAddresses,
     observe: Observe | None = None,

@@ -94,7 +94,7 @@ class _Delivery(Collector):
         units = [owned.unit for owned in list(self._app.ownership.units.values())]
         yield from _titles([unit.peek(PARTITION_KEY) for unit in units])
         yield GaugeMetricFamily(
-            "ott_paused", "Whether consuming is paused here", value=int(self._app.valve.closed)
+            "ott_paused", "Whether consuming is paused here", value=int(self._app.gate.closed)
         )
         yield from _counted([unit.peek(PARTITION_KEY) for unit in units])
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pipeline.coordination.pauses import Pauses
     from pipeline.coordination.rule_config import RuleConfig
     from pipeline.delivery.app import DeliveryApp
-    from pipeline.delivery.plugin.consumer import Unread
-    from pipeline.delivery.state.table import WriteBehindTable
+    from pipeline.delivery.runtime import Unread
     from pipeline.delivery.state.unit import Unit
+    from pipeline.delivery.table import WriteBehindTable
     from pipeline.web.cluster.peers import Peers
     from pipeline.web.http.outbox import Outbox
     from pipeline.web.http.questions import PauseReason, Timeout
@@ -101,7 +101,7 @@ class _Control:
                 f"it is written to {self._topic}, and this worker could not read it yet; it takes effect as soon as "
                 "it can"
             )
-        closed = self._app.valve.closed
+        closed = self._app.gate.closed
         gathered = await self._peers.gather(call, self._table, self._own(), {"paused": closed})
         return ProcessState(
             paused=all(worker["paused"] for worker in gathered.workers),
@@ -112,9 +112,9 @@ class _Control:
 
     async def one(self, call: Call) -> OneJudged:
         """One worker after the other is asked, until one has a record."""
-        if not self._app.valve.closed:
+        if not self._app.gate.closed:
             raise Problem(HTTPStatus.CONFLICT, "consuming is not paused; POST /process/pause first")
-        place = await self._app.valve.step(_STEP_S) if self._own() else None
+        place = await self._app.gate.step(_STEP_S) if self._own() else None
         if place is not None:
             topic, partition, offset = place
             return OneJudged(judged=1, topic=topic, partition=partition, offset=offset)
@@ -128,7 +128,7 @@ class _Control:
     async def drain(self, call: Call) -> Drained:
         """Judged is not enough: it counts as worked off once it is committed, so that others can see it."""
         question: Timeout = call.query
-        if self._app.valve.closed:
+        if self._app.gate.closed:
             raise Problem(HTTPStatus.CONFLICT, "consuming is paused; POST /process/resume first")
         began = time.monotonic()
         gathered = await self._peers.gather(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pipeline.delivery.app import DeliveryApp
-    from pipeline.delivery.state.table import WriteBehindTable
+    from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.rule_book import RuleBook
     from pipeline.verdict_index.index import VerdictIndex
     from pipeline.web.cluster.peers import Peers

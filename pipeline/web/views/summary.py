@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pipeline.coordination.pauses import Pauses
     from pipeline.delivery.app import DeliveryApp
-    from pipeline.delivery.state.table import WriteBehindTable
+    from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.recent import RecentResult
     from pipeline.web.cluster.peers import Peers
     from pipeline.web.http.questions import Limit
@@ -124,7 +124,7 @@ class _Stats:
                 for topic, rate in self._app.metrics.rates_by_topic.items()
                 if topic in self._users.source_topics
             ),
-            "paused": self._app.valve.closed,
+            "paused": self._app.gate.closed,
         }
 
     async def latest(self, call: Call) -> Response:

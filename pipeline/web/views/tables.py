@@ -26,7 +26,7 @@ from tables.alerts import CLOCK_KEY
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pipeline.delivery.state.table import WriteBehindTable
+    from pipeline.delivery.table import WriteBehindTable
     from pipeline.titles.state import TitlesValue
     from pipeline.web.cluster.peers import Peers
     from pipeline.web.http.serving import Call, Handlers

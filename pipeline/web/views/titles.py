@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from aiohttp.web import Response
 
     from pipeline.delivery.app import DeliveryApp
-    from pipeline.delivery.state.table import WriteBehindTable
     from pipeline.delivery.state.unit import Unit
+    from pipeline.delivery.table import WriteBehindTable
     from pipeline.titles.notes import Dimension, NameKind
     from pipeline.titles.state import TitlesValue
     from pipeline.verdict_index.index import VerdictIndex
@@ -116,7 +116,7 @@ class _Titles:
             every: list[tuple[int, dict[str, Any]]] = []
             ranks: dict[int, list[dict[str, Any]]] = {}
             for partition, unit in owned.items():
-                await self._app.turns.next()
+                await self._app.scheduler.turn()
                 if not unit.closed:
                     ranks[partition] = []
                     every += [(partition, rank) for rank in _ranks(unit, limit)]

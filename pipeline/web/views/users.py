@@ -31,8 +31,8 @@ from tables.risk import PARTITION_KEY, RULES_KEY, requests_key, user_key
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.delivery.state.table import WriteBehindTable
     from pipeline.delivery.state.unit import Unit
+    from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.rule_book import RuleBook
     from pipeline.events.model import PrivacyRequest
     from pipeline.rules.ruleset import RuleSet

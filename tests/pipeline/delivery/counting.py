@@ -11,11 +11,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import TopicPartition
 
-from pipeline.delivery.app import DeliveryApp, DeliveryOptions
-from pipeline.delivery.guarantee import has_transactions
+from pipeline.delivery.app import DeliveryApp
+from pipeline.delivery.clients import has_transactions
+from pipeline.delivery.options import DeliveryOptions
 from pipeline.delivery.state.outputs import Output
-from pipeline.delivery.state.table import WriteBehindTable
 from pipeline.delivery.state.unit import AtCommit, State
+from pipeline.delivery.table import WriteBehindTable
 
 PARTITIONS = 2
 POISON = b"poison"

@@ -45,7 +45,7 @@ def test_for_one_that_is_worked_off_the_others_wait_a_moment(alignment: Alignmen
     alignment.reached(A, until(1_000))
     alignment.reached(B, until(0))
     clock.now += 1
-    alignment.worked_off(B)
+    alignment.processed(B)
     assert alignment.waits(A, [])  # the next chunk is on its way
     clock.now += 0.6
     assert not alignment.waits(A, [])
@@ -100,6 +100,6 @@ def test_partitions_of_different_density_stay_together(alignment: Alignment) -> 
                 alignment.reached(tp, until(at[tp]))
                 busy.append(tp)
         widest = max(widest, max(at.values()) - min(at.values()))
-        alignment.worked_off(busy.pop(0))
+        alignment.processed(busy.pop(0))
     assert min(at.values()) > 300_000
     assert widest <= 2 * 10_000  # two of the longest chunks

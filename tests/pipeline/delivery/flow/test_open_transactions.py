@@ -4,7 +4,7 @@ import pytest
 from faust.types import TP
 
 from pipeline.delivery.flow.open_transactions import HELD_SECONDS, WARNING_SECONDS, OpenTransactions
-from pipeline.delivery.plugin.consumer import Unread
+from pipeline.delivery.runtime import Unread
 
 PARTITION = TP("raw-events", 1)
 

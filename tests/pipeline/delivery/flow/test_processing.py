@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from aiokafka import ConsumerRecord
 
-from pipeline.delivery.app import DeliveryOptions
-from pipeline.delivery.commit.owned_unit import Limits
+from pipeline.delivery.options import DeliveryOptions, Limits
 from pipeline.delivery.state.outputs import Output
 from pipeline.delivery.state.unit import State
 from tests.pipeline.delivery.counting import (

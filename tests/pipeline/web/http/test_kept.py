@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web as aiohttp_web
 from aiohttp.test_utils import TestClient, TestServer
 
-from pipeline.delivery.flow.turns import Turns
+from pipeline.delivery.scheduler import Scheduler
 from pipeline.web.access.client_address import ClientAddresses
 from pipeline.web.cluster.peers import Peers
 from pipeline.web.cluster.proofs import ForwardedCall, Proofs, body_digest, new_nonce
@@ -140,7 +140,7 @@ async def serving(tokens, turns):
 @pytest.fixture
 async def behind(tokens):
     """A worker at whose turns somebody waits at any time."""
-    turns = Turns()
+    turns = Scheduler()
 
     async def work():
         while True:
@@ -200,5 +200,5 @@ async def test_another_worker_is_told_what_is_there_now(behind, bearer):
 
 
 async def test_without_a_backlog_every_question_is_answered_anew(tokens, bearer):
-    async with serving(tokens, Turns()) as worker:
+    async with serving(tokens, Scheduler()) as worker:
         assert [await asked(worker, bearer("analyst")) for _ in range(3)] == [1, 2, 3]

@@ -16,11 +16,11 @@ async def backlog(web):
 
     async def work():
         while True:
-            await web.app.turns.next()
+            await web.app.scheduler.turn()
 
     work = asyncio.create_task(work())
     await asyncio.sleep(2.5)
-    assert web.app.turns.crowded
+    assert web.app.scheduler.crowded
     yield
     work.cancel()
 
@@ -58,8 +58,8 @@ async def test_who_asks_whether_the_worker_lives_does_not_wait(web):
 
 
 async def test_without_a_backlog_nobody_waits(web, bearer):
-    await web.app.turns.next()
-    assert not web.app.turns.crowded
+    await web.app.scheduler.turn()
+    assert not web.app.scheduler.crowded
     found = [await ask_three_times(web, bearer("analyst")) for _ in range(ATTEMPTS)]
     assert max(found) > 0, found
 

@@ -8,7 +8,7 @@ from aiohttp import web as aiohttp_web
 from aiohttp.test_utils import TestClient, TestServer
 
 from pipeline.alerting.alerts import SeenVerdict, encode_alert, opened
-from pipeline.delivery.flow.turns import Turns
+from pipeline.delivery.scheduler import Scheduler
 from pipeline.evaluation.pseudonyms import pseudonymiser
 from pipeline.verdict_index.index import Followed, VerdictIndex
 from pipeline.verdict_index.reader import VerdictReader
@@ -70,7 +70,7 @@ async def served(tmp_path, tokens, bearer, records):
         tokens,
         NoPeers(),
         NoTrail(),
-        turns=Turns(),
+        turns=Scheduler(),
         demo=False,
         addresses=ClientAddresses(),
     )

@@ -4,8 +4,8 @@ import pytest
 from aiohttp import web as aiohttp_web
 from aiohttp.test_utils import TestClient, TestServer
 
-from pipeline.delivery.flow.turns import Turns
 from pipeline.delivery.partitioner import Partitioner
+from pipeline.delivery.scheduler import Scheduler
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.rules.ruleset import built_in, read_ruleset
 from pipeline.web.access.client_address import ClientAddresses
@@ -68,7 +68,7 @@ async def rules(tokens, bearer):
         tokens,
         NoPeers(),
         NoTrail(),
-        turns=Turns(),
+        turns=Scheduler(),
         demo=False,
         addresses=ClientAddresses(),
     )

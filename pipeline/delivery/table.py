@@ -1,22 +1,22 @@
-"""The write-behind table: what is kept of each key, of partition p of one or several topics."""
+"""The write-behind table: the values of partition p of one or several co-partitioned topics."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import faust
+from faust.stores import memory
 
 from pipeline.delivery.flow.batches import BatchSource
-from pipeline.delivery.flow.processing import process
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.state.table_store import URL_SCHEME, TableStore
+from pipeline.delivery.state.stores import PartitionStores
 from pipeline.delivery.state.unit import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from faust.types import TP, StoreT
+    from faust.types import StoreT
 
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.flow.batches import Batch
@@ -29,7 +29,7 @@ V = TypeVar("V")
 class WriteBehindTable(faust.Table[bytes, V]):
     """A table whose changes reach the changelog and the disk once per commit.
 
-    Partition p of all its topics is one unit: one state, one cache, one commit, a watermark for each topic.
+    Partition p of all its topics is one unit: one state, one cache, one commit, and a watermark for each topic.
 
     Args:
         app: the application; the table registers itself.
@@ -37,8 +37,8 @@ class WriteBehindTable(faust.Table[bytes, V]):
         codec: of the values; keys are bytes.
         topics: the co-partitioned topics that are folded into it.
         partitions: of each of them, and of the changelog.
-        at_commit: makes outputs of what handlers noted in `State.notes`; an error of it ends the worker.
-        commit_every: at so many commit intervals it is committed once; what changes often and is not urgent costs less.
+        at_commit: makes outputs of what handlers added to `State.notes`; an error in it ends the worker.
+        commit_every: commit once in so many commit intervals. What changes often and is not urgent costs less then.
         changelog_configs: Kafka's own names, e.g. min.insync.replicas.
         options: of `faust.Table`.
     """
@@ -76,7 +76,9 @@ class WriteBehindTable(faust.Table[bytes, V]):
             beacon=app.tables.beacon,
             **options,
         )
-        app.add_write_behind(self)
+        self.stores = PartitionStores(name, f"{app.conf.id} {name}", self._directory, app.store_cache)
+        """The partitions on this machine."""
+        app.add_write_behind(self, self.source_topics)
         self.source: BatchSource = BatchSource(
             app,
             topics=list(topics),
@@ -86,7 +88,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
         """The channel for `app.agent`: its messages are batches of these topics."""
 
     def info(self) -> Mapping[str, Any]:
-        """As Faust's, with what makes this table."""
+        """As Faust's, with the arguments that this class adds."""
         return {
             **super().info(),
             "codec": self.codec,
@@ -102,85 +104,81 @@ class WriteBehindTable(faust.Table[bytes, V]):
         return self.changelog_topic.get_topic_name()
 
     async def process(self, batch: Batch, handler: Handler[V], poison: Poison[V]) -> None:
-        """Process a batch: in slices, each of which becomes part of the next commit as a whole.
+        """Process a batch in slices. Each slice becomes part of the next commit as a whole.
 
-        Records at or below the watermark are left out. What a handler writes, its outputs and the new watermark
-        belong together; nothing is awaited in between.
+        Records below the watermark are left out. A handler's writes, its outputs and the new watermark take effect
+        together; nothing is awaited in between.
 
-        If a handler raises, nothing since the last commit is kept (it may have changed values in place), and the
-        records since then are processed again, each by itself on copies of the values. The one that raises again is
-        given to `poison`, whose outputs and writes take the place of its own.
+        If a handler raises, everything since the last commit is dropped, because the handler may have changed values
+        in place. The records since then are processed again, one by one, on copies of the values. A record that fails
+        again is given to `poison`, whose outputs and writes take the place of the record's own.
 
-        Returns without a word if the partition is taken away meanwhile.
+        If the partition is taken away meanwhile, this returns silently.
 
         Args:
-            batch: as an agent on `source` gets it.
-            handler: (state, records) to outputs; must not keep the state. With the same state and records it must give
+            batch: as an agent on `source` receives it.
+            handler: (state, records) to outputs; must not keep the state. For the same state and records it must make
                 the same writes and outputs, on any machine, at any time.
             poison: (state, record, error) to outputs; also gets batches that could not be read (`UnreadableBatch`).
         """
-        await process(self.app, self.name, batch, handler, poison)
+        owned = self.app.ownership.find(self.name, batch.partition)
+        await self.app.processing.process(owned, batch, handler, poison)
 
     def peek(self, key: bytes) -> V | None:
-        """The value of a key as of now, for a reader beside the stream; None if there is none, or not here.
+        """The current value of a key, for readers beside the stream; None if there is none, or not on this worker.
 
-        On a standby it is the last one that was committed.
+        On a standby it is the last committed value.
         """
         partition = self.partition_of(key)
         owned = self.app.ownership.find(self.name, partition)
         if owned is not None:
             return cast("V | None", owned.unit.peek(key))
-        store = self.table_store.opened(partition)
+        store = self.stores.opened(partition)
         data = None if store is None else store.get(key)
         return None if data is None else self.codec.decode(data)
 
-    # -- for the package
-
-    @property
-    def table_store(self) -> TableStore:
-        """The partitions on this machine."""
-        return cast("TableStore", self.data)
-
     def new_unit(self, partition: int, cache_keys: int) -> Unit[V]:
-        """The unit of a recovered partition."""
-        app = self.app
+        """The unit of a recovered partition; `Ownership.own` calls it."""
         return Unit(
             self.name,
             partition,
-            self.table_store.open(partition),
+            self.stores.open(partition),
             self.codec,
             self.partition_of,
             cache_keys,
-            app.options.max_message_bytes,
-            app.metrics,
+            self.app.options.max_message_bytes,
+            self.app.metrics,
             self.at_commit,
         )
-
-    def persisted_offset(self, tp: TP) -> int | None:
-        """As Faust's."""
-        return self.table_store.persisted_offset(tp)
 
     def _directory(self) -> Path:
         return self.app.conf.tabledir
 
-    def _new_store(self) -> StoreT[bytes, bytes]:
-        return TableStore(
-            URL_SCHEME,
-            self.app,
-            self,
-            table_name=self.name,
-            cache=self.app.store_cache,
-            directory=self._directory,
-        )
-
     def _on_abandoned(self, batch: Batch) -> None:
-        self.app.ownership.add_future(self.app.ownership.redeliver(batch, self.name))
+        owned = self.app.ownership.find(self.name, batch.partition)
+        self.app.ownership.add_future(self.app.processing.redeliver(owned, batch))
 
-    def on_key_get(self, key: bytes) -> None:
-        """Reading needs no books."""
+    # -- called by Faust
+
+    async def on_stop(self) -> None:
+        """Close the stores; nothing commits any more."""
+        await super().on_stop()
+        self.stores.close_others(())
+
+    def _new_store(self) -> StoreT[bytes, bytes]:
+        # Faust gives every table a store. This one stays empty: the values are in `stores`, one per partition.
+        return memory.Store("memory://", self.app, self, table_name=self.name)
+
+    def on_key_get(self, key: bytes) -> None:  # noqa: ARG002 - Faust's signature
+        """Refuse to read Faust's empty store.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"table {self.name} is read with its peek() only")
 
     def on_key_set(self, key: bytes, value: V) -> None:  # noqa: ARG002 - Faust's signature
-        """A write past `process` would be lost.
+        """Refuse a write that would not be part of a commit.
 
         Raises:
             TypeError: always.
@@ -188,5 +186,9 @@ class WriteBehindTable(faust.Table[bytes, V]):
         raise TypeError(f"table {self.name} changes in its process() only")
 
     def on_key_del(self, key: bytes) -> None:  # noqa: ARG002 - Faust's signature
-        """As `on_key_set`."""
+        """Refuse a deletion that would not be part of a commit.
+
+        Raises:
+            TypeError: always.
+        """
         raise TypeError(f"table {self.name} changes in its process() only")

@@ -8,10 +8,15 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from aiokafka.structs import TopicPartition
 
-from pipeline.delivery.clients import ended, stop_consumer, stop_producer
-from pipeline.delivery.commit.steps import new_producer
+from pipeline.delivery.clients import (
+    ended,
+    has_transactions,
+    new_producer,
+    patiently,
+    stop_consumer,
+    stop_producer,
+)
 from pipeline.delivery.errors import BrokerMissingError
-from pipeline.delivery.guarantee import has_transactions, patiently
 from pipeline.lab.local.tansu import EmbeddedBroker
 
 

@@ -1,19 +1,19 @@
-"""Turns come one at a time, in order, and leave room for others between them."""
+"""Scheduler come one at a time, in order, and leave room for others between them."""
 
 import asyncio
 import time
 
 import pytest
 
-from pipeline.delivery.flow.turns import Turns
+from pipeline.delivery.scheduler import Scheduler
 
 
 async def test_turns_come_in_the_order_in_which_they_were_asked_for() -> None:
-    turns, had = Turns(), []
+    scheduler, had = Scheduler(), []
 
     async def work(name: str) -> None:
         for number in range(3):
-            await turns.next()
+            await scheduler.turn()
             had.append((number, name))
 
     await asyncio.gather(*(work(name) for name in "abc"))
@@ -21,10 +21,10 @@ async def test_turns_come_in_the_order_in_which_they_were_asked_for() -> None:
 
 
 async def test_between_two_turns_a_request_gets_from_its_arrival_to_its_answer() -> None:
-    turns, had = Turns(), []
+    scheduler, had = Scheduler(), []
 
     async def work(name: str) -> None:
-        await turns.next()
+        await scheduler.turn()
         had.append(name)
         if name == "first":
             # It arrives while the piece of work runs; its three steps are an iteration each.
@@ -39,50 +39,50 @@ async def test_between_two_turns_a_request_gets_from_its_arrival_to_its_answer()
 
 
 async def test_who_gave_up_waiting_holds_up_nobody() -> None:
-    turns = Turns()
-    gone = asyncio.create_task(turns.next())
+    scheduler = Scheduler()
+    gone = asyncio.create_task(scheduler.turn())
     await asyncio.sleep(0)
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
     async with asyncio.timeout(5):
-        await turns.next()
-        await turns.next()
+        await scheduler.turn()
+        await scheduler.turn()
 
 
 async def test_without_anybody_waiting_the_loop_may_sleep() -> None:
-    turns = Turns()
-    await turns.next()
+    scheduler = Scheduler()
+    await scheduler.turn()
     await asyncio.sleep(0.05)
-    assert not turns._ticking
+    assert not scheduler._ticking
 
 
 async def test_it_is_crowded_where_hardly_a_moment_is_without_work() -> None:
-    turns = Turns()
-    assert not turns.crowded
+    scheduler = Scheduler()
+    assert not scheduler.crowded
 
     async def work(pause: float) -> None:
         while True:
             for _ in range(20):
-                await turns.next()
+                await scheduler.turn()
                 time.sleep(0.005)  # noqa: ASYNC251 - a piece of work holds the loop
             await asyncio.sleep(pause)
 
     async def crowded_with(pause: float) -> bool:
         working = asyncio.create_task(work(pause))
         await asyncio.sleep(2.5)
-        found = turns.crowded
+        found = scheduler.crowded
         working.cancel()
         return found
 
     assert await crowded_with(0)
     assert not await crowded_with(0.05)
     await asyncio.sleep(0.5)
-    assert not turns.crowded
+    assert not scheduler.crowded
 
 
 async def test_it_is_not_crowded_as_soon_as_there_is_work() -> None:
-    turns = Turns()
+    scheduler = Scheduler()
     for _ in range(10):
-        await turns.next()
-    assert not turns.crowded
+        await scheduler.turn()
+    assert not scheduler.crowded
