@@ -16,8 +16,8 @@ from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.delivery.flow.fetched import TolerantRecords, UnreadableBatch
 from pipeline.delivery.flow import fetched
+from pipeline.delivery.flow.fetched import TolerantRecords, UnreadableBatch
 from pipeline.lab.local.apache import KafkaCluster
 from tests.pipeline.delivery.counting import Counting, all_done
 
