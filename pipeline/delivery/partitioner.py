@@ -1,4 +1,4 @@
-"""The partition of a key, as Kafka's own default partitioner computes it."""
+"""The partition of a key, as Kafka's default partitioner computes it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,18 +10,18 @@ _POSITIVE = 0x7FFFFFFF
 _SEED = 0x9747B28C
 _M = np.uint32(0x5BD1E995)
 _MANY = 16
-"""From so many keys of one length on, doing them together is sooner done than one by one."""
+"""Minimum number of equal-length keys for which vectorised hashing pays off."""
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a key by murmur2, the Java client's default."""
+    """The partition of a key by murmur2, the default of the Java client."""
     return int(murmur2(key) & _POSITIVE) % partitions
 
 
 def murmur2_of_equal_length(keys: Sequence[bytes]) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
-    """murmur2 of keys that all have the same length, at least one; 32 bits each, in their order.
+    """murmur2 of one or more keys of the same length: 32 bits each, in their order.
 
-    The same steps as aiokafka's, for all keys at once.
+    The steps are those of aiokafka's function, for all keys at once.
     """
     length = len(keys[0])
     data = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), length)
@@ -45,11 +45,13 @@ def murmur2_of_equal_length(keys: Sequence[bytes]) -> np.ndarray[tuple[int], np.
 
 
 class Partitioner:
-    """`partition_of` with a memory: murmur2 in Python costs microseconds, a dictionary a twentieth of one.
+    """`partition_of` with a cache: murmur2 in Python takes microseconds, a lookup a twentieth of one.
+
+    The cache has two halves. When the younger half is full, the older one is dropped, so a hit needs no bookkeeping.
 
     Args:
         partitions: of the topic.
-        size: so many keys are remembered at most; then the older half is forgotten.
+        size: the largest number of cached keys.
     """
 
     __slots__ = ("_half", "_older", "_recent", "partitions")
@@ -75,7 +77,7 @@ class Partitioner:
         return partition
 
     def learn(self, keys: Iterable[bytes | None]) -> None:
-        """Remember the partitions of keys about which questions are to come: many at once cost little each."""
+        """Cache the partitions of keys that will be asked for: hashing many at once costs little per key."""
         recent, older = self._recent, self._older
         by_length: defaultdict[int, list[bytes]] = defaultdict(list)
         for key in keys:

@@ -1,4 +1,4 @@
-"""Files that only their owner may read: state holds personal data."""
+"""Files that only their owner may read, because state contains personal data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OTHERS: Final = 0o077
 
 @contextmanager
 def private_umask() -> Iterator[None]:
-    """Whatever this process, or a process that it starts, creates while the block lasts is its owner's alone."""
+    """Make files private that this process, or a process that it starts, creates while the block lasts."""
     before = os.umask(_OTHERS)
     try:
         yield
@@ -25,16 +25,16 @@ def private_umask() -> Iterator[None]:
 
 
 def make_private(directory: Path, is_ours: Callable[[str], bool]) -> None:
-    """Make a directory, or take the rights of others away from one that exists, and from what is ours in it.
+    """Create a directory, or remove the rights of others from an existing one and from our entries in it.
 
-    The directory itself is left as it is where something else lies in it, too: somebody may have named `/tmp`.
+    A directory with other entries keeps its own rights, because somebody may have named `/tmp`.
 
     Args:
-        directory: that a person named in the settings.
-        is_ours: whether an entry of this name in it is ours.
+        directory: named in the settings.
+        is_ours: whether an entry with this name is ours.
 
     Raises:
-        OSError: it cannot be made, or belongs to somebody else.
+        OSError: it cannot be created, or belongs to another user.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     entries = list(directory.iterdir())
@@ -58,5 +58,5 @@ def _tighten(path: Path) -> None:
         if mode & _OTHERS and not stat.S_ISLNK(mode):
             path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
     except FileNotFoundError:
-        # RocksDB and Kafka delete files while they run.
+        # RocksDB or Kafka deleted the file meanwhile.
         return

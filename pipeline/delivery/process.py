@@ -1,4 +1,4 @@
-"""The process around an application: signals, a time limit for stopping, and errors that a person can read."""
+"""The process around an application: signals, a time limit for stopping, and readable errors."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from types import FrameType
 
 STOP_SECONDS = 9.5
-"""SIGTERM commits what is done and leaves; whatever hangs then is left behind, as in a crash."""
+"""After SIGTERM the worker commits what is processed and stops. After this time it exits, as in a crash."""
 
 EXIT_FAILED = 1
 EXIT_MISSING = 3
-"""Something outside of the program is missing or wrong: a broker, a topic, the disk."""
+"""Something outside of the program is missing or wrong: a broker, a topic or the disk."""
 EXIT_INTERRUPTED = 130
-"""By Ctrl-C, or by a second signal."""
+"""Ctrl-C, or a second signal."""
 
 
 class DeliveryWorker(faust.Worker):
-    """Faust's worker: the first signal stops it within `STOP_SECONDS`, a second one at once."""
+    """Faust's worker. The first signal stops it within `STOP_SECONDS`, a second one at once."""
 
     _stopped_by: signal.Signals | None = None
 
@@ -38,11 +38,11 @@ class DeliveryWorker(faust.Worker):
         self._stop_soon(signal.SIGTERM)
 
     def _stop_soon(self, number: signal.Signals) -> None:
-        # From now on signals bypass the event loop, which may be what hangs.
-        for one in (signal.SIGINT, signal.SIGTERM):
-            self.loop.remove_signal_handler(one)
-            signal.signal(one, _leave)
-        limit = threading.Timer(STOP_SECONDS, _leave_late)
+        # From now on signals bypass the event loop, because it may hang.
+        for handled in (signal.SIGINT, signal.SIGTERM):
+            self.loop.remove_signal_handler(handled)
+            signal.signal(handled, _exit_at_once)
+        limit = threading.Timer(STOP_SECONDS, _exit_late)
         limit.daemon = True
         limit.start()
         self._stopped_by = number
@@ -50,7 +50,7 @@ class DeliveryWorker(faust.Worker):
         self._schedule_shutdown(number)
 
     def execute_from_commandline(self) -> NoReturn:
-        """Run until stopped, and exit."""
+        """Run until stopped, and exit with the status."""
         try:
             status = self.execute()
         except DeliveryError as error:
@@ -65,7 +65,7 @@ class DeliveryWorker(faust.Worker):
             the exit status.
 
         Raises:
-            DeliveryError: what a person has to see to.
+            DeliveryError: a person has to do something; the message says what.
         """
         loop = self.loop
         error: BaseException | None = None
@@ -79,7 +79,7 @@ class DeliveryWorker(faust.Worker):
         try:
             self.on_worker_shutdown()
             self.stop_and_shutdown()
-        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - the first error tells more
+        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - the first error is the cause
             error = error or raised
         error = error or self.crash_reason or self.app.crash_reason
         if error is None:
@@ -90,11 +90,11 @@ class DeliveryWorker(faust.Worker):
         return EXIT_FAILED
 
 
-def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler
+def _exit_at_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler
     os._exit(EXIT_INTERRUPTED)
 
 
-def _leave_late() -> None:
-    sys.stderr.write(f"not stopped within {STOP_SECONDS:g} s; leaving as it is, nothing committed is lost\n")
+def _exit_late() -> None:
+    sys.stderr.write(f"not stopped within {STOP_SECONDS:g} s; exiting now, nothing committed is lost\n")
     sys.stderr.flush()
     os._exit(EXIT_FAILED)

@@ -1,4 +1,4 @@
-"""Faust's assignor, which a member of the group that is no Faust worker cannot end."""
+"""Faust's assignor, protected against group members that are not Faust workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOG: Final = logging.getLogger(__name__)
 class Assignor(PartitionAssignor):
     """Gives no partitions to a member whose metadata is not that of a Faust worker.
 
-    Faust's own assignor fails on such metadata, and so ends the worker that leads the group.
+    Faust's own assignor fails on such metadata, which would end the worker that leads the group.
     """
 
     def _perform_assignment(
@@ -42,5 +42,5 @@ class Assignor(PartitionAssignor):
     def _can_read(self, metadata: Any) -> bool:
         try:
             return isinstance(self._get_client_metadata(metadata).url, str)
-        except Exception:  # noqa: BLE001 - another member wrote it; whatever the reader raises, it is not ours
+        except Exception:  # noqa: BLE001 - another member wrote it, so reading it may raise anything
             return False

@@ -1,7 +1,7 @@
-"""Reading changelogs in bulk, with a consumer of its own that belongs to no group.
+"""Reading changelogs in bulk, with a consumer outside of any group.
 
-It reads committed records only, and a partition is complete when the *position* has reached the end: the markers that
-end a transaction have offsets but never arrive as records.
+It reads committed records only. A partition is complete when the *position* has reached the end, because the markers
+that end a transaction have offsets but never arrive as records.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _BEYOND_SECONDS = 5.0
 
 
 class Target(Protocol):
-    """Where the records of one changelog partition go."""
+    """Takes the records of one changelog partition."""
 
     tp: TP
 
     def reached(self) -> int | None:
-        """The offset of the last record that is there; None to begin with the first."""
+        """The offset of the last record that it has; None to begin with the first one."""
         ...
 
     def start_over(self) -> None:
-        """Drop what is there: the changelog has to be read from its beginning."""
+        """Drop everything: the changelog is read from its beginning."""
         ...
 
     def apply(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
@@ -52,7 +52,7 @@ class Target(Protocol):
         ...
 
     def complete(self, position: int) -> None:
-        """Everything before this offset has been read."""
+        """Note that everything before this offset has been read."""
         ...
 
 
@@ -85,7 +85,7 @@ class StoreTarget:
                     f"the changelog cannot be read, so the state would be wrong: {record}; restore the topic from a "
                     "good replica, or delete it and replay the source topics"
                 )
-        # A changelog has no records without keys.
+        # Every changelog record has a key.
         self._store.write([(record.key or b"", record.value) for record in records], records[-1].offset)
 
     def complete(self, position: int) -> None:
@@ -133,10 +133,10 @@ class ChangelogReader:
         await stop_consumer(self._consumer)
 
     async def begin(self) -> None:
-        """Find out where each partition begins and ends, and go to where its target is.
+        """Ask where each partition begins and ends, and start behind the last record that its target has.
 
         Raises:
-            KafkaError: the brokers do not say.
+            KafkaError: the brokers do not answer.
         """
         tps = list(self._targets)
         self._consumer.assign(tps)
@@ -146,7 +146,7 @@ class ChangelogReader:
             reached = target.reached()
             start = first[tp]
             if reached is None or reached + 1 < start:
-                # What the store misses may have been compacted away, deletions too.
+                # The missing records may have been compacted away, deletions included.
                 target.start_over()
             else:
                 start = reached + 1
@@ -163,7 +163,7 @@ class ChangelogReader:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def read(self, timeout: float) -> int:
-        """Read once, waiting up to `timeout` seconds for records; how many there were.
+        """Read once, wait up to `timeout` seconds for records, and return their number.
 
         Raises:
             StoreError: a store is ahead of its changelog.
@@ -193,12 +193,12 @@ class ChangelogReader:
         for tp, position in positions.items():
             if position >= first[tp]:
                 raise self._ahead(tp, position) from error
-            # Deleted while it was being read.
+            # The records were deleted while they were being read.
             self._targets[tp].start_over()
             self._consumer.seek(tp, first[tp])
 
     async def remaining(self) -> dict[TopicPartition, int]:
-        """Records (at most) that are still to be read, of the partitions that are not complete.
+        """Upper bound of the records still to be read, per partition that is not complete.
 
         Raises:
             StoreError: a store is ahead of its changelog.
@@ -219,17 +219,17 @@ class ChangelogReader:
         return left
 
     async def _look_again(self, tp: TopicPartition, position: int) -> None:
-        """A position beyond the end is an error only if it stays there: a new leader may know less at first."""
+        """Fail if a position stays beyond the end. A new leader may know less of the log for some seconds."""
         now = time.monotonic()
         if now - self._beyond.setdefault(tp, now) > _BEYOND_SECONDS:
             raise self._ahead(tp, position)
         self._ends.update(await self._retried(self._consumer.end_offsets, [tp]))
 
     def _end(self, tp: TopicPartition) -> int | None:
-        """The offset after the last committed record; None as long as no fetch has told.
+        """The offset after the last committed record; None before the first fetch.
 
-        A list of offsets cannot be too high, and neither can a fetch; each may be too low: the embedded broker's
-        list, a new leader's fetch.
+        Neither a list of offsets nor a fetch is ever too high, but each may be too low: the embedded broker's list, or
+        a new leader's fetch. So take the larger one.
         """
         stable = self._consumer.last_stable_offset(tp)
         if stable is None or stable < 0:
@@ -239,11 +239,11 @@ class ChangelogReader:
     def _ahead(self, tp: TopicPartition, position: int) -> StoreError:
         return StoreError(
             f"the local state of {tp.topic}/{tp.partition} has read up to offset {position}, and the changelog ends "
-            "before it: the topic was deleted or lost its end, or the state is another cluster's; move the state "
+            "before that: the topic was deleted or lost its end, or the state is another cluster's; move the state "
             "directory away to begin with what the changelog has"
         )
 
     async def finish(self) -> None:
-        """Tell the targets that they are complete."""
+        """Note in each target that it is complete."""
         for tp, target in self._targets.items():
             target.complete(await self._consumer.position(tp))

@@ -1,7 +1,7 @@
 """Asking the brokers for partition counts and ids of topics.
 
-aiokafka asks in a version of the request that knows no topic ids (KIP-516). A topic that was deleted and made anew has
-the same name and often the same number of partitions; only its id tells that it is another one.
+aiokafka uses a version of the request without topic ids (KIP-516). A topic that was deleted and recreated has the same
+name and often the same number of partitions. Only its id shows that it is another one.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _NO_ID: Final = bytes(16)
 
 
 class Found(NamedTuple):
-    """A topic, as the brokers have it now.
+    """A topic, as the brokers describe it.
 
     Attributes:
-        partitions: how many; 0 where there is no such topic.
-        topic_id: None where the brokers have no ids (before Kafka 3.1, the embedded broker).
+        partitions: their number; 0 if there is no such topic.
+        topic_id: None if the brokers have no ids (Kafka before 3.1, the embedded broker).
     """
 
     partitions: int
@@ -116,7 +116,7 @@ class _MetadataRequest(RequestStruct):
 
 
 class _AskForTopics(Request[MetadataRequest_v5 | _MetadataRequest]):
-    """By name, and without creating any, in the newest of the two versions that the broker knows."""
+    """Asks by name, without creating topics, in the newer of the two versions that the broker supports."""
 
     API_KEY = 3
 
@@ -132,11 +132,11 @@ class _AskForTopics(Request[MetadataRequest_v5 | _MetadataRequest]):
 
 
 class TopicMetadata:
-    """A connection that only asks for topics; made anew after a failure.
+    """A connection that is used for nothing else; it is opened again after a failure.
 
     Args:
         client_options: bootstrap servers and security, as aiokafka names them.
-        request_timeout: in seconds.
+        request_timeout: seconds.
     """
 
     def __init__(self, client_options: Mapping[str, Any], request_timeout: float) -> None:
@@ -144,14 +144,14 @@ class TopicMetadata:
         self._client: AIOKafkaClient | None = None
 
     async def ask(self, topics: Collection[str]) -> dict[str, Found]:
-        """The topics as one of the brokers has them; without those of which it does not tell (no permission).
+        """The topics as one of the brokers describes them, without those that it refuses to describe (no permission).
 
         Raises:
             KafkaError: no broker answers.
         """
         try:
             client = await self._connected()
-            # Without a known broker there is no node, and the client says that it is not ready.
+            # While no broker is known, there is no node, and the client raises that it is not ready.
             response = await client.send(client.get_random_node(), _AskForTopics(topics))
         except BaseException:
             await self.close()
@@ -175,7 +175,7 @@ class TopicMetadata:
         return self._client
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         client, self._client = self._client, None
         if client is not None:
             await ended(client.close())

@@ -1,14 +1,14 @@
-"""Watching the topics of a running worker: partitions added, topics deleted or made anew, partitions nobody has.
+"""Watching the topics of a running worker: added partitions, deleted or recreated topics, unassigned partitions.
 
-Kafka tells consumers and producers of none of these in a way that they could act on: a consumer does not read new
-partitions, a deleted topic looks like a slow broker, and one that was made anew begins at offset 0 under the old name.
-So every worker asks a broker every few seconds for the topics and compares them with those at its start.
+Kafka reports none of these in a way that a client could act on. A consumer does not read new partitions, a deleted
+topic looks like a slow broker, and a recreated topic begins at offset 0 under the old name. So every worker asks a
+broker for the topics every few seconds, and compares them with those at its start.
 
-1. A difference makes the worker not ready at once, with a reason in words, and is logged once.
-2. A broker that has just come back may not know its topics yet, so only a difference that lasts ends the worker.
-3. A difference that does no harm is logged, and the work goes on: a topic that is only written to may be made anew.
-4. Partitions that no worker has, though nothing is wrong with the topics, make this worker ask for another assignment:
-   the group's leader shared them out by metadata of a broker that did not know the topics yet.
+1. A difference makes the worker not ready at once, and is logged once with its reason.
+2. Only a lasting difference ends the worker, because a broker that has just restarted may not know its topics yet.
+3. A harmless difference is logged, and the worker continues: a topic that is only written to may be recreated.
+4. If no worker has some partitions although the topics are as expected, this worker asks for another assignment. The
+   group's leader had assigned them by the metadata of a broker that did not know the topics yet.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 5.0
 PATIENCE_SECONDS = 15.0
-"""How long a difference must last before it ends the worker. With two looks it ends within 25 seconds."""
+"""How long a difference must last before it ends the worker: within 25 seconds, as looks are 5 seconds apart."""
 
 
 class TopologyWatch(Service):
-    """Compares the topics with those at the start; see the module.
+    """Compares the topics with those at the start, see above.
 
     Args:
         runtime: the application.
-        expected: partition counts at the start, of all topics that this worker uses.
+        expected: partition counts at the start, for all topics that this worker uses.
     """
 
     mundane_level = "debug"
@@ -49,9 +49,9 @@ class TopologyWatch(Service):
         super().__init__(**kwargs)
         self._runtime = runtime
         self.trouble: str | None = None
-        """Why this worker is not ready; None while nothing is wrong with the topics or the assignment."""
+        """Why this worker is not ready; None while the topics and the assignment are as expected."""
         self.unread: dict[TP, int] = {}
-        """How many records lie in partitions that were added to source topics and that nobody reads."""
+        """Number of records in partitions that were added to source topics and that nobody reads."""
         self._expected = dict(expected)
         self._ids: dict[str, bytes] = {}
         self._since: dict[str, float] = {}
@@ -66,8 +66,8 @@ class TopologyWatch(Service):
                 try:
                     found = await metadata.ask(self._expected)
                 except (KafkaError, TimeoutError, OSError) as error:
-                    # The delivery tells of brokers that are away.
-                    self.log.debug("topics are not known now: %s", error)
+                    # The consumer already logs that brokers are away.
+                    self.log.debug("the brokers do not list the topics now: %s", error)
                 else:
                     await self._compare(found)
                 await self.sleep(LOOK_SECONDS)
@@ -87,21 +87,21 @@ class TopologyWatch(Service):
             await self._look_for_partitions_without_worker()
             return
         trouble = f"{', '.join(differences.values())}: {self._way_out(found, differences)}"
-        self._say(trouble)
+        self._report(trouble)
         if now - min(self._since.values()) >= PATIENCE_SECONDS:
             await self._runtime.crash(TopicError(trouble))
 
-    def _say(self, trouble: str | None) -> None:
+    def _report(self, trouble: str | None) -> None:
         if trouble is not None and trouble != self.trouble:
             self.log.error("not ready: %s", trouble)
         elif trouble is None and self.trouble is not None:
-            self.log.info("topics and partitions are as they should be again")
+            self.log.info("topics and partitions are as expected again")
         self.trouble = trouble
 
     # -- topics
 
     def _difference(self, topic: str, now: Found) -> str | None:
-        """What is wrong with a topic; None where work can go on."""
+        """What is wrong with a topic; None if the worker can continue."""
         expected = self._expected[topic]
         only_written = topic in self._runtime.options.only_written
         if not now.partitions:
@@ -115,12 +115,12 @@ class TopologyWatch(Service):
             self._ids[topic] = now.topic_id
             if first != now.topic_id:
                 self.log.warning(
-                    "topic %s was deleted and made anew; what was on it is gone, work goes on", topic
+                    "topic %s was deleted and made anew; its records are gone, the worker continues", topic
                 )
         if now.partitions > expected and self._grown.get(topic) != now.partitions:
             self._grown[topic] = now.partitions
             self.log.warning(
-                "topic %s has %d partitions now; this worker goes on writing to the first %d until it is started again",
+                "topic %s has %d partitions now; this worker writes to the first %d until it is restarted",
                 topic,
                 now.partitions,
                 expected,
@@ -128,7 +128,7 @@ class TopologyWatch(Service):
         return None
 
     def _way_out(self, found: Mapping[str, Found], topics: Iterable[str]) -> str:
-        """What a person has to do about these topics."""
+        """What to do about these topics."""
         with_state = [topic for topic in topics if self._has_state(topic)]
         if not with_state:
             return "start the workers again; they create what is missing and take what there is"
@@ -158,28 +158,28 @@ class TopologyWatch(Service):
         try:
             self.unread = await self._runtime.consumer.thread.ends(added) if added else {}
         except (KafkaError, TimeoutError) as error:
-            self.log.debug("ends of new partitions are not known now: %s", error)
+            self.log.debug("the brokers do not tell the ends of new partitions now: %s", error)
 
     # -- the assignment
 
     async def _look_for_partitions_without_worker(self) -> None:
-        """Ask for another assignment, if one left partitions out at two looks."""
+        """Ask for another assignment, if the same one left out partitions at two looks."""
         runtime = self._runtime
         generation = runtime.consumer_generation_id
         without_worker = [] if runtime.rebalancing else self._without_worker()
         if not without_worker:
             self._without_worker_in = None
-            self._say(None)
+            self._report(None)
             return
         names = ", ".join(without_worker)
-        self._say(f"no worker has partitions of {names}; asking for another assignment")
+        self._report(f"no worker has partitions of {names}; asking for another assignment")
         if self._without_worker_in == generation:
             self.log.warning("assignment %d left out %s; asking for another one", generation, names)
             await runtime.consumer.thread.rejoin()
         self._without_worker_in = generation
 
     def _without_worker(self) -> list[str]:
-        """The topics of which the last assignment gave partitions to nobody."""
+        """The topics with partitions that the last assignment gave to nobody."""
         assignor = cast("PartitionAssignor", self._runtime.assignor)
         assigned: dict[str, set[int]] = {}
         for distribution in (assignor.changelog_distribution, assignor.external_topic_distribution):
@@ -187,7 +187,7 @@ class TopologyWatch(Service):
                 for topic, partitions in topics.items():
                     assigned.setdefault(topic, set()).update(partitions)
         if not assignor.changelog_distribution:
-            return []  # there was no assignment yet
+            return []  # there has been no assignment yet
         return [
             topic
             for topic, count in self._expected.items()

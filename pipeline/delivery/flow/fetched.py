@@ -1,11 +1,11 @@
-"""What a fetch brings, when not all of it can be read.
+"""Reading fetched bytes, when some of them cannot be read.
 
-Producers may use any codec, a disk may garble bytes, and a small batch may expand to gigabytes. aiokafka raises then,
-at each attempt again, so one bad batch stops its partition for ever. Here a batch that cannot be read becomes one
-`UnreadableBatch` among the records, and reading goes on behind it. Importing this module is enough: it takes the place
-of aiokafka's own reading of fetched bytes for every consumer of the process.
+Producers may use any codec, a disk may corrupt bytes, and a small batch may expand to gigabytes. aiokafka raises an
+error then, and raises it again at every attempt, so one bad batch would stop its partition for ever. Here a batch that
+cannot be read becomes one `UnreadableBatch` among the records, and reading continues behind it.
 
-It reaches into aiokafka 0.14, whose version is pinned; the tests fail if what it reaches for has moved.
+Importing this module is enough: it replaces aiokafka's reading of fetched bytes for every consumer of the process. It
+uses internals of aiokafka 0.14, whose version is pinned. The tests fail if these internals have moved.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from aiokafka.structs import TopicPartition
 
 MAX_EXPANDED_BYTES: Final = 64 << 20
-"""A compressed batch that takes more than this is not read. Brokers take 1 MiB, and events shrink to a tenth."""
+"""A batch that expands beyond this is not read. Brokers accept 1 MiB, and events compress to about a tenth."""
 LAST_TIMESTAMP_MS: Final = 253_402_300_799_999
-"""The end of the year 9999. A record timestamp beyond it is no milliseconds, and counts as none."""
+"""The end of the year 9999. A timestamp beyond it is not in milliseconds, and counts as none."""
 NO_TIMESTAMP: Final = -1
 _XERIAL: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEADER: Final = 16
 _LONGEST_RANGE: Final = 1 << 24
-"""A batch with more offsets than this has a header that is not true."""
+"""A batch header that claims more offsets than this is wrong."""
 
 
 class UnreadableBatch(ConsumerRecord[bytes, bytes]):
-    """Stands in the place of the records of a batch that cannot be read.
+    """Takes the place of the records of a batch that cannot be read.
 
-    It has no key, no value and no timestamp; its offset is the last one of the batch.
+    It has no key, no value and no timestamp. Its offset is the last one of the batch.
 
     Attributes:
-        first_offset: of what could not be read; records of the batch before it could be.
+        first_offset: the first offset that could not be read; earlier records of the batch were read.
         reason: what went wrong.
     """
 
@@ -53,13 +53,13 @@ class UnreadableBatch(ConsumerRecord[bytes, bytes]):
 
     def __init__(self, tp: TopicPartition, first: int, last: int, reason: str) -> None:
         super().__init__(tp.topic, tp.partition, last, NO_TIMESTAMP, 0, None, None, None, -1, -1, ())
-        # The class is frozen.
+        # The base class is frozen.
         object.__setattr__(self, "first_offset", first)
         object.__setattr__(self, "reason", reason)
 
     @property
     def count(self) -> int:
-        """How many offsets it stands for."""
+        """The number of offsets that it takes the place of."""
         return self.offset - self.first_offset + 1
 
     def __str__(self) -> str:
@@ -70,14 +70,14 @@ class UnreadableBatch(ConsumerRecord[bytes, bytes]):
 
 
 class TooLargeError(Exception):
-    """A batch expands to more than is read."""
+    """A batch expands to more than `MAX_EXPANDED_BYTES`."""
 
     def __init__(self) -> None:
         super().__init__(f"it expands to more than {MAX_EXPANDED_BYTES} bytes")
 
 
 class _LastBatch:
-    """The batches of a fetch; remembers the one that was given last, and refuses one that leads backwards."""
+    """The batches of a fetch. It remembers the last one, and refuses one whose offsets lie behind the position."""
 
     def __init__(self, batches: Any, position: Callable[[], int]) -> None:
         self._batches = batches
@@ -96,7 +96,7 @@ class _LastBatch:
 
 
 class TolerantRecords(fetcher.PartitionRecords):
-    """aiokafka's records of a fetch, going on behind a batch that cannot be read."""
+    """aiokafka's records of a fetch, but reading continues behind a batch that cannot be read."""
 
     def __init__(self, tp: TopicPartition, records: Any, *rest: Any) -> None:
         self._batches = _LastBatch(records, lambda: self.next_fetch_offset)
@@ -106,8 +106,8 @@ class TolerantRecords(fetcher.PartitionRecords):
         try:
             yield from super()._unpack_records()  # type: ignore[no-untyped-call]  # aiokafka's
         except Exception as error:  # noqa: BLE001 - anything may be wrong with bytes that others wrote
-            # The rest comes with the next fetch. It brings a new list of aborted transactions: the batch may have been
-            # the end of one, and this list would make the producer's next records seem aborted, too.
+            # Leave the rest to the next fetch, which has a new list of aborted transactions. If the bad batch was
+            # the end of one, the present list would make the producer's next records seem aborted, too.
             yield self._unreadable(self._batches.last, error)
 
     def _unreadable(self, batch: Any, error: Exception) -> UnreadableBatch:
@@ -126,7 +126,7 @@ class TolerantRecords(fetcher.PartitionRecords):
             tp.topic,
             tp.partition,
             record.offset,
-            # Messages of the oldest form have none.
+            # Messages of the oldest format have no timestamp.
             timestamp if timestamp is not None and 0 <= timestamp <= LAST_TIMESTAMP_MS else NO_TIMESTAMP,
             record.timestamp_type,
             key,
@@ -142,7 +142,7 @@ class TolerantRecords(fetcher.PartitionRecords):
 
 
 def _within_bounds(decompress_into: Callable[[bytes, mmap], int], payload: bytes) -> bytes:
-    # The system gives mapped memory only as far as it is written. A bytearray would be zeroed as a whole each time.
+    # The system provides mapped memory only where it is written. A bytearray would be zeroed as a whole each time.
     with mmap(-1, MAX_EXPANDED_BYTES) as output:
         try:
             size = decompress_into(payload, output)
@@ -154,7 +154,7 @@ def _within_bounds(decompress_into: Callable[[bytes, mmap], int], payload: bytes
 
 
 def gzip_decode(payload: bytes) -> bytes:
-    """Expand gzip, of any number of members."""
+    """Expand gzip with any number of members."""
     with GzipFile(fileobj=BytesIO(payload)) as expanding:
         expanded = expanding.read(MAX_EXPANDED_BYTES + 1)
     if len(expanded) > MAX_EXPANDED_BYTES:
@@ -173,7 +173,7 @@ def zstd_decode(payload: bytes) -> bytes:
 
 
 def snappy_decode(payload: bytes) -> bytes:
-    """Expand Snappy, either raw or in the blocks that the Java client writes."""
+    """Expand Snappy, either raw or in the blocks of the Java client."""
     payload = bytes(payload)
     if not payload.startswith(_XERIAL):
         return _raw_snappy(payload, MAX_EXPANDED_BYTES)

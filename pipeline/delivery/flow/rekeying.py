@@ -1,8 +1,9 @@
-"""Records in the wrong partition: forwarding them once, with where they came from.
+"""Records in the wrong partition: forwarding them once, together with their origin.
 
-State lives where a key's partition is. A record that a producer wrote elsewhere (no key, or another partitioner) is
-sent on, unchanged, to the right partition of a co-partitioned topic; headers keep its origin, with a proof that we
-wrote them. The origin counts everywhere.
+A key's state is in the key's partition. A producer without keys, or with another partitioner, writes a record
+elsewhere. Such a record is forwarded unchanged to the right partition of a co-partitioned topic. Its headers contain
+its origin, with a proof that a worker wrote them. The origin is used wherever topic, partition, offset or timestamp of
+the record matter.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from pipeline.delivery.metrics import Metrics
 
 _log = logging.getLogger(__name__)
-_TELL_AGAIN_AFTER: Final = 10
-"""Times as many."""
+_WARN_AGAIN_FACTOR: Final = 10
+"""The next warning comes after this many times as many records."""
 
 TOPIC: Final = "origin-topic"
 PARTITION: Final = "origin-partition"
@@ -29,14 +30,14 @@ TIMESTAMP: Final = "origin-timestamp"
 PROOF: Final = "origin-proof"
 _NAMES: Final = frozenset((TOPIC, PARTITION, OFFSET, TIMESTAMP, PROOF))
 _LONGEST_TOPIC: Final = 249
-"""Kafka's limit to the name of a topic."""
+"""Kafka's limit for the length of a topic name."""
 
 
 class SourceRecord(Protocol):
-    """What is read of a consumed record (aiokafka's ConsumerRecord has it)."""
+    """The attributes of a consumed record that are used; aiokafka's ConsumerRecord has them."""
 
     @property
-    def topic(self) -> str: ...  # noqa: D102 - Kafka's own words
+    def topic(self) -> str: ...  # noqa: D102 - Kafka's own terms
     @property
     def partition(self) -> int: ...  # noqa: D102
     @property
@@ -54,7 +55,7 @@ class SourceRecord(Protocol):
 
 
 class Origin(NamedTuple):
-    """Where a record was first written; `timestamp` in milliseconds, -1 for none."""
+    """Where a record was first written. `timestamp` is in milliseconds, -1 for none."""
 
     topic: str
     partition: int
@@ -63,17 +64,17 @@ class Origin(NamedTuple):
 
 
 class Origins:
-    """Says where records were first written, and forwards them with a proof of it.
+    """Finds out where records were first written, and forwards them with a proof of it.
 
-    Anybody who may write to a topic can set headers. So the headers of a forwarded record carry a keyed hash (MAC) over
-    the origin, the key and the value; only headers with a valid one count, on whatever topic the record is. All workers
+    Anybody who may write to a topic can set headers. So a forwarded record has a keyed hash (MAC) over its origin, key
+    and value among its headers. Only an origin with a valid hash counts, whatever topic the record is on. All workers
     of an application share the key.
 
     Args:
         key: of the application; 16 to 64 bytes.
         metrics: of the worker.
-        accept_unproven: whether origins without a proof count as well, as long as workers of a version that did not
-            write it are still running.
+        accept_unproven: whether origins without a proof count, too. This is for the time in which workers of a
+            version that wrote no proof are still running.
     """
 
     def __init__(self, key: bytes, metrics: Metrics, *, accept_unproven: bool = False) -> None:
@@ -82,7 +83,7 @@ class Origins:
         self._accept_unproven = accept_unproven
 
     def of(self, record: SourceRecord) -> Origin:
-        """Where a record was first written: the proven origin of a forwarded one, else its own place."""
+        """Where a record was first written: the proven origin if it was forwarded, else its own place."""
         if record.headers:
             found = {name: value for name, value in record.headers if name in _NAMES}
             if found:
@@ -93,12 +94,12 @@ class Origins:
         return Origin(record.topic, record.partition, record.offset, record.timestamp)
 
     def forward(self, record: SourceRecord, origin: Origin, topic: str, partition: int) -> Output:
-        """The record, unchanged, for another partition; its headers and where it was first written go with it.
+        """The record, unchanged, for another partition, with its headers and its origin.
 
-        Headers of the producer that would make it larger than the brokers take are left out.
+        If the producer's headers would make it larger than the brokers accept, they are left out.
 
         Args:
-            record: what was read.
+            record: as it was read.
             origin: where it was first written.
             topic: the co-partitioned topic for such records.
             partition: where the record's key belongs.
@@ -133,7 +134,7 @@ class Origins:
         digest = blake2b(key=self._key, person=b"ott.origin", digest_size=16)
         place = b"%d %d %d" % (origin.partition, origin.offset, origin.timestamp)
         for part in (origin.topic.encode(), place, record.key, record.value):
-            # The length comes first, so that the parts cannot be cut in another way; -1 tells null from empty.
+            # The length comes first, so that no other split of the parts gives the same bytes. -1 stands for null.
             digest.update(b"%d " % (-1 if part is None else len(part)))
             digest.update(part or b"")
         return digest.digest()
@@ -143,7 +144,7 @@ class Origins:
         if number.bit_count() == 1:  # 1, 2, 4, 8 ...
             _log.warning(
                 "%s/%d offset %d names an origin that no worker of this application proved (%d records so far): it "
-                "counts as written where it is; see SECURITY.md, who may write to which topic",
+                "is ignored; see SECURITY.md, who may write to which topic",
                 record.topic,
                 record.partition,
                 record.offset,
@@ -161,24 +162,24 @@ def _is_place(origin: Origin) -> bool:
 
 
 class Misplaced:
-    """Counts records that had to be forwarded, and tells about them: at once, and then ever more rarely.
+    """Counts forwarded records and warns about them: at once, and then at ten times the count of the last warning.
 
     Args:
         metrics: of the worker.
-        key: what the key of a record must be, in words.
+        key: what producers must use as the key, in words.
     """
 
     def __init__(self, metrics: Metrics, key: str) -> None:
         self._rekeyed = metrics.rekeyed
         self._key = key
-        self._tell_at: Counter[str] = Counter()
+        self._warn_at: Counter[str] = Counter()
 
     def count(self, topic: str, records: int) -> None:
-        """So many records of a topic were in the wrong partition."""
+        """Count records of a topic that were in the wrong partition."""
         self._rekeyed[topic] += records
         total = self._rekeyed[topic]
-        if total > self._tell_at[topic]:
-            self._tell_at[topic] = total * _TELL_AGAIN_AFTER
+        if total > self._warn_at[topic]:
+            self._warn_at[topic] = total * _WARN_AGAIN_FACTOR
             _log.warning(
                 "%s: %s records so far were in the wrong partition, and were forwarded: each is delivered twice, "
                 "and not in order with others; producers must send the %s as the key, and partition by its murmur2 "

@@ -1,7 +1,7 @@
-"""The form of a partition's changelog: the changed keys of each commit and, last, its watermarks.
+"""The form of a partition's changelog: the changed keys of each commit, and its watermarks as the last record.
 
-The watermarks are one record under `WATERMARKS` with the offset of the next record of each source topic. A commit is
-one transaction, so a reader of committed records sees all of it or nothing.
+The watermarks are one record under the key `WATERMARKS`, with the offset of the next record of each source topic. A
+commit is one transaction, so a reader of committed records sees all of it or nothing.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 RESERVED: Final = b"\xff\x00"
-"""Keys that begin so belong to this package; text in UTF-8 never does."""
+"""Keys with this prefix belong to the delivery. Text in UTF-8 never begins with it."""
 WATERMARKS: Final = RESERVED + b"watermarks"
 
 _VERSION: Final = 1
@@ -18,7 +18,7 @@ Entry = tuple[bytes, bytes | None]
 
 
 def encode_watermarks(next_offsets: Mapping[str, int]) -> bytes:
-    """The value under `WATERMARKS`: per topic the offset of the first record that is not in the state."""
+    """The value under `WATERMARKS`, from the offset of the first record per topic that is not in the state."""
     return json.dumps(
         {"v": _VERSION, "next": dict(sorted(next_offsets.items()))}, separators=(",", ":")
     ).encode()
@@ -28,7 +28,7 @@ def decode_watermarks(value: bytes | None) -> dict[str, int]:
     """The offsets that `encode_watermarks` wrote; none for None.
 
     Raises:
-        ValueError: these are not watermarks, or those of a newer version.
+        ValueError: the value is not one of watermarks, or of another version.
     """
     if value is None:
         return {}

@@ -1,18 +1,18 @@
-"""What a handler publishes."""
+"""The records that a handler publishes."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 MAX_OUTPUT_BYTES: Final = 1_000_000
-"""Of one record that is published: key, value and headers. Brokers take 1,048,588 bytes with the framing by default."""
+"""Limit of one published record: key, value and headers. By default brokers accept 1,048,588 bytes with the framing."""
 
 Headers = Sequence[tuple[str, bytes]]
 
 
 class Output(NamedTuple):
-    """One record to publish; it becomes visible with the commit that covers its source record.
+    """One record to publish. Readers see it after the commit that contains its source record.
 
-    `partition` None: that of the key by murmur2 (partition 0 for a record without a key).
+    Without a `partition`, the murmur2 of the key decides; a record without a key goes to partition 0.
     """
 
     topic: str
@@ -23,7 +23,7 @@ class Output(NamedTuple):
 
     @property
     def size(self) -> int:
-        """About what it takes in a record batch, in bytes."""
+        """Its approximate size in a record batch, in bytes."""
         size = 32 + len(self.topic)
         if self.key is not None:
             size += len(self.key)

@@ -1,7 +1,7 @@
 """The local copy of one partition's state: a RocksDB directory that can always be rebuilt from the changelog.
 
-Every write is one atomic batch of keys together with the changelog offset that it reaches, so that after any crash
-the store is a true, if older, state, and says how old.
+Every write is one atomic batch of keys together with the changelog offset that the store then has. So after any crash
+the store is a correct state, perhaps an older one, and its offset says which.
 """
 
 import shutil
@@ -27,15 +27,15 @@ _MEBIBYTE: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """How much memory RocksDB may take.
+    """How much memory RocksDB may use, and when a store is too old.
 
     Attributes:
-        block_cache_bytes: for blocks, of all partitions together.
+        block_cache_bytes: for the blocks of all partitions together.
         write_buffer_bytes: of each memtable.
         write_buffers: memtables per partition.
         max_open_files: per partition.
         max_age_seconds: a store that was not written for longer is dropped and rebuilt. Compaction removes tombstones
-            from a changelog after `delete.retention.ms` (a day); an older store would never hear of the deletion.
+            from a changelog after `delete.retention.ms` (a day), so an older store would miss deletions.
     """
 
     block_cache_bytes: int = 32 * _MEBIBYTE
@@ -64,7 +64,7 @@ class StoreCache:
         table = BlockBasedOptions()
         table.set_block_cache(self.blocks)
         table.set_bloom_filter(10, block_based=False)
-        table.set_cache_index_and_filter_blocks(True)  # else they grow outside of the cache's bound
+        table.set_cache_index_and_filter_blocks(True)  # otherwise they grow beyond the bound of the cache
         options.set_block_based_table_factory(table)
         return options
 
@@ -74,11 +74,11 @@ class PartitionStore:
 
     Args:
         path: its directory.
-        owner: application and table; a store of another one is refused.
+        owner: application and table; a store that another owner wrote is refused.
         cache: shared with the other stores.
 
     Raises:
-        StoreError: it cannot be opened, or is not ours.
+        StoreError: it cannot be opened, or another owner wrote it.
     """
 
     def __init__(self, path: Path, owner: str, cache: StoreCache) -> None:
@@ -91,7 +91,7 @@ class PartitionStore:
         path = self.path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(self._discarded, ignore_errors=True)  # of a crash
+            shutil.rmtree(self._discarded, ignore_errors=True)  # left behind by a crash
             db = Rdict(str(path), options=self._cache.rocksdb_options(), access_type=AccessType.read_write())
         except Exception as error:  # rocksdict raises plain Exceptions and OSErrors
             raise StoreError(
@@ -120,7 +120,7 @@ class PartitionStore:
         """The value of a key.
 
         Raises:
-            StoreError: the disk does not give it.
+            StoreError: the disk cannot be read.
         """
         try:
             value: bytes | None = self._db.get(key)
@@ -129,10 +129,10 @@ class PartitionStore:
         return value
 
     def write(self, entries: Iterable[Entry], changelog_offset: int | None) -> None:
-        """Write keys (None deletes) and the changelog offset that the store then reaches, all or nothing.
+        """Write keys (None deletes one) and the changelog offset that the store then has, all or nothing.
 
         Raises:
-            StoreError: the disk is full, or broken.
+            StoreError: the disk is full or broken.
         """
         batch = WriteBatch(raw_mode=True)
         put, delete = batch.put, batch.delete
@@ -152,7 +152,7 @@ class PartitionStore:
             ) from error
 
     def changelog_offset(self) -> int | None:
-        """The offset of the last changelog record in the store; None if there is none, or it is too old to trust."""
+        """The offset of the last changelog record in the store; None if there is none, or if the store is too old."""
         value = self.get(_POSITION_KEY)
         if value is None:
             return None
@@ -165,7 +165,7 @@ class PartitionStore:
         """Per source topic the offset of the first record that is not in the state.
 
         Raises:
-            StoreError: they are not readable.
+            StoreError: they cannot be read.
         """
         try:
             return decode_watermarks(self.get(WATERMARKS))
@@ -173,16 +173,16 @@ class PartitionStore:
             raise StoreError(f"the state in {self.path}: {error}") from error
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """The table's own keys and values, in the order of the keys."""
+        """The table's keys and values, in the order of the keys, without those of the delivery."""
         for key, value in cast("Iterable[tuple[bytes, bytes]]", self._db.items()):
             if not key.startswith(RESERVED):
                 yield key, value
 
     def page(self, first: bytes, count: int) -> list[tuple[bytes, bytes]]:
-        """So many keys from a key on, in their order, with their values; the table's own come before all others.
+        """The next `count` keys from a key on, with their values. The keys of the delivery come behind all others.
 
         Raises:
-            StoreError: the disk does not give them.
+            StoreError: the disk cannot be read.
         """
         try:
             return list(islice(cast("Iterable[tuple[bytes, bytes]]", self._db.items(from_key=first)), count))
@@ -190,13 +190,13 @@ class PartitionStore:
             raise StoreError(f"the state in {self.path} cannot be read: {error}") from error
 
     def is_empty(self) -> bool:
-        """Whether it has neither keys nor a position."""
+        """Whether it has neither keys nor a changelog offset."""
         return self.get(_POSITION_KEY) is None and next(self.items(), None) is None
 
     def clear(self) -> None:
-        """Remove everything; the store is as new."""
+        """Remove everything, and open it anew."""
         self._db.close()
-        # In one step: a directory that is half removed could open as a store with holes.
+        # Rename first: a directory that is half removed could be opened as a store with missing keys.
         self.path.rename(self._discarded)
         self._db = self._open()
         shutil.rmtree(self._discarded, ignore_errors=True)
@@ -206,9 +206,9 @@ class PartitionStore:
         return self.path.with_name(f"{self.path.name}.discarded")
 
     def close(self) -> None:
-        """Close it; its memory and its lock are free then.
+        """Close it, and release its memory and its lock.
 
-        A write that failed was told already, and what RocksDB cannot write now comes from the changelog again.
+        Errors are ignored: a failed write has been reported already, and the changelog has the rest.
         """
         with suppress(Exception):  # rocksdict raises plain Exceptions
             self._db.close()

@@ -1,14 +1,15 @@
 """One unit of state: partition p of a table, and of every topic that is folded into it.
 
-All of it moves together: one cache of decoded values, one set of changed keys, the outputs that wait for the next
-commit, and a watermark per topic. Nothing here waits for anything: between two awaits a unit is always consistent.
+A unit has one cache of decoded values, one set of changed keys, the outputs that wait for the next commit, and a
+watermark per topic. A commit takes all of these together. Nothing here awaits, so between two awaits of its callers a
+unit is always consistent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from pipeline.delivery.state.changelog import RESERVED, WATERMARKS, Entry, encode_watermarks
 
@@ -21,28 +22,28 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
-_ENCODED_TOGETHER: Final = 300
+_ENCODED_PER_TURN: Final = 300
+"""Encoding this many values takes a few milliseconds; then others have their turn."""
 
 
 class Codec(Protocol[V]):
-    """The wire form of a table's values. Equal states must give equal bytes, or reruns differ."""
+    """The wire form of a table's values. Equal values must give equal bytes, so that a rerun writes the same."""
 
     def encode(self, value: V, /) -> bytes:
         """The bytes of a value."""
-        ...
 
     def decode(self, data: bytes, /) -> V:
-        """The value of bytes that `encode` made."""
-        ...
+        """The value of bytes that `encode` returned."""
 
 
 class State(MutableMapping[bytes, V]):
-    """What a handler sees of a partition: its keys and values, and whether a key belongs here.
+    """A partition as a handler sees it: a mapping of its keys to values.
 
-    For the hot path there are `cache` (a plain dictionary of decoded values), `load` for a key that is not in it,
-    and `dirty`, to which a key is added when its value changed; the mapping interface does just that.
-    A loaded value may be changed in place, if the key is set again (or added to `dirty`) before the handler returns.
-    Take `cache` and `dirty` from the state of each call: they are not the same objects every time.
+    The hot path may use the parts of this mapping directly: `cache` (a plain dictionary of decoded values), `load` for
+    a key that is not in it, and `dirty`, the set of changed keys. A value may be changed in place, if its key is set
+    again (or added to `dirty`) before the handler returns.
+
+    Take `cache` and `dirty` from the state of each call: they are not always the same objects.
     """
 
     __slots__ = ("_partition_of", "cache", "dirty", "next_offsets", "notes", "partition")
@@ -52,30 +53,25 @@ class State(MutableMapping[bytes, V]):
         self.cache: dict[bytes, V] = {}
         self.dirty: set[bytes] = set()
         self.next_offsets: dict[str, int] = {}
-        """Per source topic the offset after the last record in this state; to be read only."""
+        """The watermarks: per source topic the offset after the last record in this state. Read only."""
         self.notes: list[Any] = []
-        """What a handler adds here the table's `at_commit` makes outputs of, once per commit."""
+        """What a handler adds here goes to the table's `at_commit`, which makes outputs of it once per commit."""
         self._partition_of = partition_of
 
-    @property
-    def state(self) -> Self:
-        """Itself."""
-        return self
-
     def owns(self, key: bytes) -> bool:
-        """Whether a key's place, by murmur2, is this partition."""
+        """Whether a key belongs to this partition, by murmur2."""
         return self._partition_of(key) == self.partition
 
     def load(self, key: bytes) -> V | None:
-        """The value of a key that is not in `cache`, which then is; None if there is no such key."""
+        """Load a key that is not in `cache` into it, and return its value; None if there is no such key."""
         raise NotImplementedError
 
     def stored(self, first: bytes, count: int) -> list[tuple[bytes, bytes]]:  # noqa: ARG002 - nothing is stored here
-        """So many keys from a key on, in their order, and the bytes of their values, as of the last commit."""
+        """The next `count` keys from a key on, and the bytes of their values, as of the last commit."""
         return []
 
     def in_memory(self, key: bytes) -> bool:
-        """Whether a key has a value here that the stored one may be older than, or was deleted."""
+        """Whether the stored value of a key may be out of date, because the key is cached or was changed."""
         return key in self.cache or key in self.dirty
 
     def get(self, key: bytes, default: V | None = None) -> V | None:  # type: ignore[override]  # bytes only
@@ -111,7 +107,7 @@ class State(MutableMapping[bytes, V]):
         return isinstance(key, bytes) and self.get(key) is not None
 
     def __iter__(self) -> Iterator[bytes]:
-        raise TypeError("the keys of a partition may be millions; iterate over the table's store instead")
+        raise TypeError("a partition may have millions of keys; iterate over the table's store instead")
 
     def __len__(self) -> int:
         raise TypeError("the keys of a partition are not counted")
@@ -119,13 +115,13 @@ class State(MutableMapping[bytes, V]):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one commit of one unit writes: all that happened between two instants, encoded.
+    """What one commit of one unit writes, encoded.
 
     Attributes:
-        entries: changed keys with their new values (None: deleted), then the watermarks.
+        entries: changed keys with their new values (None: deleted); the last one is the watermarks.
         keys: the changed keys.
-        outputs: to publish.
-        next_offsets: per topic the offset after the last record in it.
+        outputs: records to publish.
+        next_offsets: per topic the offset after the last record in the snapshot.
         moved: those of them that changed since the last commit.
     """
 
@@ -137,20 +133,17 @@ class Snapshot:
 
 
 AtCommit = Callable[[State[V], list[Any]], Iterable["Output | None"]]
-"""(state, notes since the last commit) to outputs, which are part of the commit; may change the state.
+"""(state, notes since the last commit) to outputs, which are part of the commit. It may change the state.
 
-Where it takes long, it is a generator, which also yields None where others may have their turn."""
+If it takes long, make it a generator that also yields None wherever others may have their turn."""
 
 
 class EncodingError(Exception):
-    """A value of the table cannot be encoded, or is too large."""
+    """A value cannot be encoded, or is too large."""
 
 
 class Unit(State[V], Generic[V]):
     """One partition of a table while this worker owns it.
-
-    `closed`: taken away, nothing more is to be processed. `broken`: a handler failed half-way, nothing may be
-    committed before the unit is back at its last commit.
 
     Args:
         table: the table's name, for messages.
@@ -158,10 +151,18 @@ class Unit(State[V], Generic[V]):
         store: the local store, as of the last commit.
         codec: of the values.
         partition_of: murmur2 for this table's partition count.
-        cache_keys: decoded values that are kept beside the changed ones.
-        max_value_bytes: what the changelog takes.
+        cache_keys: number of decoded values that are kept beside the changed ones.
+        max_value_bytes: the largest value that the changelog accepts.
         metrics: of the worker.
-        at_commit: makes outputs of the notes of handlers.
+        at_commit: makes outputs of the handlers' notes.
+
+    Attributes:
+        closed: the unit was given up; process nothing more.
+        broken: a handler failed half-way; commit nothing before the unit is back at its last commit.
+        in_flight: the snapshot of the commit under way.
+        careful_until: per topic the offset before which records are processed one by one.
+        outputs: what the next commit publishes.
+        output_bytes: their total size.
     """
 
     __slots__ = (
@@ -218,12 +219,12 @@ class Unit(State[V], Generic[V]):
     # -- values
 
     def load(self, key: bytes) -> V | None:
-        """As in `State`; reads the store if the cache has never seen the key, or forgot it."""
+        """As in `State`; reads the store if the key is not cached."""
         value = self._older.pop(key, None)
         if value is not None:
             self.cache[key] = value
             return value
-        # Changed keys never leave the cache: one that is not there was deleted.
+        # Changed keys are never evicted, so a changed key that is not cached was deleted.
         if key in self.dirty or (self.in_flight is not None and key in self.in_flight.keys):
             return None
         self.metrics.cache_misses += 1
@@ -251,7 +252,7 @@ class Unit(State[V], Generic[V]):
         super().discard(key)
 
     def peek(self, key: bytes) -> V | None:
-        """The value of a key, without a trace in the cache; a changed value is seen before it is committed."""
+        """The current value of a key, committed or not; the cache stays as it is."""
         value = self.cache.get(key)
         if value is None:
             value = self._older.get(key)
@@ -264,14 +265,15 @@ class Unit(State[V], Generic[V]):
 
     @property
     def cached(self) -> int:
-        """Decoded values that are held."""
+        """The number of decoded values in memory."""
         return len(self.cache) + len(self._older)
 
     def evict(self) -> None:
-        """Forget values that were not used lately, once there are too many; changed ones never.
+        """Drop values that were not used recently, if there are too many. Changed values are never dropped.
 
-        The cache has two halves. When the younger is full it becomes the older one, and what was in the older one and
-        was not asked for since is forgotten, so that a lookup needs no bookkeeping.
+        The cache has a younger and an older half. A lookup moves a value to the younger half. When the younger half is
+        full, it becomes the older one, and the values left in the former older half are dropped. So a hit costs nothing
+        but a dictionary lookup.
         """
         if len(self.cache) * 2 <= self._cache_keys:
             return
@@ -283,7 +285,7 @@ class Unit(State[V], Generic[V]):
             if key in self.cache:
                 kept[key] = self.cache[key]
         self._older = dict(self.cache)
-        # The same dictionary goes on, as a handler may hold it while this runs between its records.
+        # Clear the dictionary instead of replacing it: a handler may hold it while this runs between its records.
         self.cache.clear()
         for key, value in kept.items():
             if key not in self._older:
@@ -293,14 +295,14 @@ class Unit(State[V], Generic[V]):
     # -- what a handler did
 
     def advance(self, topic: str, next_offset: int, outputs: list[Output]) -> None:
-        """A handler's writes stand, its outputs wait for the commit, and the watermark passes its records."""
+        """Accept what a handler did: its outputs wait for the commit, and the watermark passes its records."""
         if outputs:
             self.outputs += outputs
             self.output_bytes += sum([output.size for output in outputs])
         self.next_offsets[topic] = next_offset
 
     def begin_at(self, topic: str, offset: int) -> None:
-        """Where reading a topic begins that this state knows nothing of, or whose records were deleted meanwhile."""
+        """Set the watermark of a topic that has none yet, or whose records were deleted before they were read."""
         self.next_offsets[topic] = offset
         self._committed[topic] = offset
 
@@ -320,10 +322,10 @@ class Unit(State[V], Generic[V]):
         """The bytes of a value.
 
         Raises:
-            EncodingError: there are none, or too many.
+            EncodingError: it cannot be encoded, or is too large.
         """
         if key.startswith(RESERVED):
-            raise EncodingError(f"key {key!r} is reserved for this package")
+            raise EncodingError(f"key {key!r} begins as the keys that are reserved for the delivery")
         try:
             data = self.codec.encode(value)
         except Exception as error:
@@ -335,9 +337,10 @@ class Unit(State[V], Generic[V]):
         return data
 
     def take(self) -> Iterator[Snapshot | None]:
-        """Everything since the last snapshot, encoded. The unit goes on after it; the snapshot is in flight.
+        """Take everything since the last snapshot, encoded. Step 1 of a commit (`commit/steps.py`).
 
-        Each None is a pause between pieces of work, in which the unit must not change; the last one is the snapshot.
+        It yields None wherever others may have their turn; the unit must not change before the end. The last item is
+        the snapshot, which then is in flight until `settle`.
 
         Raises:
             EncodingError: a value cannot be encoded; nothing is in flight.
@@ -358,7 +361,7 @@ class Unit(State[V], Generic[V]):
             if value is None:
                 value = older.get(key)
             entries.append((key, None if value is None else encode(key, value)))
-            if not number % _ENCODED_TOGETHER:
+            if not number % _ENCODED_PER_TURN:
                 yield None
         next_offsets = dict(self.next_offsets)
         committed = self._committed
@@ -370,10 +373,10 @@ class Unit(State[V], Generic[V]):
         yield snapshot
 
     def settle(self, snapshot: Snapshot, changelog_offset: int | None) -> None:
-        """A snapshot is committed: the local store and the books follow.
+        """Write a committed snapshot to the local store, and count it as committed. Step 6 of a commit.
 
         Raises:
-            StoreError: the store cannot take it.
+            StoreError: the store cannot be written.
         """
         self.store.write(snapshot.entries, changelog_offset)
         self._committed = snapshot.next_offsets
@@ -383,7 +386,7 @@ class Unit(State[V], Generic[V]):
         """Drop everything since the last commit; nothing may be in flight.
 
         Args:
-            until: per topic the offset before which records are to be tried one by one.
+            until: per topic the offset before which records are processed one by one, if it is beyond the watermark.
         """
         if self.in_flight is not None:
             raise RuntimeError(f"{self}: a commit is under way")
@@ -395,15 +398,15 @@ class Unit(State[V], Generic[V]):
         self.next_offsets = dict(self._committed)
         self.broken = False
 
-    # -- careful processing
+    # -- one by one
 
     def trial(self) -> Trial[V]:
-        """A state to try one record on, with copies of the values."""
+        """A state to process one record on, with copies of the values."""
         return Trial(self)
 
 
 class Trial(State[V]):
-    """A unit's state for one record, made of copies: what a failing handler changes in place is gone with it."""
+    """A unit's state for one record. Its values are copies, so a failing handler leaves no trace."""
 
     __slots__ = ("_unit",)
 
@@ -425,10 +428,10 @@ class Trial(State[V]):
         return value
 
     def keep(self) -> None:
-        """The record went well: its writes become the unit's.
+        """Take the writes over into the unit, because the record went well.
 
         Raises:
-            EncodingError: one of them could never be committed; none was kept.
+            EncodingError: one of them could never be committed; none was taken over.
         """
         unit, cache = self._unit, self.cache
         changed = [(key, cache.get(key)) for key in self.dirty]
