@@ -1,4 +1,4 @@
-"""All settings: flag over environment (`OTT_...`) over file (`ott.toml`, or `OTT_CONFIG`) over default."""
+"""All settings and their allowed values. A flag counts before the environment (`OTT_...`), and that before the file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
 
 def _allowed(text: str) -> dict[str, Any]:
-    """What a field admits, in words, for the message about a value that is not."""
+    """The allowed values in words, for the message about a value that is not allowed."""
     return {"allowed": text}
 
 
@@ -71,7 +71,7 @@ class SettingRow(NamedTuple):
 
 
 class Settings(BaseModel):
-    """The validated settings of one process; values do not change after the start."""
+    """The validated settings of one process. They do not change after the start."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -206,7 +206,7 @@ class Settings(BaseModel):
         return tuple(filter(None, self.web_trusted_proxies.split(",")))
 
     def kafka_client_options(self) -> dict[str, Any]:
-        """Keyword arguments that every aiokafka client takes.
+        """The keyword arguments with which every aiokafka client reaches the brokers.
 
         Raises:
             MissingError: a certificate or key file cannot be used.
@@ -237,7 +237,7 @@ class Settings(BaseModel):
                     # Without a password OpenSSL would ask for one at the terminal; an empty one fails.
                     "" if password is None else password.get_secret_value(),
                 )
-        except OSError as error:  # ssl.SSLError is one
+        except OSError as error:  # also ssl.SSLError
             raise MissingError(f"{doing} cannot be used: {error.strerror or error}") from error
         return context
 
@@ -246,7 +246,7 @@ class Settings(BaseModel):
         return self._origins.get(name, "default")
 
     def show(self) -> list[SettingRow]:
-        """Every setting in the order of the schema, secrets masked."""
+        """Every setting, in the order of the schema, with secrets masked."""
         rows = []
         for name in type(self).model_fields:
             value = getattr(self, name)
@@ -286,15 +286,16 @@ def load_settings(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Settings:
-    """Reads, merges and validates the settings.
+    """Read, merge and validate the settings. Every command and the worker call it once at their start.
 
     Args:
-        flags: values from the command line by setting name, None = not given; `config` names the file.
-        environ: the environment, default that of the process.
-        cwd: where `ott.toml` is looked for and relative paths start, default the working directory.
+        flags: values from the command line by setting name; None means that a flag was not given. `config` names the
+            settings file.
+        environ: the environment; by default that of the process.
+        cwd: the directory of `ott.toml`, where relative paths start; by default the working directory.
 
     Raises:
-        UsageError: an unknown name or a value that is not allowed; the message names them.
+        UsageError: a name is unknown, or a value is not allowed; the message names both.
         MissingError: a file that was named cannot be read.
     """
     merged = merge(
@@ -307,7 +308,7 @@ def load_settings(
         settings = Settings.model_validate(merged.values)
     except ValidationError as error:
         raise UsageError("; ".join(_explain(details, merged) for details in error.errors())) from error
-    settings._origins.update(merged.origins)  # noqa: SLF001 - provenance is set here and nowhere else
+    settings._origins.update(merged.origins)  # noqa: SLF001 - the origins are set here and nowhere else
     return settings
 
 
