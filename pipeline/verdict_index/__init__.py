@@ -1,4 +1,5 @@
-"""The verdict index: the newest verdicts of the whole stream, on this machine, to be looked through.
+"""The verdict index: the newest verdicts of the whole stream in a SQLite file on each worker.
 
-`query` and `summary` are what is asked and answered; `store` keeps it in SQLite; `index` fills it from Kafka.
+`index` is the service: it fills the file from Kafka, and answers the web views. `store` makes the file, `writer` writes
+to it, `queries` reads from it. `pages` and `summary` are the values that go in and out.
 """

@@ -1,7 +1,7 @@
-"""The verdict index of a worker: filled from all partitions of `flagged-events`, and asked by the web views.
+"""The verdict index of a worker: filled from `flagged-events` and `risk-alerts`, and asked by the web views.
 
-Each worker follows the whole topic outside of any consumer group, so that it answers alone and a rebalance leaves no
-gap. It must cost the stream little: SQLite works in threads of its own, and filling takes a bounded share of the time.
+Each worker follows all partitions outside of any consumer group. So it answers alone, and a rebalance leaves no gap.
+The index must not slow the stream: SQLite works in threads of its own, and filling takes a bounded share of the time.
 What goes wrong here is logged and tried again; it never stops the stream.
 """
 
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from mode import Service
 
 from pipeline.kafka.follower import Follower, from_positions
-from pipeline.verdict_index.query import Position
-from pipeline.verdict_index.reader import VerdictReader
+from pipeline.verdict_index.pages import Position
+from pipeline.verdict_index.queries import IndexQueries
 from pipeline.verdict_index.store import FILE_NAME, connect, open_store
-from pipeline.verdict_index.writer import Published, VerdictWriter
+from pipeline.verdict_index.writer import IndexWriter, Published
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
     from aiokafka import TopicPartition
     from aiokafka.structs import ConsumerRecord
 
-    from pipeline.verdict_index.query import Alerts, Filters, Page
+    from pipeline.verdict_index.pages import Alerts, Filters, Page
     from pipeline.verdict_index.summary import Span, Tally
 
 T = TypeVar("T")
 
 _SHARE: Final = 0.1
-"""Filling takes this part of one processor at most; what it cannot do then waits, and is skipped when it would be
+"""The largest part of one processor that filling takes. What it cannot do then waits, and is skipped if it would be
 deleted anyway."""
 _PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 5.0
 _RETRY_S: Final = 5.0
 _EXPIRY_S: Final = 60.0
 _BATCH: Final = 1_000
-_COUNTED_S: Final = 5.0
-"""Counting by profile looks through the whole index: those who ask within this time share an answer."""
-_COUNTED_TIMES: Final = 100
-"""They share it for so many times as long as counting took, too: it takes a hundredth of the time at most."""
+_COUNTS_KEPT_S: Final = 5.0
+"""Counting by profile scans the whole index, so an answer is given again for this time."""
+_COUNTS_KEPT_TIMES: Final = 100
+"""And for so many times as long as counting took: it takes a hundredth of the time at most."""
 
 
 class IndexUnavailableError(Exception):
@@ -54,7 +54,7 @@ class IndexUnavailableError(Exception):
 
 
 class VerdictIndex(Service):
-    """See the module.
+    """The service of the index. All questions raise IndexUnavailableError while the file cannot be used.
 
     Args:
         directory: where the file is, or will be.
@@ -62,7 +62,10 @@ class VerdictIndex(Service):
         alerts: full name of `risk-alerts`.
         client_options: bootstrap servers and security, as aiokafka names them.
         limit: so many verdicts are kept.
-        retention_ms: of the topic; the index keeps nothing for longer.
+        retention_ms: of `flagged-events`; the index keeps nothing for longer.
+
+    Attributes:
+        behind: published verdicts that were not indexed yet when the topic was last read.
     """
 
     def __init__(
@@ -85,86 +88,64 @@ class VerdictIndex(Service):
         self._spent_s = 0.0
         self._write_thread = ThreadPoolExecutor(1, "verdict-index-write")
         self._read_thread = ThreadPoolExecutor(1, "verdict-index-read")
-        self._reader: VerdictReader | None = None
-        self._look_ups: VerdictReader | None = None
+        # One connection for the reading thread, and one for look-ups by the event loop.
+        self._queries: IndexQueries | None = None
+        self._look_ups: IndexQueries | None = None
         self._trouble = "it is being opened"
         self._skipped: set[TopicPartition] = set()
         self._tallies: tuple[float, list[Tally]] = (-math.inf, [])
         self.behind = 0
-        """Published verdicts that are not indexed yet, as of the last look."""
 
     # -- asking
 
     async def page(self, filters: Filters, after: Position | None, size: int) -> Page:
-        """The newest verdicts that were published before a position; None for the very newest.
-
-        Raises:
-            IndexUnavailableError: see there.
-        """
-        return await self._ask(VerdictReader.page, filters, after, size)
-
-    def newest_of(self, user: str) -> bytes | None:
-        """The newest verdict on a user, by the id that verdicts show; None if none is indexed.
-
-        A look-up by the thread that asks, as with a key of a table: to hand it to another thread takes longer than
-        it does, and far longer while the stream keeps this one busy.
-
-        Raises:
-            IndexUnavailableError: see there.
-        """
-        reader = self._opened(self._look_ups)
-        try:
-            return reader.newest_of(user)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
+        """The newest verdicts that were published before a position, or the very newest for None."""
+        return await self._ask(IndexQueries.page, filters, after, size)
 
     async def alerts(self, size: int) -> Alerts:
-        """The most severe alerts, the open ones first.
-
-        Raises:
-            IndexUnavailableError: see there.
-        """
-        return await self._ask(VerdictReader.alerts, size)
+        """The most severe alerts, open ones first."""
+        return await self._ask(IndexQueries.alerts, size)
 
     async def tallies(self) -> list[Tally]:
-        """All indexed verdicts, counted by profile and region; some seconds old.
-
-        Raises:
-            IndexUnavailableError: see there.
-        """
+        """All indexed verdicts, counted by profile and region. The answer may be some seconds old."""
         good_until, tallies = self._tallies
         if time.monotonic() > good_until:
             began = time.monotonic()
-            tallies = await self._ask(VerdictReader.tallies)
+            tallies = await self._ask(IndexQueries.tallies)
             ended = time.monotonic()
-            self._tallies = ended + max(_COUNTED_S, _COUNTED_TIMES * (ended - began)), tallies
+            kept_s = max(_COUNTS_KEPT_S, _COUNTS_KEPT_TIMES * (ended - began))
+            self._tallies = ended + kept_s, tallies
         return tallies
 
-    def span(self) -> Span:
-        """What is indexed; some look-ups by the thread that asks, see `newest_of`.
+    def newest_of(self, user: str) -> bytes | None:
+        """The newest indexed verdict on a user, by the id that verdicts show; None if there is none."""
+        return self._look_up(IndexQueries.newest_of, user)
 
-        Raises:
-            IndexUnavailableError: see there.
-        """
-        reader = self._opened(self._look_ups)
-        try:
-            return reader.span(self._limit, self.behind)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
+    def span(self) -> Span:
+        """What is indexed."""
+        return self._look_up(IndexQueries.span, self._limit, self.behind)
 
     async def _ask(self, question: Callable[..., T], *arguments: object) -> T:
-        reader = self._opened(self._reader)
+        queries = self._opened(self._queries)
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._read_thread, question, reader, *arguments
+                self._read_thread, question, queries, *arguments
             )
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
-    def _opened(self, reader: VerdictReader | None) -> VerdictReader:
-        if reader is None:
+    def _look_up(self, question: Callable[..., T], *arguments: object) -> T:
+        """Ask in the event loop itself: handing over to a thread would take longer than a look-up in an index."""
+        queries = self._opened(self._look_ups)
+        try:
+            return question(queries, *arguments)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def _opened(self, queries: IndexQueries | None) -> IndexQueries:
+        if queries is None:
             raise IndexUnavailableError(f"the verdict index cannot be asked now: {self._trouble}")
-        return reader
+        return queries
 
     def _unreadable(self, error: sqlite3.Error) -> IndexUnavailableError:
         return IndexUnavailableError(f"the verdict index {self._path} cannot be read: {error}")
@@ -189,8 +170,8 @@ class VerdictIndex(Service):
     async def _follow(self) -> None:
         writer = await self._in_write_thread(self._open)
         try:
-            self._reader = VerdictReader(connect(self._path))
-            self._look_ups = VerdictReader(connect(self._path))
+            self._queries = IndexQueries(connect(self._path))
+            self._look_ups = IndexQueries(connect(self._path))
             known = await self._in_write_thread(writer.next_offsets)
             async with Follower(
                 self._client_options,
@@ -202,20 +183,19 @@ class VerdictIndex(Service):
                 while not self.should_stop:
                     await self._step(follower, writer)
         finally:
-            reader, self._reader = self._reader, None
+            queries, self._queries = self._queries, None
             look_ups, self._look_ups = self._look_ups, None
             if look_ups is not None:
                 look_ups.close()
-            if reader is not None:
-                await asyncio.get_running_loop().run_in_executor(self._read_thread, reader.close)
+            if queries is not None:
+                await asyncio.get_running_loop().run_in_executor(self._read_thread, queries.close)
             await self._in_write_thread(writer.close)
 
-    def _open(self) -> VerdictWriter:
+    def _open(self) -> IndexWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        topics = (self._verdicts, self._alerts)
-        return VerdictWriter(open_store(self._path, topics), self._limit)
+        return IndexWriter(open_store(self._path, (self._verdicts, self._alerts)), self._limit)
 
-    async def _step(self, follower: Follower, writer: VerdictWriter) -> None:
+    async def _step(self, follower: Follower, writer: IndexWriter) -> None:
         batches = await follower.poll(_PAUSE_S, _BATCH)
         self._spent_s = 0.0
         now = time.monotonic()
@@ -226,12 +206,12 @@ class VerdictIndex(Service):
             batches.pop(tp, None)
         if batches:
             await self._index(writer, batches, follower.positions)
-        pause = 0.0 if sum(map(len, batches.values())) >= _BATCH else _PAUSE_S
-        await self.sleep(min(_LONGEST_PAUSE_S, max(pause, self._spent_s * (1 / _SHARE - 1))))
+        pause_s = 0.0 if sum(map(len, batches.values())) >= _BATCH else _PAUSE_S
+        await self.sleep(min(_LONGEST_PAUSE_S, max(pause_s, self._spent_s * (1 / _SHARE - 1))))
 
     async def _index(
         self,
-        writer: VerdictWriter,
+        writer: IndexWriter,
         batches: Mapping[TopicPartition, list[ConsumerRecord[bytes, bytes]]],
         positions: Mapping[TopicPartition, int],
     ) -> None:
@@ -297,6 +277,6 @@ class VerdictIndex(Service):
         return await asyncio.get_running_loop().run_in_executor(self._write_thread, timed)
 
     async def on_shutdown(self) -> None:
-        """The file is closed."""
+        """End the threads. The file is closed by then."""
         self._write_thread.shutdown(wait=False)
         self._read_thread.shutdown(wait=False)

@@ -1,7 +1,7 @@
-"""The file of the verdict index: SQLite, with what is asked for in columns, and how far each partition is indexed.
+"""The SQLite file of the verdict index: a column for each filter, and the next offset of each partition.
 
-It is a copy of what stands on `flagged-events` and `risk-alerts`; a file that cannot be used is deleted, and
-filled again.
+The file is a copy of what `flagged-events` and `risk-alerts` hold. So one that cannot be used is deleted, and filled
+again.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 HALF: Final = 1 << 63
-"""SQLite's integers have a sign."""
+"""Half of the range of 64 bits. It is subtracted from hashes, because SQLite's integers have a sign."""
 
 FILE_NAME: Final = "verdicts.sqlite3"
 VERSION: Final = 4
-"""Of the tables below, kept as SQLite's `user_version`; a file of another one is filled again."""
+"""The version of the tables below, kept as SQLite's `user_version`. A file of another version is filled again."""
 
 _TABLES: Final = f"""
 CREATE TABLE profiles (id INTEGER PRIMARY KEY, content TEXT NOT NULL UNIQUE, level TEXT NOT NULL, rules TEXT NOT NULL);
@@ -49,19 +49,19 @@ PRAGMA user_version = {VERSION};
 
 
 def subject_number(kind: str, name: str) -> int:
-    """A subject in the index: 64 bits of a hash, which take less room than its id, and are the same everywhere."""
+    """The number of a subject in the index: 64 bits of a hash, because they take less space than its id."""
     return xxhash.xxh3_64_intdigest(f"{kind}:{name}".encode()) - HALF
 
 
 def open_store(path: Path, topics: Sequence[str]) -> sqlite3.Connection:
-    """A connection that may write; the file is made where there is none that can be used.
+    """A connection for writing. It makes the file if there is none that can be used.
 
     Args:
         path: of the file.
-        topics: full names of what is indexed; a file of others is filled again.
+        topics: full names of the indexed topics; a file of other topics is filled again.
 
     Raises:
-        sqlite3.Error: it can neither be used nor be made.
+        sqlite3.Error: the file can neither be used nor made.
     """
     try:
         return _opened(path, " ".join(topics))
@@ -75,9 +75,9 @@ def open_store(path: Path, topics: Sequence[str]) -> sqlite3.Connection:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection to a file that `open_store` made."""
-    # Threads take turns (see `index`); transactions are begun explicitly.
+    # `index` sees to it that only one thread at a time uses a connection. Transactions are begun explicitly.
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    # What a power cut takes is read again: it took the offsets with it.
+    # A power cut may undo the last transactions. Their offsets are undone with them, so their records are read again.
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA cache_size = -16384")

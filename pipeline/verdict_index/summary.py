@@ -1,4 +1,4 @@
-"""Counts over indexed verdicts: by rule, dimension, level, regulation and region."""
+"""Counts of indexed verdicts by rule, dimension, level, regulation and region."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Profile(NamedTuple):
-    """What verdicts are counted by; many share one.
+    """What a verdict is counted by. Many verdicts share a profile.
 
     Attributes:
         level: risk level.
-        dimensions: each with its level.
-        rules: ids with a finding.
-        regulations: named in the findings.
+        dimensions: pairs of a dimension and its level.
+        rules: ids of the rules with a finding.
+        regulations: those that the findings name.
     """
 
     level: str
@@ -29,7 +29,7 @@ class Profile(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """So many verdicts of one profile in one region; None for a title or device."""
+    """The number of verdicts of one profile in one region; the region is None for titles and devices."""
 
     profile: Profile
     region: str | None
@@ -40,11 +40,11 @@ class Span(NamedTuple):
     """What the index covers.
 
     Attributes:
-        verdicts: in it.
-        first: publication of the oldest, milliseconds since 1970; None in an empty index.
-        last: of the newest.
+        verdicts: the number of indexed verdicts.
+        first: when the oldest one was published, milliseconds since 1970; None in an empty index.
+        last: when the newest one was published.
         limit: so many are kept.
-        behind: published verdicts that are not indexed yet, as of the last look.
+        behind: published verdicts that were not indexed yet when the topic was last read.
     """
 
     verdicts: int
@@ -56,17 +56,17 @@ class Span(NamedTuple):
 
 @dataclass(slots=True)
 class Counts:
-    """Verdicts by what they say. One verdict counts once in each of its rules, dimensions and regulations."""
+    """Counts of verdicts. A verdict counts once for each of its rules, dimensions and regulations."""
 
     verdicts: int = 0
     by_level: Counter[str] = field(default_factory=Counter)
     by_rule: Counter[str] = field(default_factory=Counter)
     by_regulation: Counter[str] = field(default_factory=Counter)
     by_dimension: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    """Per dimension by its own level, which is not the verdict's."""
+    """By dimension and the level of that dimension, which may differ from the verdict's."""
 
     def add(self, profile: Profile, count: int) -> None:
-        """Count so many verdicts of a profile."""
+        """Add so many verdicts of a profile."""
         self.verdicts += count
         self.by_level[profile.level] += count
         for rule_id in profile.rules:
@@ -79,10 +79,10 @@ class Counts:
 
 @dataclass(slots=True)
 class RegionCounts:
-    """Counts per region, and rolled up. Verdicts on titles and devices have no region and are left out.
+    """Counts by region, and sums over regions. Verdicts on titles and devices have no region and are left out.
 
-    `eea` and `other` divide all; `us_ca` and `rest_of_us` divide the United States, without the territories that
-    have a country code of their own.
+    `eea` and `other` together are all regions. `us_ca` and `rest_of_us` together are the United States, without the
+    territories that have a country code of their own.
     """
 
     regions: Mapping[str, Counts]
@@ -93,7 +93,7 @@ class RegionCounts:
 
 
 def count_all(tallies: Iterable[Tally]) -> Counts:
-    """All of them together."""
+    """The sum over all regions."""
     total = Counts()
     for profile, _, count in tallies:
         total.add(profile, count)
@@ -101,7 +101,7 @@ def count_all(tallies: Iterable[Tally]) -> Counts:
 
 
 def count_by_region(tallies: Iterable[Tally]) -> RegionCounts:
-    """Each region's, and the roll-ups."""
+    """The counts of each region, and the sums over regions."""
     regions: defaultdict[str, Counts] = defaultdict(Counts)
     found = RegionCounts(regions)
     for profile, region, count in tallies:

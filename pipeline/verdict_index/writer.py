@@ -1,4 +1,8 @@
-"""Writing the verdict index."""
+"""Writing to the file of the verdict index.
+
+Rows go into a statement as one JSON array. SQLite gives up Python's global lock at each step of a statement, so at each
+row, and has to wait for it again while the event loop is busy. That takes both threads longer than the step itself.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 import msgspec
 
 from pipeline.alerting.alerts import PublishedAlert
+from pipeline.bounded import BoundedDict
 from pipeline.evaluation.verdict import RiskLevel  # noqa: TC001 - msgspec evaluates the annotation
 from pipeline.events.foreign import json_reader
 from pipeline.events.instants import parse_formatted
@@ -20,19 +25,17 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator
 
-    from pipeline.verdict_index.query import Position
+    from pipeline.verdict_index.pages import Position
 
 
 def _rows(rows: object) -> str:
-    """Rows for `json_each`; bytes must be text there."""
+    """Rows for `json_each`. Values must be text, not bytes."""
     return msgspec.json.encode(rows).decode()
 
 
 NextOffsets = Mapping[tuple[str, int], int]
 """The offset after the last record, by topic and partition."""
 
-# All rows of a statement come as one JSON array (see `_rows`): SQLite gives up Python's global lock for each step of a
-# statement, and to get it back from a loop that is busy takes both threads longer than the step.
 _INSERT: Final = """
 INSERT INTO verdicts (subject, verdict, published, partition, "offset", profile, region, event_time, value)
 SELECT
@@ -63,18 +66,21 @@ SELECT
 FROM json_each(?)
 """
 _DELETE_ALERTS: Final = "DELETE FROM alerts WHERE key IN (SELECT CAST(value AS BLOB) FROM json_each(?))"
-_PLACE: Final = """
+_SET_NEXT: Final = """
 INSERT INTO partitions (topic, partition, next)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
 FROM json_each(?) WHERE true
 ON CONFLICT (topic, partition) DO UPDATE SET next = excluded.next
 """
 _SPARE: Final = 20
-"""A twentieth more than the limit may stand in the file before the oldest are deleted, many at a time."""
+"""The file may hold a twentieth more than the limit, so that the oldest verdicts are deleted many at a time."""
 
 
 _MOST_POINTS: Final = 1_000
-"""Far beyond any score; SQLite and JSON readers take it."""
+"""Far beyond any score."""
+
+
+_KNOWN_PROFILES: Final = 10_000
 
 
 class Published(NamedTuple):
@@ -99,7 +105,7 @@ class _Subject(msgspec.Struct):
 
 
 class _Verdict(msgspec.Struct):
-    """A verdict as the views promise it: they give its bytes without another check."""
+    """A verdict with everything that the views promise, because they give its bytes without another check."""
 
     schema: Literal["risk-verdict/1"]
     verdict_id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
@@ -119,8 +125,8 @@ class _Verdict(msgspec.Struct):
     late: bool
 
 
-class VerdictWriter:
-    """Adds verdicts, and deletes the oldest; keeps alerts; for one thread at a time.
+class IndexWriter:
+    """Adds verdicts and alerts, and deletes the oldest verdicts. Only one thread at a time may use it.
 
     Args:
         db: from `open_store`.
@@ -132,25 +138,25 @@ class VerdictWriter:
         self._limit = limit
         self._read = json_reader(_Verdict)
         self._read_alert = json_reader(PublishedAlert)
-        self._profiles: dict[tuple[object, ...], int] = {}
+        self._profiles: BoundedDict[tuple[object, ...], int] = BoundedDict(_KNOWN_PROFILES)
         self._count = self._counted()
 
     def close(self) -> None:
-        """Nothing is written any more."""
+        """Close the connection."""
         self._db.close()
 
     def next_offsets(self) -> dict[tuple[str, int], int]:
-        """Per topic and partition the offset after the last record that is indexed."""
+        """By topic and partition, the offset after the last indexed record."""
         found = self._db.execute("SELECT topic, partition, next FROM partitions")
         return {(topic, partition): offset for topic, partition, offset in found}
 
     def add(self, records: Iterable[Published], next_offsets: NextOffsets) -> int:
-        """Index verdicts and remember how far that is, both or nothing.
+        """Index verdicts and their next offsets in one transaction.
 
-        Of one verdict id the later record counts, at the place of the first.
+        If a verdict id comes twice, the later record replaces the first one, and keeps its position.
 
         Returns:
-            how many of them are no verdicts.
+            the number of records that are no verdicts.
         """
         rows = []
         refused = 0
@@ -176,16 +182,16 @@ class VerdictWriter:
         with self._transaction(next_offsets):
             before = self._newest_id()
             self._db.execute(_INSERT, (_rows(rows),))
-            # Ids go up by one; a verdict that was there keeps its own.
+            # Each new row gets the next id; a verdict that was there keeps its id.
             self._count += self._newest_id() - before
             self._trim()
         return refused
 
     def fold(self, records: Iterable[tuple[bytes, bytes | None]], next_offsets: NextOffsets) -> int:
-        """Keep the newest alert of each key, or, after a tombstone, none; and remember how far that is.
+        """Keep the newest alert of each key, and the next offsets, in one transaction. A tombstone deletes an alert.
 
         Returns:
-            how many of them are no alerts.
+            the number of records that are no alerts.
         """
         rows: dict[str, tuple[object, ...]] = {}
         deleted: list[str] = []
@@ -209,7 +215,7 @@ class VerdictWriter:
         return refused
 
     def skip(self, topic: str, partition: int, offset: int, published: int) -> None:
-        """A partition goes on at an offset; what was published before is not complete any more."""
+        """Note that a partition goes on at an offset, so that the index is complete only since `published`."""
         self._db.execute(
             "INSERT INTO partitions VALUES (?, ?, ?, ?) ON CONFLICT (topic, partition) "
             "DO UPDATE SET next = excluded.next, complete_since = excluded.complete_since",
@@ -217,12 +223,12 @@ class VerdictWriter:
         )
 
     def expire(self, published: int) -> None:
-        """Delete what was published before that time, milliseconds since 1970."""
+        """Delete the verdicts that were published before a time, in milliseconds since 1970."""
         with self._transaction({}):
             self._count -= self._db.execute("DELETE FROM verdicts WHERE published < ?", (published,)).rowcount
 
     def clear(self) -> None:
-        """Forget everything: the topic was made anew."""
+        """Delete everything, because the topic was made anew."""
         with self._transaction({}):
             self._db.execute("DELETE FROM verdicts")
             self._db.execute("DELETE FROM alerts")
@@ -242,7 +248,7 @@ class VerdictWriter:
                     tuple(verdict.regulations),
                 )
             ).decode()
-            # Outside of the transaction of the verdicts, so that one that is undone leaves the number valid.
+            # This is not part of the transaction of the verdicts, so the number stays valid if that is rolled back.
             self._db.execute(
                 "INSERT OR IGNORE INTO profiles (content, level, rules) VALUES (?, ?, ?)",
                 (content, verdict.risk_level, f" {' '.join(rules)} "),
@@ -271,7 +277,7 @@ class VerdictWriter:
         try:
             db.execute("BEGIN IMMEDIATE")
             yield
-            db.execute(_PLACE, (_rows([(*place, offset) for place, offset in next_offsets.items()]),))
+            db.execute(_SET_NEXT, (_rows([(*place, offset) for place, offset in next_offsets.items()]),))
             db.execute("UPDATE source SET verdicts = ?", (self._count,))
             db.execute("COMMIT")
         except BaseException:

@@ -40,10 +40,10 @@ from pipeline.titles.levels import SubjectRules
 from pipeline.titles.live import LiveTitles
 from pipeline.titles.notes import DIMENSIONS, SubjectRows
 from pipeline.titles.rows import pack_row
-from pipeline.verdict_index.query import Filters, Position
-from pipeline.verdict_index.reader import VerdictReader
+from pipeline.verdict_index.pages import Filters, Position
+from pipeline.verdict_index.queries import IndexQueries
 from pipeline.verdict_index.store import connect, open_store
-from pipeline.verdict_index.writer import Published, VerdictWriter
+from pipeline.verdict_index.writer import IndexWriter, Published
 from pipeline.web.access.accounts import read_users
 from pipeline.web.access.audit_trail import newest_entries
 from pipeline.web.http.problems import Problem
@@ -279,8 +279,8 @@ def test_verdicts_that_the_alert_agent_reads(value):
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     path = tmp_path_factory.mktemp("index") / "verdicts.sqlite3"
-    writer = VerdictWriter(open_store(path, ("flagged-events", "risk-alerts")), 1_000)
-    reader = VerdictReader(connect(path))
+    writer = IndexWriter(open_store(path, ("flagged-events", "risk-alerts")), 1_000)
+    reader = IndexQueries(connect(path))
     yield writer, reader
     writer.close()
     reader.close()

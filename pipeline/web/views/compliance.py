@@ -13,7 +13,7 @@ import msgspec
 from pipeline.events.instants import format_instant, parse_instant
 from pipeline.jurisdictions.regions import normalise
 from pipeline.verdict_index.index import IndexUnavailableError
-from pipeline.verdict_index.query import CursorError, Filters, Position
+from pipeline.verdict_index.pages import CursorError, Filters, Position
 from pipeline.verdict_index.summary import count_all, count_by_region
 from pipeline.web.http.answers import ComplianceSummary, IndexSpan, RegionRisk, RegionRisks
 from pipeline.web.http.problems import FieldError, Problem, unavailable

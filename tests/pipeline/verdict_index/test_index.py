@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from pipeline.kafka.topics import FLAGGED_EVENTS, RISK_ALERTS, ensure_topics
 from pipeline.settings.schema import load_settings
 from pipeline.verdict_index.index import IndexUnavailableError, VerdictIndex
-from pipeline.verdict_index.query import Filters
+from pipeline.verdict_index.pages import Filters
 from tests.pipeline.verdict_index.verdicts import verdict
 
 DAY_MS = 86_400_000

@@ -8,11 +8,11 @@ from collections import Counter
 import pytest
 
 from pipeline.jurisdictions.regions import in_eea
-from pipeline.verdict_index.query import CursorError, Filters, Position
-from pipeline.verdict_index.reader import VerdictReader
+from pipeline.verdict_index.pages import CursorError, Filters, Position
+from pipeline.verdict_index.queries import IndexQueries
 from pipeline.verdict_index.store import FILE_NAME, connect, open_store
 from pipeline.verdict_index.summary import count_all, count_by_region
-from pipeline.verdict_index.writer import Published, VerdictWriter
+from pipeline.verdict_index.writer import IndexWriter, Published
 from tests.pipeline.verdict_index.verdicts import REGIONS, RULES, alert, published, random_verdicts, verdict
 
 T0 = ("flagged-events", 0)
@@ -23,8 +23,8 @@ class Index:
 
     def __init__(self, directory, topic="flagged-events", limit=10_000):
         path = directory / FILE_NAME
-        self.writer = VerdictWriter(open_store(path, (topic, "risk-alerts")), limit)
-        self.reader = VerdictReader(connect(path))
+        self.writer = IndexWriter(open_store(path, (topic, "risk-alerts")), limit)
+        self.reader = IndexQueries(connect(path))
 
     def add(self, records, **positions):
         return self.writer.add(records, positions or {T0: len(records)})

@@ -3,7 +3,7 @@
 import json
 import random
 
-from pipeline.verdict_index.query import Position
+from pipeline.verdict_index.pages import Position
 from pipeline.verdict_index.writer import Published
 
 LEVELS = ("LOW", "MEDIUM", "HIGH")

@@ -10,10 +10,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from pipeline.alerting.alerts import SeenVerdict, encode_alert, opened
 from pipeline.delivery.scheduler import Scheduler
 from pipeline.evaluation.pseudonyms import pseudonymiser
-from pipeline.verdict_index.index import Followed, VerdictIndex
-from pipeline.verdict_index.reader import VerdictReader
+from pipeline.verdict_index.index import VerdictIndex
+from pipeline.verdict_index.queries import IndexQueries
 from pipeline.verdict_index.store import FILE_NAME, connect, open_store
-from pipeline.verdict_index.writer import VerdictWriter
+from pipeline.verdict_index.writer import IndexWriter
 from pipeline.web.access.client_address import ClientAddresses
 from pipeline.web.http.answers import Alerts, ComplianceSummary, RegionRisks
 from pipeline.web.http.serving import install
@@ -52,10 +52,10 @@ def records():
 
 @pytest.fixture
 async def served(tmp_path, tokens, bearer, records):
-    index = VerdictIndex(tmp_path, Followed("flagged-events", 4), Followed("risk-alerts", 4), {}, 1_000, 1)
-    writer = VerdictWriter(open_store(tmp_path / FILE_NAME, ("flagged-events", "risk-alerts")), 1_000)
+    index = VerdictIndex(tmp_path, "flagged-events", "risk-alerts", {}, 1_000, 1)
+    writer = IndexWriter(open_store(tmp_path / FILE_NAME, ("flagged-events", "risk-alerts")), 1_000)
     writer.add(records, {})
-    index._reader = index._look_ups = VerdictReader(connect(tmp_path / FILE_NAME))
+    index._queries = index._look_ups = IndexQueries(connect(tmp_path / FILE_NAME))
     views = [compliance_views(index, show), alert_views(index)]
 
     class App:
@@ -78,7 +78,7 @@ async def served(tmp_path, tokens, bearer, records):
         served = Served(client, bearer("analyst"))
         served.writer = writer
         yield served
-    index._reader.close()
+    index._queries.close()
     writer.close()
 
 

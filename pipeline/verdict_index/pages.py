@@ -1,10 +1,9 @@
-"""What can be asked of the verdict index, and how a reader goes on where the last page ended."""
+"""Pages of verdicts: which verdicts are wanted, what a page holds, and where the next one begins."""
 
 from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
@@ -12,11 +11,11 @@ _CURSOR: Final = re.compile(r"1\.(-?[0-9]{1,16})\.([0-9]{1,9})\.([0-9]{1,18})")
 
 
 class CursorError(ValueError):
-    """A cursor that no page of ours ended with."""
+    """A cursor that was not made here."""
 
 
 class Position(NamedTuple):
-    """A verdict's place in the order of publication; the same on every worker.
+    """The place of a verdict in the order of publication. It is the same on every worker.
 
     Attributes:
         published: the record's timestamp, milliseconds since 1970.
@@ -29,7 +28,7 @@ class Position(NamedTuple):
     offset: int
 
     def cursor(self) -> str:
-        """The opaque form; a page after it holds what was published before."""
+        """The opaque text for clients. The page after it holds what was published before this position."""
         return (
             urlsafe_b64encode(f"1.{self.published}.{self.partition}.{self.offset}".encode())
             .decode()
@@ -38,16 +37,16 @@ class Position(NamedTuple):
 
     @classmethod
     def of_cursor(cls, cursor: str) -> Self:
-        """The position that `cursor` made.
+        """The position of a text that `cursor` made.
 
         Raises:
-            CursorError: it is none of ours.
+            CursorError: `cursor` did not make it.
         """
         try:
             text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        except (Base64Error, ValueError) as error:
-            raise CursorError(f"cursor {cursor!r} is not one that an answer gave as next_cursor") from error
-        found = _CURSOR.fullmatch(text)
+            found = _CURSOR.fullmatch(text)
+        except ValueError:
+            found = None
         if found is None:
             raise CursorError(f"cursor {cursor!r} is not one that an answer gave as next_cursor")
         return cls(*map(int, found.groups()))
@@ -55,15 +54,15 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which verdicts are wanted; None wants all.
+    """Which verdicts are wanted. A filter that is None admits all.
 
     Attributes:
         level: risk level.
         rule: id of a rule with a finding.
-        region: in normal form; a bare country means its subdivisions as well.
-        users: ids of users as verdicts show them (keyed hashes where a pseudonym key is configured); any of them.
-        since: earliest event time, RFC 3339 as in verdicts (milliseconds, Z).
-        until: event times before it.
+        region: in normal form; a country stands for all of its subdivisions.
+        users: ids of users as verdicts show them (keyed hashes if a pseudonym key is set).
+        since: the earliest event time, RFC 3339 as in verdicts (milliseconds, Z).
+        until: event times before this one.
     """
 
     level: str | None = None
@@ -82,14 +81,14 @@ class Indexed(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Verdicts, newest first, and the cursor of the next page; None after the last."""
+    """Verdicts, newest first, and the cursor of the next page; None on the last page."""
 
     verdicts: list[Indexed]
     next_cursor: str | None
 
 
 class Alerts(NamedTuple):
-    """Values of `risk-alerts`, the most severe first, and how many are open, and closed lately, in all."""
+    """Values of `risk-alerts`, the most severe first, and how many alerts are open and recently closed in all."""
 
     values: list[bytes]
     open: int

@@ -1,4 +1,4 @@
-"""Asking the verdict index."""
+"""Reading the file of the verdict index: one method for each question."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from pipeline.verdict_index.query import Alerts, Filters, Indexed, Page, Position
+from pipeline.verdict_index.pages import Alerts, Filters, Indexed, Page, Position
 from pipeline.verdict_index.store import subject_number
 from pipeline.verdict_index.summary import Profile, Span, Tally
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class VerdictReader:
-    """Answers as of the last write; for one thread at a time.
+class IndexQueries:
+    """Answers as of the last write. Only one thread at a time may use it.
 
     Args:
         db: from `connect`.
@@ -28,11 +28,11 @@ class VerdictReader:
         self._db = db
 
     def close(self) -> None:
-        """Nothing is asked any more."""
+        """Close the connection."""
         self._db.close()
 
     def page(self, filters: Filters, after: Position | None, size: int) -> Page:
-        """The newest verdicts that were published before a position; None for the very newest."""
+        """The newest verdicts that were published before a position, or the very newest for None."""
         conditions, values = _conditions(filters)
         if after is not None:
             conditions.append('(published, partition, "offset") < (?, ?, ?)')
@@ -49,13 +49,13 @@ class VerdictReader:
         return Page(verdicts, verdicts[-1].position.cursor() if len(rows) > size else None)
 
     def _rows(self, select: str, columns: str, values: Iterable[object], row: type[T]) -> list[T]:
-        """What a SELECT finds, in one step, see `pipeline.verdict_index.writer`.
+        """The rows of a SELECT, read in one step for the reason that `writer` gives.
 
         Args:
             select: the statement.
-            columns: of what it finds, in a form that JSON can take.
-            values: for the statement.
-            row: the type of their tuple.
+            columns: expressions over its columns whose values JSON can hold.
+            values: for its parameters.
+            row: the type of a row, a tuple.
         """
         (text,) = self._db.execute(
             f"SELECT json_group_array(json_array({columns})) FROM ({select})",  # noqa: S608 - ours
@@ -65,8 +65,8 @@ class VerdictReader:
 
     def newest_of(self, user: str) -> bytes | None:
         """The newest verdict on a user."""
-        # A user's verdicts come in the order of one partition, so the last row is the newest: of all others only
-        # the index is read.
+        # A user's verdicts come in the order of one partition, so the row with the largest id is the newest one. SQLite
+        # finds it in the index on subjects, and reads only this row.
         row = self._db.execute(
             "SELECT value FROM verdicts WHERE id = (SELECT max(id) FROM verdicts WHERE subject = ?)",
             (subject_number("user", user),),
@@ -103,7 +103,7 @@ class VerdictReader:
     def span(self, limit: int, behind: int) -> Span:
         """What is indexed."""
         (count,) = self._db.execute("SELECT verdicts FROM source").fetchone()
-        # Two look-ups in the index; both in one statement would be a scan.
+        # SQLite finds each of them with one look-up in an index. In one statement both would be a scan.
         (first,) = self._db.execute("SELECT min(published) FROM verdicts").fetchone()
         (last,) = self._db.execute("SELECT max(published) FROM verdicts").fetchone()
         (since,) = self._db.execute("SELECT max(complete_since) FROM partitions").fetchone()
@@ -122,7 +122,7 @@ def _conditions(filters: Filters) -> tuple[list[str], list[object]]:
         conditions.append("profile IN (SELECT id FROM profiles WHERE instr(rules, ?))")
         values.append(f" {filters.rule} ")
     if filters.region is not None:
-        # A hyphen's successor is a full stop: between the two lie a country's subdivisions.
+        # The full stop follows the hyphen in ASCII, so this range holds all subdivisions of a country.
         conditions.append("(region = ? OR (region > ? AND region < ?))")
         values += [filters.region, f"{filters.region}-", f"{filters.region}."]
     if filters.users is not None:
