@@ -1,1 +1,1 @@
-"""What all workers of an application share through compacted topics: rule sets, pauses, keys."""
+"""What all workers of an application share through topics: rule sets, pauses, revocations and the origin key."""

@@ -1,8 +1,8 @@
-"""The key with which the workers of an application prove to each other where forwarded records were first written.
+"""The origin key: with it workers prove to each other where a forwarded record was first written.
 
-No setting is needed for it, as a worker may run without any secret: the first worker makes the key, and writes it to
-a topic of the application. The first key on the topic is everybody's. It is worth what the rights to the topic are:
-nobody but the application may read or write it (SECURITY.md).
+A worker may run without any secret in its settings, so the first worker makes the key and writes it to a topic of the
+application. The first key on the topic counts for all workers. The rights to that topic protect it: nobody but the
+application may read or write it (SECURITY.md).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _LIMIT_S: Final = 30.0
 
 
 async def shared_key(settings: Settings, topic: str) -> bytes:
-    """The key of the application; made, where no worker was there before.
+    """The origin key of the application. The first worker makes it. `ask_cluster` calls this at each start.
 
     Args:
         settings: where the brokers are.
-        topic: full name of the topic that holds it; it exists.
+        topic: full name of the topic of the key; it exists.
 
     Raises:
         MissingError: the topic cannot be read or written.
@@ -40,7 +40,7 @@ async def shared_key(settings: Settings, topic: str) -> bytes:
             key = await _first(settings, topic)
             if key is None:
                 await _write(settings, topic, secrets.token_bytes(KEY_BYTES))
-                # Another worker may have been quicker.
+                # Another worker may have written a key before this one.
                 key = await _first(settings, topic)
     except (KafkaError, TimeoutError, OSError) as error:
         raise broker_trouble(settings, error) from error

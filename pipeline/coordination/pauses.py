@@ -1,7 +1,7 @@
-"""The pause of consuming: what stands under the key `pause` on `rule-config` holds for every worker.
+"""Pauses of consuming: the record under the key `pause` on `rule-config` holds for every worker.
 
-A pause that each worker only keeps in memory ends with a restart, and a worker that joins later never hears of it. On
-a compacted topic that every worker reads before it judges anything it lasts until somebody resumes.
+Every worker reads that compacted topic before it judges anything. So a pause lasts until somebody resumes, over
+restarts, and for workers that join later.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """A pause, as it stands on `rule-config`; a tombstone ends it.
+    """A pause as a record on `rule-config`. A tombstone ends it.
 
     Attributes:
         schema: name and version of this form.
         by: the account of the admin.
         at: the time of the request.
-        reason: in the admin's words.
+        reason: in the words of the admin.
     """
 
     schema: Literal["process-pause/1"] = PAUSE_SCHEMA
@@ -44,12 +44,15 @@ _read: Final = json_reader(Pause)
 
 
 class Pauses:
-    """Closes and opens the gate of this worker, as `rule-config` has it.
+    """Closes and opens the gate of this worker. `RuleConfig` gives it the records.
 
     Args:
-        gate: before the processing.
-        topics: that are held back.
-        counted: those of them that carry events, of which one step judges one.
+        gate: stands before the processing.
+        topics: the topics to hold back.
+        counted: those of them whose records are events; a single step lets one of these through.
+
+    Attributes:
+        current: the pause that is in force, or None.
     """
 
     def __init__(self, gate: Gate, topics: Sequence[str], counted: Sequence[str]) -> None:
@@ -59,7 +62,7 @@ class Pauses:
         self.current: Pause | None = None
 
     def apply(self, value: bytes | None, offset: int) -> None:
-        """Take the newest record under the key. One that cannot be read changes nothing.
+        """Take the newest record under the key. A value that cannot be read is logged and changes nothing.
 
         Args:
             value: of the record; None for a tombstone.
@@ -67,7 +70,7 @@ class Pauses:
         """
         if value is None:
             if self.current is not None:
-                _LOG.info("consuming goes on; the pause of %s is over", self.current.by)
+                _LOG.info("consuming goes on: the pause by %s has ended", self.current.by)
             self.current = None
             self._gate.open()
             return
@@ -75,7 +78,7 @@ class Pauses:
             pause = _read(value)
         except UnreadableError as error:
             _LOG.error(
-                "the pause at offset %d of rule-config cannot be read, and nothing changes: %s", offset, error
+                "the pause at offset %d of rule-config cannot be read and is ignored: %s", offset, error
             )
             return
         if pause != self.current:

@@ -1,1 +1,1 @@
-"""Kafka seen from outside of a consumer group: the brokers, the topics, and following a topic."""
+"""Kafka as seen from outside of a consumer group: brokers, topics, and the follower of topics."""

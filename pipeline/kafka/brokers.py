@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 
     from pipeline.settings.schema import Settings
 
-# How long a request to a broker that answered before may take.
+# The time limit of a request to a broker that has answered before.
 _REQUEST_TIMEOUT_MS = 15_000
 _ATTEMPT_TIMEOUT_S = 5.0
 _RETRY_S = 0.25
 
 
 def say_on_stderr(message: str) -> None:
-    """Tells the person at the terminal what is being waited for."""
+    """Tell the person at the terminal what this command waits for."""
     sys.stderr.write(f"ott: {message}\n")
 
 
 def broker_trouble(settings: Settings, error: BaseException) -> MissingError:
-    """The sentence for a Kafka client's error at the brokers of the settings."""
+    """An error of a Kafka client, as a sentence that names the brokers."""
     return MissingError(f"Kafka at {settings.bootstrap_servers}: {str(error) or type(error).__name__}")
 
 
 async def wait_for_broker(
     settings: Settings, timeout_s: float = 30.0, say: Callable[[str], None] = say_on_stderr
 ) -> None:
-    """Returns when a broker answers; says once that it waits.
+    """Wait until a broker answers. `say` is told once that this waits.
 
     Raises:
-        MissingError: none answered within `timeout_s` seconds, or what answers is not Kafka.
+        MissingError: no broker answered within `timeout_s` seconds, or something answers that is not Kafka.
     """
     async with connected_admin(settings, timeout_s, say):
         pass
@@ -52,7 +52,7 @@ async def wait_for_broker(
 async def connected_admin(
     settings: Settings, timeout_s: float, say: Callable[[str], None] = say_on_stderr
 ) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A connected admin client; what goes wrong with it becomes a MissingError."""
+    """A connected admin client. Its errors inside of the block become MissingError."""
     options = settings.kafka_client_options()
     deadline = time.monotonic() + timeout_s
     await _wait_for_port(settings, timeout_s, say)
@@ -64,7 +64,7 @@ async def connected_admin(
                     await admin.start()
                     break
                 except KafkaConnectionError:
-                    # A broker that is starting up takes connections and closes them.
+                    # A broker that is starting up accepts connections and closes them.
                     if time.monotonic() >= deadline:
                         raise
                     await asyncio.sleep(_RETRY_S)
@@ -84,7 +84,7 @@ async def connected_admin(
 
 
 async def _wait_for_port(settings: Settings, timeout_s: float, say: Callable[[str], None]) -> None:
-    """Waits on plain connections first: the client library logs an error for each failed attempt."""
+    """Wait with plain connections, because aiokafka logs an error for each failed attempt."""
     deadline = time.monotonic() + timeout_s
     said = False
     while True:
@@ -116,7 +116,7 @@ async def _wait_for_port(settings: Settings, timeout_s: float, say: Callable[[st
 
 
 def _reason(error: OSError) -> str:
-    """The system's own words; asyncio's repeat the address."""
+    """The reason in the system's words. Those of asyncio repeat the address."""
     if isinstance(error, socket.gaierror) or error.errno is None:
         return error.strerror or str(error)
     return os.strerror(error.errno).lower()

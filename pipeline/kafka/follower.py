@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from pipeline.settings.schema import Settings
 
     Record = ConsumerRecord[bytes, bytes]
-    Start = Callable[[AIOKafkaConsumer, Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
-    """Gives the first offset to read of each partition; a partition that is left out is read from offset 0."""
+    Partitions = Sequence[TopicPartition]
+    Offsets = Mapping[TopicPartition, int]
+    Start = Callable[[AIOKafkaConsumer, Partitions], Awaitable[Offsets]]
+    """Asks a broker for the first offset to read of each partition."""
 
 _POLL_S: Final = 0.5
 _FETCH_WAIT_MS: Final = 250
@@ -50,77 +52,64 @@ class TopicMissingError(KafkaError):
         self.topic = topic
 
 
-async def from_beginning(
-    _: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
-) -> Mapping[TopicPartition, int]:
+async def from_beginning(_: AIOKafkaConsumer, partitions: Partitions) -> Offsets:
     """Start with the oldest records."""
     return dict.fromkeys(partitions, 0)
 
 
-async def from_end(
-    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
-) -> Mapping[TopicPartition, int]:
-    """Start with the next record to come. The embedded broker gives the last batch again (decision 2)."""
-    ends: Mapping[TopicPartition, int] = await consumer.end_offsets(partitions)
+async def from_end(consumer: AIOKafkaConsumer, partitions: Partitions) -> Offsets:
+    """Start with the next record to come. On the embedded broker the last batch comes again (decision 2)."""
+    ends: Offsets = await consumer.end_offsets(partitions)
     return ends
 
 
 def from_newest(count: int) -> Start:
     """Start with the newest records, so many of each partition."""
 
-    async def start(
-        consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
-    ) -> Mapping[TopicPartition, int]:
-        ends = await from_end(consumer, partitions)
-        return {tp: max(0, end - count) for tp, end in ends.items()}
+    async def start(consumer: AIOKafkaConsumer, partitions: Partitions) -> Offsets:
+        return {tp: max(0, end - count) for tp, end in (await from_end(consumer, partitions)).items()}
 
     return start
 
 
 def from_time(timestamp_ms: int) -> Start:
-    """Start with the first record whose timestamp is at least this one, in milliseconds since 1970."""
+    """Start with the first record that is not older than this timestamp, in milliseconds since 1970."""
 
-    async def start(
-        consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
-    ) -> Mapping[TopicPartition, int]:
+    async def start(consumer: AIOKafkaConsumer, partitions: Partitions) -> Offsets:
         found = await consumer.offsets_for_times(dict.fromkeys(partitions, timestamp_ms))
-        # A partition without such a record is None.
         ends = await from_end(consumer, partitions)
-        return {tp: ends[tp] if at is None else at.offset for tp, at in found.items()}
+        return {tp: ends[tp] if first is None else first.offset for tp, first in found.items()}
 
     return start
 
 
 def from_positions(known: Mapping[tuple[str, int], int]) -> Start:
-    """Start with these offsets, by topic and partition; with the oldest record of every other partition."""
+    """Start with these offsets, by topic and partition. Partitions that are not among them start with the oldest."""
 
-    async def start(
-        _: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
-    ) -> Mapping[TopicPartition, int]:
+    async def start(_: AIOKafkaConsumer, partitions: Partitions) -> Offsets:
         return {tp: known.get((tp.topic, tp.partition), 0) for tp in partitions}
 
     return start
 
 
 class Follower:
-    """Reads all partitions of some topics. Use it in an `async with` block, and from one task.
+    """Reads all partitions of some topics. Use it in an `async with` block, and call `poll` from one task only.
 
-    `poll` connects when that is necessary, so it can be called again after an error; reading goes on where it ended.
-    A batch that cannot be read is logged and skipped. An offset that the topic does not have any more is logged, and
-    reading goes on with the oldest record.
+    `poll` connects if necessary, so it can be called again after an error; reading goes on where it ended. A batch that
+    cannot be read is logged and skipped. If the next offset was deleted, that is logged, and the oldest record follows.
 
     Args:
         client_options: bootstrap servers and security, as aiokafka names them.
         topics: full names.
-        start: where to begin.
-        retry: an error is logged, at most once in ten seconds, and `poll` tries again after a pause of seconds.
-            Without it `poll` raises the error.
-        committed_only: records of open and aborted transactions are left out.
-        on_truncated: called before topics that were made anew, or that lost their end, are read from the beginning.
+        start: gives the first offsets; it is asked once, with the first connection.
+        retry: whether `poll` logs an error, at most once in ten seconds, and waits some seconds. Otherwise it raises
+            the error.
+        committed_only: whether records of open and aborted transactions are left out.
+        on_truncated: called before topics are read again because one of them was made anew, or lost its end.
 
     Attributes:
-        positions: by partition, the offset after the last record that was handed out.
-        ends: by partition, the end of the topic that the newest answer of a broker told; empty before the first one.
+        positions: by partition, the offset after the last record that `poll` returned.
+        ends: by partition, the end as the last answer of a broker told it; empty before the first answer.
     """
 
     def __init__(
@@ -157,7 +146,7 @@ class Follower:
 
     @property
     def at_end(self) -> bool:
-        """Whether everything was handed out that was published when a broker last answered."""
+        """Whether `poll` has returned everything that was published when a broker last answered."""
         return bool(self.ends) and all(
             position >= self.ends.get(tp, position + 1) for tp, position in self.positions.items()
         )
@@ -201,7 +190,7 @@ class Follower:
             KafkaError: see `connect`; not with `retry`.
             OSError: as above.
         """
-        # Whoever calls this again has handled the records of the last call.
+        # The caller is done with the records of its last call.
         self._handled = dict(self.positions)
         self._polled.set()
         try:
@@ -231,10 +220,12 @@ class Follower:
             self._consumer.seek(tp, offset)
 
     async def handled_all(self) -> None:
-        """Wait, in another task, until everything that is published now was polled and handled. Give it a time limit.
+        """Wait until everything that is published now was polled, and `poll` was called once more.
+
+        It is for other tasks than the one that polls. The caller sets a time limit.
 
         Raises:
-            KafkaError: the brokers do not say how much is published.
+            KafkaError: the brokers do not tell how much is published.
         """
         while (consumer := self._consumer) is None:
             await self._next_poll()
@@ -278,7 +269,7 @@ class Follower:
         return partitions
 
     def _require_topics(self, consumer: AIOKafkaConsumer) -> None:
-        """A consumer would ask for a topic that was deleted, and log that, ten times a second."""
+        """Raise an error if a topic was deleted: aiokafka asks for it without a pause, and logs that each time."""
         for topic in self._topics:
             if consumer.partitions_for_topic(topic) is not None:
                 self._seen.add(topic)
@@ -286,11 +277,11 @@ class Follower:
                 raise TopicMissingError(topic)
 
     def _end(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
-        """The end as the answer to a fetch told it. To ask for it apart fails on a topic that is new."""
+        """The end, as the answer to the last fetch told it. A request for it would fail on a topic that is new."""
         end: int | None = consumer.highwater(tp)
         if self._committed_only:
             stable = consumer.last_stable_offset(tp)
-            # A broker without transactions tells none.
+            # A broker without transactions does not tell it.
             if end is not None and stable is not None and stable >= 0:
                 return min(end, int(stable))
         return end
@@ -341,7 +332,7 @@ async def follow(
     timeout_s: float = 30.0,
     say: Callable[[str], None] = say_on_stderr,
 ) -> AsyncIterator[Follower]:
-    """A connected follower for a command: what goes wrong becomes a sentence for the person at the terminal.
+    """A connected follower for a command. Its errors become sentences for the person at the terminal.
 
     Args:
         settings: where the brokers are.

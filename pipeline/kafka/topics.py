@@ -1,6 +1,6 @@
-"""The topics of the project: what each is for, how it is kept, and how it is created and checked.
+"""The topics of the project: who writes and reads each one, how long its records are kept, and how it is created.
 
-Names are persisted identity: other systems and committed offsets refer to them.
+Other systems and committed offsets refer to the names, so a name never changes.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _FOR_EVER = -1
 
 _METADATA_TIMEOUT_S = 15.0
 _RETRY_S = 0.1
-# From this many replicas on one may be lost without a write failing, so two are asked for.
+# With so many replicas a write must reach two: then one broker may be lost, and writing goes on.
 _REPLICAS_FOR_TWO_IN_SYNC = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic of the contract.
+    """A topic of the contract.
 
     Attributes:
         name: without the prefix of the settings.
-        key: what the message key is.
+        key: what its record keys are.
         cleanup: Kafka's `cleanup.policy`.
         retention_ms: how long records are kept, -1 for ever; None for a compacted topic.
         timestamps: Kafka's `message.timestamp.type`; with LogAppendTime the broker's clock counts.
-        copartitioned: name of the group whose topics must have the same partition count, if any.
-        prefixed: whether the name on the cluster carries the prefix of the settings.
+        copartitioned: the group of topics that must have the same partition count as this one, if any.
+        prefixed: whether the name on the cluster has the prefix of the settings.
         written_by: who writes it.
         read_by: who reads it.
     """
@@ -69,13 +69,13 @@ class Topic:
         return configs
 
 
-# Partition p of all three shares one state, one cache and one commit.
+# The partitions with the same number of all these topics share one state and one commit.
 BY_USER = "by user"
 
-# Partition p of verdicts and of what is kept of their alerts share one commit.
+# A partition of `flagged-events` and its part of the alert table share one commit.
 BY_SUBJECT = "by subject"
 
-# Partition p of `health-partials` and of the figures of its subjects share one commit.
+# A partition of `health-partials` and its part of the title table share one commit.
 BY_DIMENSION = "by dimension"
 
 RAW_EVENTS = Topic(
@@ -88,7 +88,7 @@ RAW_EVENTS = Topic(
     written_by="producers, HTTP ingest",
     read_by="risk agent, replay",
 )
-# The broker stamps these too: what counts in judging is the original record's timestamp, in a header.
+# The broker's timestamps of these do not count: judging takes the timestamp of the original record from a header.
 RAW_EVENTS_REKEYED = Topic(
     name="raw-events-rekeyed",
     key="user_id",
@@ -99,7 +99,7 @@ RAW_EVENTS_REKEYED = Topic(
     written_by="risk agent",
     read_by="risk agent, replay",
 )
-# Compaction would keep one request per user; regulators ask for 24 months of all of them.
+# Compaction would keep one request for each user, but regulators ask for 24 months of all requests.
 PRIVACY_REQUESTS = Topic(
     name="privacy-requests",
     key="user_id",
@@ -151,7 +151,7 @@ RULE_CONFIG = Topic(
     written_by="operators",
     read_by="every worker",
 )
-# A replay needs it for as long as it can read the events it belongs to.
+# A replay needs the journal as long as the events that it belongs to.
 CONTROL_JOURNAL = Topic(
     name="control-journal",
     key="partition",
@@ -161,8 +161,8 @@ CONTROL_JOURNAL = Topic(
     read_by="replay, audit",
 )
 
-# As long as regulators ask for the requests that it tells of. The broker's time beside an entry's own makes a worker
-# notice that its clock is wrong, at the first log-in or question.
+# It is kept as long as privacy requests. A worker compares the broker's timestamp with the time in the entry, so it
+# notices at the first log-in or question that its clock is wrong.
 AUDIT_TRAIL = Topic(
     name="audit-trail",
     key="user name",
@@ -189,7 +189,7 @@ TOPICS = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `ensure_topics` found and did; names carry the prefix."""
+    """What `ensure_topics` found and did. Names have their prefix."""
 
     created: tuple[str, ...]
     existing: tuple[str, ...]
@@ -198,7 +198,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing in which a topic is not as the contract and the settings have it."""
+    """A property of a topic that differs from the contract and the settings."""
 
     topic: str
     what: str
@@ -216,12 +216,12 @@ class _Found:
 
 
 def changelog(app_id: str, table: str, copartitioned: str = BY_USER) -> Topic:
-    """The changelog of the table of an application; its name is Faust's.
+    """The changelog of a table, with the name that Faust gives it.
 
     Args:
         app_id: of the application.
-        table: its name.
-        copartitioned: the group of the topics that are folded into it.
+        table: name of the table.
+        copartitioned: the group of the topics that the table is made from.
     """
     return Topic(
         name=f"{app_id}-{table}-changelog",
@@ -236,7 +236,7 @@ def changelog(app_id: str, table: str, copartitioned: str = BY_USER) -> Topic:
 
 
 def origin_key(app_id: str) -> Topic:
-    """The topic of the key with which workers prove origins, see `pipeline.coordination.origin_key`."""
+    """The topic of the origin key, see `pipeline.coordination.origin_key`."""
     return Topic(
         name=f"{app_id}-origin-key",
         key="none",
@@ -254,17 +254,19 @@ async def ensure_topics(
     say: Callable[[str], None] = say_on_stderr,
     also: Sequence[Topic] = (),
 ) -> Report:
-    """Creates the topics that are missing, with the partition count and replication factor of the settings.
+    """Create the topics that are missing, with the partition count and replication factor of the settings.
+
+    Every worker calls it at its start, and so do `ott topics create` and the demo.
 
     Args:
-        settings: of the environment.
+        settings: where the brokers are, and what to create.
         timeout_s: how long to wait for a broker.
-        say: tells that it waits.
-        also: topics beside those of the contract, the changelogs of a worker.
+        say: told when a wait begins.
+        also: topics that are not in the contract, such as the changelogs of a worker.
 
     Raises:
-        RefusedError: a topic has (or would get) another partition count than its co-partitioned peers.
-        MissingError: no broker answers within `timeout_s` seconds, or it refuses to create a topic.
+        RefusedError: a topic has another partition count than its co-partitioned peers, or would get one.
+        MissingError: no broker answers within `timeout_s` seconds, or a broker refuses to create a topic.
     """
     async with connected_admin(settings, timeout_s, say) as admin:
         topics = (*TOPICS, *also)
@@ -274,7 +276,7 @@ async def ensure_topics(
         created = await _create(admin, settings, missing)
         if missing:
             found = await _wait_until_described(admin, settings, topics)
-            # Another process may have created some of them meanwhile, with its own settings.
+            # Another process may have created some of them meanwhile, with other settings.
             _require_copartitioned(settings, found, topics)
     return Report(
         created=created,
@@ -286,9 +288,9 @@ async def ensure_topics(
 async def check_topics(
     settings: Settings, timeout_s: float = 30.0, say: Callable[[str], None] = say_on_stderr
 ) -> list[Difference]:
-    """In what the topics on the cluster differ from the contract and the settings; changes nothing.
+    """The differences between the topics on the cluster and the contract and settings. Nothing is changed.
 
-    What the broker does not report (the embedded one tells only what was set) is not a difference.
+    A property that the broker does not report is no difference; the embedded one reports only what was set.
 
     Raises:
         MissingError: no broker answers within `timeout_s` seconds.
@@ -319,7 +321,7 @@ def _full_name(settings: Settings, topic: Topic) -> str:
 async def _describe(
     admin: AIOKafkaAdminClient, settings: Settings, topics: Sequence[Topic]
 ) -> dict[str, _Found]:
-    """Our topics on the cluster, in contract order, by full name."""
+    """Those of the topics that are on the cluster, by full name."""
     # All topics are asked for: naming one that is missing would create it where auto-creation is on.
     described = {entry["topic"]: entry for entry in await admin.describe_topics()}
     names = [_full_name(settings, topic) for topic in topics]
@@ -349,7 +351,7 @@ async def _describe_configs(admin: AIOKafkaAdminClient, names: list[str]) -> dic
 async def _wait_until_described(
     admin: AIOKafkaAdminClient, settings: Settings, topics: Sequence[Topic]
 ) -> dict[str, _Found]:
-    """Brokers learn of a new topic one by one; this returns when the one that is asked knows all."""
+    """Wait until a broker knows all topics. Each broker learns of a new topic at its own time."""
     async with asyncio.timeout(_METADATA_TIMEOUT_S):
         while True:
             found = await _describe(admin, settings, topics)
@@ -359,7 +361,7 @@ async def _wait_until_described(
 
 
 async def _create(admin: AIOKafkaAdminClient, settings: Settings, missing: list[Topic]) -> tuple[str, ...]:
-    """Creates topics and returns the names of those that this call created."""
+    """Create topics, and return the names of those that did not exist before."""
     if not missing:
         return ()
     replicas = settings.replication_factor
@@ -390,7 +392,7 @@ async def _create(admin: AIOKafkaAdminClient, settings: Settings, missing: list[
 
 
 def _require_copartitioned(settings: Settings, found: Mapping[str, _Found], topics: Sequence[Topic]) -> None:
-    """Refuses before anything is created: a topic that is missing counts with the settings' partitions."""
+    """Refuse before anything is created. A missing topic counts with the partition count of the settings."""
     groups: defaultdict[str, list[Topic]] = defaultdict(list)
     for topic in topics:
         if topic.copartitioned is not None:
