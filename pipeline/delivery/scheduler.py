@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from typing import Final
 
 _BETWEEN: Final = 3
 """Iterations of the event loop between two turns. A request needs that many from its arrival to its answer. Each
 waiting piece of work takes one away: a worker that is behind loses a tenth of its throughput to these iterations."""
-_RECENT_S: Final = 2.0
-_CROWDED_SHARE: Final = 0.08
-"""A worker counts as crowded when less of the recent time was idle. Beside a backlog 1 to 8 % of it is idle; at half
-of a worker's capacity about a third."""
 
 
 class Scheduler:
@@ -28,18 +23,6 @@ class Scheduler:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._ticking = False
         self._pause = 0
-        self._idle_since = float("-inf")
-        self._idle: deque[tuple[float, float]] = deque()  # begin and end of idle times, the newest last
-
-    @property
-    def crowded(self) -> bool:
-        """Whether work was waiting nearly all of the last two seconds: the worker is behind."""
-        now = time.monotonic()
-        begin = now - _RECENT_S
-        idle = sum([end - max(start, begin) for start, end in self._idle if end > begin])
-        if not self._ticking:
-            idle += now - max(self._idle_since, begin)
-        return idle < _CROWDED_SHARE * _RECENT_S
 
     async def turn(self) -> None:
         """Wait for a turn; it lasts until the caller awaits again."""
@@ -48,7 +31,6 @@ class Scheduler:
         self._waiting.append(turn)
         if not self._ticking:
             self._ticking = True
-            self._note_idle_time()
             loop.call_soon(self._tick)
         await turn
 
@@ -61,13 +43,6 @@ class Scheduler:
             asyncio.get_running_loop().call_soon(self._tick)
         else:
             self._ticking = False
-            self._idle_since = time.monotonic()
-
-    def _note_idle_time(self) -> None:
-        idle, now = self._idle, time.monotonic()
-        idle.append((self._idle_since, now))
-        while idle[0][1] < now - _RECENT_S:
-            idle.popleft()
 
     def _give(self) -> None:
         waiting = self._waiting

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.flow.batches import Batch
     from pipeline.delivery.flow.processing import Handler, Poison
-    from pipeline.delivery.state.unit import AtCommit, Codec
+    from pipeline.delivery.state.unit import AtCommit, Codec, Reader
 
 V = TypeVar("V")
 
@@ -136,6 +136,16 @@ class WriteBehindTable(faust.Table[bytes, V]):
         store = self.stores.opened(partition)
         data = None if store is None else store.get(key)
         return None if data is None else self.codec.decode(data)
+
+    def owned(self) -> list[tuple[int, Reader[V]]]:
+        """The partitions that this worker has now, each with a reader of its state, for views beside the stream."""
+        return [
+            (partition, owned.unit)
+            for (table, partition), owned in sorted(self.app.ownership.units.items())
+            if table == self.name
+        ]
+
+    # -- for the package
 
     def new_unit(self, partition: int, cache_keys: int) -> Unit[V]:
         """The unit of a recovered partition; `Ownership.own` calls it."""

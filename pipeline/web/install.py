@@ -98,11 +98,11 @@ def install_web(
     tokens = Tokens(trust.secret, accounts, rule_config.revocations)
     peers = Peers(app, trust.proofs, trust.tls)
     outbox = Outbox(options, {name: Partitioner(count) for name, count in cluster.partitions.items()})
-    trail = AuditTrail(outbox, options, audit, show, app.scheduler)
-    metrics = Metrics(app)
+    trail = AuditTrail(outbox, options, audit, show)
+    metrics = Metrics(app, users, titles)
     views: list[Handlers] = [
         page_views(demo=demo),
-        process_views(Standing(app), rule_config.pauses, demo=demo),
+        process_views(Standing(app, users), rule_config.pauses, demo=demo),
         metrics.views(),
         login_views(accounts, tokens, trail, outbox, rule_config, settings.topic(RULE_CONFIG.name)),
         ingest_views(outbox, raw, failed),
@@ -114,7 +114,7 @@ def install_web(
         control_views(app, users, peers, outbox, settings.topic(RULE_CONFIG.name), rule_config),
         compliance_views(index, show),
         alert_views(index),
-        rule_views(app, users, peers, book, outbox, settings.topic(RULE_CONFIG.name), index),
+        rule_views(users, peers, book, outbox, settings.topic(RULE_CONFIG.name), index),
         trail_views(trail),
     ]
     install(
@@ -123,7 +123,6 @@ def install_web(
         tokens,
         peers,
         trail,
-        turns=app.scheduler,
         demo=demo,
         observe=metrics.observe,
         addresses=ClientAddresses(settings.trusted_proxies),

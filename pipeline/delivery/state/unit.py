@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.delivery.state.store import PartitionStore
 
 V = TypeVar("V")
+V_co = TypeVar("V_co", covariant=True)
 
 _ENCODED_PER_TURN: Final = 300
 """Encoding this many values takes a few milliseconds; then others have their turn."""
@@ -136,6 +137,39 @@ AtCommit = Callable[[State[V], list[Any]], Iterable["Output | None"]]
 """(state, notes since the last commit) to outputs, which are part of the commit. It may change the state.
 
 If it takes long, make it a generator that also yields None wherever others may have their turn."""
+
+
+class Reader(Protocol[V_co]):
+    """What a view beside the stream may ask of a partition's state. Asking changes nothing."""
+
+    @property
+    def cache(self) -> Mapping[bytes, V_co]:
+        """Decoded values that are in memory; not all of them."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether the partition was taken away from this worker."""
+        ...
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that was processed is committed."""
+        ...
+
+    @property
+    def committed_offsets(self) -> Mapping[str, int]:
+        """By topic, the offset after the last record whose commit is acknowledged."""
+        ...
+
+    @property
+    def next_offsets(self) -> Mapping[str, int]:
+        """By topic, the offset after the last record that was processed."""
+        ...
+
+    def peek(self, key: bytes) -> V_co | None:
+        """The value of a key as of now, also before it is committed; None if there is none."""
+        ...
 
 
 class EncodingError(Exception):
@@ -315,6 +349,11 @@ class Unit(State[V], Generic[V]):
     def changed(self) -> bool:
         """Whether there is anything to commit."""
         return bool(self.dirty or self.outputs or self.next_offsets != self._committed)
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that was processed is committed."""
+        return not self.changed and self.in_flight is None
 
     # -- commits
 

@@ -29,7 +29,6 @@ from pipeline.web.http.problems import Problem, unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pipeline.delivery.scheduler import Scheduler
     from pipeline.web.access.accounts import UserRole
     from pipeline.web.access.tokens import Identity
     from pipeline.web.http.outbox import Outbox
@@ -39,9 +38,8 @@ if TYPE_CHECKING:
 
 AUDIT_SCHEMA: Final = "audit-entry/1"
 _MAX_WAITING: Final = 10_000
-_MOMENT_S: Final = 0.1
-_LONG_MOMENT_S: Final = 1.0
-"""Beside a backlog: a message to the brokers costs as much as the answers to two reads."""
+_MOMENT_S: Final = 0.5
+"""Entries of reads wait this long, and are written together: one message costs as much as the answers to two reads."""
 _READ_S: Final = 10.0
 _POLL_S: Final = 0.1
 NOBODY: Final = "(no such account)"
@@ -83,7 +81,6 @@ class AuditTrail:
         client_options: for reading, as aiokafka names them.
         topic: its full name.
         show: the form of user and device ids in outputs.
-        turns: of the stream, which is not to be slowed.
     """
 
     def __init__(
@@ -92,10 +89,8 @@ class AuditTrail:
         client_options: Mapping[str, Any],
         topic: str,
         show: Callable[[str], str],
-        turns: Scheduler,
     ) -> None:
         self._outbox = outbox
-        self._turns = turns
         self._options = dict(client_options)
         self._topic = topic
         self._show = show
@@ -163,9 +158,8 @@ class AuditTrail:
         """Write the reads that are waiting, a moment's at a time, until there are none."""
         try:
             while self._reads:
-                moment_s = _LONG_MOMENT_S if self._turns.crowded else _MOMENT_S
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._closing.wait(), moment_s)
+                    await asyncio.wait_for(self._closing.wait(), _MOMENT_S)
                 reads, self._reads = self._reads, []
                 try:
                     await self._outbox.write_all(self._topic, reads)

@@ -26,6 +26,14 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
+AsOf = Annotated[
+    str,
+    Field(
+        description="when this answer was made; the same question gets the same answer for a second",
+        json_schema_extra={"format": "date-time"},
+    ),
+]
+
 # -- every gathered answer
 
 
@@ -144,7 +152,7 @@ class Summary(Answer):
             "what asks about one takes the id that the clients send"
         )
     )
-    at: Instant
+    as_of: AsOf
     coverage: Coverage
 
 
@@ -200,6 +208,7 @@ class ContentRanking(Answer):
 
     contents: list[ContentRank]
     coverage: Coverage
+    as_of: AsOf
 
 
 class RegionStats(Answer):
@@ -380,6 +389,7 @@ class ComplianceSummary(Answer):
     by_level: dict[RiskLevel, int]
     by_regulation: dict[str, int]
     index: IndexSpan
+    as_of: AsOf
 
 
 class VerdictPage(Answer):
@@ -388,6 +398,7 @@ class VerdictPage(Answer):
     verdicts: list[Verdict]
     next_cursor: str | None = Field(description="for the page after this one; null: there is none")
     index: IndexSpan
+    as_of: AsOf
 
 
 class RegionRisk(Answer):
@@ -407,6 +418,7 @@ class RegionRisks(Answer):
         description="EEA and non-EEA; US-CA and rest of US (without territories that have a country code)"
     )
     index: IndexSpan
+    as_of: AsOf
 
 
 class Judged(Answer):
@@ -432,6 +444,7 @@ class LatestResults(Answer):
 
     results: list[Judged]
     coverage: Coverage
+    as_of: AsOf
 
 
 class Alert(Document):
@@ -460,6 +473,7 @@ class Alerts(Answer):
     alerts: list[Alert]
     open: int = Field(description="in all, also beyond the limit")
     closed: int
+    as_of: AsOf
 
 
 class RefusedRules(Answer):
@@ -495,6 +509,7 @@ class RuleSetView(Answer):
     refused: RefusedRules | None = Field(description="the newest published, if it is a bad one")
     guidance: dict[str, RuleGuidance] = Field(description="what to do when a rule fires, by rule")
     coverage: Coverage
+    as_of: AsOf
 
 
 class RuleSetChange(Answer):

@@ -67,6 +67,8 @@ class Route:
         subject: what the audit trail names: a parameter of the path, or a member of the body.
         tag: its group in the document.
         demo: whether it is there in the demo only.
+        snapshot: whether it is about no single subject: its answers come from `pipeline.web.http.snapshot` and have
+            `as_of`.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Route:
     subject: str | None = None
     tag: str = "worker"
     demo: bool = False
+    snapshot: bool = False
     parameters: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -217,6 +220,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         role="analyst",
         summary="The whole stream in figures",
         answers=(answers.Summary,),
+        snapshot=True,
         tag="stats",
     ),
     Route(
@@ -227,6 +231,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         summary="Titles by error rate, worst first",
         answers=(answers.ContentRanking,),
         query=questions.Limit,
+        snapshot=True,
         tag="stats",
     ),
     Route(
@@ -293,6 +298,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         role="analyst",
         summary="Verdicts by rule, dimension, level and regulation",
         answers=(answers.ComplianceSummary,),
+        snapshot=True,
         tag="compliance",
     ),
     Route(
@@ -303,6 +309,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         summary="Flagged events, newest first",
         answers=(answers.VerdictPage,),
         query=questions.VerdictFilter,
+        snapshot=True,
         tag="compliance",
     ),
     Route(
@@ -312,6 +319,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         role="analyst",
         summary="Risk by region, and rolled up",
         answers=(answers.RegionRisks,),
+        snapshot=True,
         tag="compliance",
     ),
     Route(
@@ -322,6 +330,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         summary="The last judged events, flagged or not",
         answers=(answers.LatestResults,),
         query=questions.Limit,
+        snapshot=True,
         tag="compliance",
     ),
     Route(
@@ -332,6 +341,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         summary="Living alerts",
         answers=(answers.Alerts,),
         query=questions.Limit,
+        snapshot=True,
         tag="compliance",
     ),
     Route(
@@ -341,6 +351,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         role="analyst",
         summary="The rule set in force",
         answers=(answers.RuleSetView,),
+        snapshot=True,
         tag="rules",
     ),
     Route(

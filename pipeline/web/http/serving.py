@@ -21,14 +21,14 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import OttError
+from pipeline.events.instants import format_instant
 from pipeline.web.access.tokens import Identity
 from pipeline.web.cluster.proofs import ForwardedCall, body_digest
 from pipeline.web.http.door import Runner, Site
-from pipeline.web.http.kept import KeptAnswers
 from pipeline.web.http.limits import BODY_S, Bodies, connection_limits, too_slow
 from pipeline.web.http.problems import FieldError, Problem, invalid, unauthorized, unavailable
-from pipeline.web.http.rounds import Rounds
 from pipeline.web.http.routes import FORM, HTML, ROLES, ROUTES, Route
+from pipeline.web.http.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware
     from faust.web.drivers.aiohttp import Web as FaustWeb
 
-    from pipeline.delivery.scheduler import Scheduler
     from pipeline.web.access.client_address import ClientAddresses
     from pipeline.web.access.tokens import Tokens
     from pipeline.web.http.limits import Room
@@ -78,6 +77,7 @@ class Call:
         path: the parameters of the path.
         query: those behind the question mark, as the route's model; None without one.
         body: as the route's model; bytes where it has none.
+        as_of: UTC time at which it is answered.
     """
 
     request: web.Request
@@ -87,6 +87,7 @@ class Call:
     path: Mapping[str, str]
     query: Any
     body: Any
+    as_of: str
 
 
 Handler = Callable[[Call], Awaitable[BaseModel | web.StreamResponse]]
@@ -163,7 +164,6 @@ def install(
     peer_calls: PeerCalls,
     trail: Trail,
     *,
-    turns: Scheduler,
     demo: bool,
     addresses: ClientAddresses,
     observe: Observe | None = None,
@@ -176,7 +176,6 @@ def install(
         tokens: tell who calls.
         peer_calls: checks what other workers forward.
         trail: takes note of what is protected.
-        turns: of the stream, which the reads are not to slow.
         demo: whether the demo's routes are there.
         addresses: tells the clients' addresses from those of trusted proxies.
         observe: is told of each answer.
@@ -195,10 +194,10 @@ def install(
         raise LookupError(f"routes and handlers differ in {', '.join(sorted(bound.keys() ^ routes.keys()))}")
     driver = cast("FaustWeb", app.web)
     server = driver.web_app
-    rounds, kept, bodies = Rounds(turns), KeptAnswers(), Bodies()
+    snapshot, bodies = Snapshot(), Bodies()
     for route in ROUTES:
         if demo or not route.demo:
-            served = _Serve(route, bound[route.name], tokens, peer_calls, trail, rounds, kept, bodies)
+            served = _Serve(route, bound[route.name], tokens, peer_calls, trail, snapshot, bodies)
             _add(server, route, served.serve)
     server.middlewares.append(_finishing(peer_calls, observe, addresses))
     _serve_behind_the_door(driver, addresses)
@@ -236,8 +235,7 @@ class _Serve:
         tokens: Tokens,
         peer_calls: PeerCalls,
         trail: Trail,
-        rounds: Rounds,
-        kept: KeptAnswers,
+        snapshot: Snapshot,
         bodies: Bodies,
     ) -> None:
         self._route = route
@@ -246,12 +244,8 @@ class _Serve:
         self._tokens = tokens
         self._peer_calls = peer_calls
         self._trail = trail
-        self._rounds = rounds
-        self._kept = kept
-        protected = route.role != "public"
-        self._waits = protected and route.method == "GET"
-        self._keeps = self._waits and not route.parameters
-        self._changes = protected and not self._waits
+        self._snapshot = snapshot
+        self._changes = route.role != "public" and route.method != "GET"
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Let in, check, take note, answer."""
@@ -260,7 +254,6 @@ class _Serve:
 
     async def _serve(self, request: web.Request, room: Room) -> web.StreamResponse:
         route = self._route
-        behind = self._waits and await self._rounds.wait(request.transport)
         who, forwarded = await self._let_in(request)
         call = Call(
             request,
@@ -270,16 +263,25 @@ class _Serve:
             _path(request, route),
             _query(request, route),
             await _body(request, route, forwarded, room),
+            format_instant(time.time_ns() // 1_000_000),
         )
         if who is not None:
             await self._trail.note(who, route, _subject(call), request.remote, allowed=True)
-        if behind and self._keeps and not call.from_peer:
-            return await self._kept_answer(call)
+        if route.snapshot and not call.from_peer:
+            return await self._snapshot.answer(request.path_qs, lambda: self._whole_answer(call))
         try:
             return await self._answer(call)
         finally:
             if self._changes:
-                self._kept.forget()
+                self._snapshot.forget()
+
+    async def _whole_answer(self, call: Call) -> web.Response:
+        found = await self._answer(call)
+        if not isinstance(found, web.Response):
+            raise TypeError(
+                f"the answer of {self._route.name} is a stream, and cannot be part of the snapshot"
+            )
+        return found
 
     async def _answer(self, call: Call) -> web.StreamResponse:
         try:
@@ -287,16 +289,6 @@ class _Serve:
         except Instead as other:
             return other.response
         return answer(found, self._route.status) if isinstance(found, BaseModel) else found
-
-    async def _kept_answer(self, call: Call) -> web.StreamResponse:
-        """That of a moment ago, to the same question of whomever: who may ask it is told the same."""
-        target, asked = call.request.path_qs, self._kept.now()
-        kept = self._kept.find(target)
-        if kept is not None:
-            return kept
-        response = await self._answer(call)
-        self._kept.keep(target, asked, response)
-        return response
 
     async def _let_in(self, request: web.Request) -> tuple[Identity | None, ForwardedCall | None]:
         """Who asks, and the call that another worker forwards for this person, if one does."""

@@ -31,6 +31,7 @@ def alert_views(index: VerdictIndex) -> Handlers:
                 "alerts": [msgspec.Raw(value) for value in found.values],
                 "open": found.open,
                 "closed": found.closed,
+                "as_of": call.as_of,
             }
         )
 

@@ -70,10 +70,11 @@ class _Compliance:
                 "verdicts": [msgspec.Raw(verdict.value) for verdict in page.verdicts],
                 "next_cursor": page.next_cursor,
                 "index": _span(span).model_dump(),
+                "as_of": call.as_of,
             }
         )
 
-    async def summary(self, call: Call) -> ComplianceSummary:  # noqa: ARG002 - the same for everybody
+    async def summary(self, call: Call) -> ComplianceSummary:
         try:
             counts = count_all(await self._index.tallies())
             span = self._index.span()
@@ -91,9 +92,10 @@ class _Compliance:
             by_level=_levels(counts),
             by_regulation=_most_first(counts.by_regulation),
             index=_span(span),
+            as_of=call.as_of,
         )
 
-    async def regions(self, call: Call) -> RegionRisks:  # noqa: ARG002 - as summary
+    async def regions(self, call: Call) -> RegionRisks:
         try:
             found = count_by_region(await self._index.tallies())
             span = self._index.span()
@@ -113,6 +115,7 @@ class _Compliance:
                 _risk("rest of US", found.rest_of_us),
             ],
             index=_span(span),
+            as_of=call.as_of,
         )
 
     def _filters(self, question: VerdictFilter) -> Filters:

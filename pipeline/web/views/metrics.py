@@ -11,16 +11,20 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from pipeline.evaluation.batch import PartitionState
+from pipeline.titles.state import PARTITION_KEY as TITLES_KEY
 from pipeline.titles.state import TitlesPartition
 from tables.risk import PARTITION_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from prometheus_client.metrics_core import Metric
 
     from pipeline.delivery.app import DeliveryApp
+    from pipeline.delivery.table import WriteBehindTable
+    from pipeline.titles.state import TitlesValue
     from pipeline.web.http.serving import Call, Handlers
+    from tables.risk import RiskValue
 
 ENDINGS: Final = {
     # name of a count of the partitions, as a label
@@ -45,11 +49,15 @@ class Metrics:
 
     Args:
         app: the application.
+        users: the risk agent's table.
+        titles: the title agent's table.
     """
 
-    def __init__(self, app: DeliveryApp) -> None:
+    def __init__(
+        self, app: DeliveryApp, users: WriteBehindTable[RiskValue], titles: WriteBehindTable[TitlesValue]
+    ) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_Delivery(app))
+        self.registry.register(_Delivery(app, users, titles))
         self._requests = Histogram(
             "ott_http_request_seconds",
             "Requests of the web server by route and status",
@@ -75,8 +83,12 @@ class Metrics:
 
 
 class _Delivery(Collector):
-    def __init__(self, app: DeliveryApp) -> None:
+    def __init__(
+        self, app: DeliveryApp, users: WriteBehindTable[RiskValue], titles: WriteBehindTable[TitlesValue]
+    ) -> None:
         self._app = app
+        self._users = users
+        self._titles = titles
 
     def describe(self) -> list[Metric]:
         """Nothing: what is there is told by `collect`, also at registration."""
@@ -91,15 +103,14 @@ class _Delivery(Collector):
             for labels, value in figure.samples:
                 family.add_metric([labels[name] for name in names], value)
             yield family
-        units = [owned.unit for owned in list(self._app.ownership.units.values())]
-        yield from _titles([unit.peek(PARTITION_KEY) for unit in units])
+        yield from _titles([reader.peek(TITLES_KEY) for _, reader in self._titles.owned()])
         yield GaugeMetricFamily(
             "ott_paused", "Whether consuming is paused here", value=int(self._app.gate.closed)
         )
-        yield from _counted([unit.peek(PARTITION_KEY) for unit in units])
+        yield from _counted([reader.peek(PARTITION_KEY) for _, reader in self._users.owned()])
 
 
-def _titles(values: list[object]) -> Iterator[Metric]:
+def _titles(values: Sequence[object]) -> Iterator[Metric]:
     """The judgement of titles and devices in the partitions that are owned here."""
     states = [value for value in values if isinstance(value, TitlesPartition)]
     counts: Counter[str] = Counter()
@@ -121,7 +132,7 @@ def _titles(values: list[object]) -> Iterator[Metric]:
         )
 
 
-def _counted(values: list[object]) -> Iterator[Metric]:
+def _counted(values: Sequence[object]) -> Iterator[Metric]:
     """The counts since the topics' beginning of the partitions that are owned here; they move with their partition."""
     counts: Counter[str] = Counter()
     for value in values:

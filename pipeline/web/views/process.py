@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.coordination.rule_config import RuleConfig
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.runtime import Unread
-    from pipeline.delivery.state.unit import Unit
+    from pipeline.delivery.state.unit import Reader
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.web.cluster.peers import Peers
     from pipeline.web.http.outbox import Outbox
@@ -150,9 +150,12 @@ class _Control:
 
     async def _drain_own(self, deadline: float) -> dict[int, dict[str, int]]:
         """Per partition how many records were worked off, and how many are left when the time is over."""
-        units = self._units()
-        tps = {TP(topic, unit.partition): unit for unit in units for topic in self._table.source_topics}
-        begins = {tp: unit.committed_offsets.get(tp.topic, 0) for tp, unit in tps.items()}
+        tps = {
+            TP(topic, partition): reader
+            for partition, reader in self._owned()
+            for topic in self._table.source_topics
+        }
+        begins = {tp: reader.committed_offsets.get(tp.topic, 0) for tp, reader in tps.items()}
         await asyncio.sleep(_FETCH_S)
         thread = self._app.consumer.thread
         ends = await thread.ends(tps) if tps else {}
@@ -166,7 +169,7 @@ class _Control:
             if not any(left.values()) or time.monotonic() >= deadline or self._app.should_stop:
                 break
             await asyncio.sleep(_LOOK_S)
-        owned = {unit.partition for unit in self._units()}
+        owned = {partition for partition, _ in self._owned()}
         found = {partition: {"count": 0, "remaining": 0, "withheld": 0} for partition in owned}
         for tp, end in ends.items():
             if tp.partition in owned:
@@ -175,21 +178,20 @@ class _Control:
                 found[tp.partition]["withheld"] += withheld[tp]
         return found
 
-    def _units(self) -> list[Unit[Any]]:
-        owned = self._app.ownership.units.values()
-        return [one.unit for one in owned if one.unit.table == self._table.name and not one.unit.closed]
+    def _owned(self) -> list[tuple[int, Reader[Any]]]:
+        return [(partition, reader) for partition, reader in self._table.owned() if not reader.closed]
 
     def _own(self) -> dict[int, None]:
-        return {unit.partition: None for unit in self._units()}
+        return {partition: None for partition, _ in self._owned()}
 
 
-def _left(unit: Unit[Any], tp: TP, end: int, unread: Unread | None) -> int:
+def _left(reader: Reader[Any], tp: TP, end: int, unread: Unread | None) -> int:
     """How much of a partition lies between what is committed and its end."""
-    left = max(0, end - unit.committed_offsets.get(tp.topic, 0))
-    if left and unread is not None and not unit.changed and unit.in_flight is None:
+    left = max(0, end - reader.committed_offsets.get(tp.topic, 0))
+    if left and unread is not None and reader.settled:
         # What is no record, the end of a transaction, is passed without a trace.
         handed_out = unread.handed_out
-        return unread.behind + max(0, handed_out - unit.next_offsets.get(tp.topic, handed_out))
+        return unread.behind + max(0, handed_out - reader.next_offsets.get(tp.topic, handed_out))
     return left
 
 

@@ -24,7 +24,6 @@ from tables.risk import PARTITION_KEY, RULES_KEY
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.rule_book import RuleBook
     from pipeline.verdict_index.index import VerdictIndex
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 
 def rule_views(
-    app: DeliveryApp,
     users: WriteBehindTable[RiskValue],
     peers: Peers,
     book: RuleBook,
@@ -47,7 +45,6 @@ def rule_views(
     """The handlers of `/rules`.
 
     Args:
-        app: the application.
         users: the risk agent's table.
         peers: the other workers.
         book: the rule sets.
@@ -55,14 +52,13 @@ def rule_views(
         topic: full name of `rule-config`.
         index: of verdicts, which counts findings for every view.
     """
-    rules = _Rules(app, users, peers, book, outbox, topic, index)
+    rules = _Rules(users, peers, book, outbox, topic, index)
     return {"rules": rules.show, "change_rules": rules.change}
 
 
 class _Rules:
     def __init__(
         self,
-        app: DeliveryApp,
         users: WriteBehindTable[RiskValue],
         peers: Peers,
         book: RuleBook,
@@ -70,7 +66,6 @@ class _Rules:
         topic: str,
         index: VerdictIndex,
     ) -> None:
-        self._app = app
         self._users = users
         self._peers = peers
         self._book = book
@@ -110,6 +105,7 @@ class _Rules:
                 for rule_id, one in GUIDANCE.items()
             },
             coverage=gathered.coverage,
+            as_of=call.as_of,
         )
 
     async def change(self, call: Call) -> RuleSetChange:
@@ -131,13 +127,10 @@ class _Rules:
         return RuleSetChange(version=ruleset.version, dry_run=call.query.dry_run, changes=changes)
 
     def _partitions(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        for owned in self._app.ownership.units.values():
-            unit = owned.unit
-            if unit.table != self._users.name:
-                continue
-            in_force, state = unit.peek(RULES_KEY), unit.peek(PARTITION_KEY)
+        for partition, reader in self._users.owned():
+            in_force, state = reader.peek(RULES_KEY), reader.peek(PARTITION_KEY)
             yield (
-                unit.partition,
+                partition,
                 {
                     "version": in_force.version if isinstance(in_force, InForce) else None,
                     "counts": state.counts if isinstance(state, PartitionState) else {},

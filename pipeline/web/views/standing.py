@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from faust.types import TP
 
     from pipeline.delivery.app import DeliveryApp
+    from pipeline.delivery.table import WriteBehindTable
+    from tables.risk import RiskValue
 
 
 class Standing:
@@ -21,10 +23,12 @@ class Standing:
 
     Args:
         app: the application.
+        users: the risk agent's table.
     """
 
-    def __init__(self, app: DeliveryApp) -> None:
+    def __init__(self, app: DeliveryApp, users: WriteBehindTable[RiskValue]) -> None:
         self._app = app
+        self._users = users
 
     def ready(self) -> bool:
         """Whether an assignment is recovered, no other is under way, and nothing is wrong with the topics."""
@@ -42,8 +46,8 @@ class Standing:
     def counts(self) -> dict[str, int]:
         """The counts of the partitions that are owned here, summed (see `pipeline.evaluation.batch.count`)."""
         total: Counter[str] = Counter()
-        for owned in self._app.ownership.units.values():
-            partition = owned.unit.peek(PARTITION_KEY)
+        for _, reader in self._users.owned():
+            partition = reader.peek(PARTITION_KEY)
             if isinstance(partition, PartitionState):
                 total.update(partition.counts)
         return dict(total)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -110,12 +109,12 @@ class _Stats:
             pause=pause_shown(self._pauses),
             workers=len(gathered.workers),
             pseudonymised=are_pseudonyms(self._show),
-            at=format_instant(time.time_ns() // 1_000_000),
+            as_of=call.as_of,
             coverage=gathered.coverage,
         )
 
     def _of_this_worker(self) -> dict[str, Any]:
-        standing = Standing(self._app)
+        standing = Standing(self._app, self._users)
         return {
             "lag": standing.lag(),
             "lag_open_transactions": standing.lag_open_transactions(),
@@ -135,7 +134,9 @@ class _Stats:
         newest = nlargest(
             question.limit, found, key=lambda one: (one["judged_at"] or "", one["event_time"], one["offset"])
         )
-        return json_answer({"results": newest, "coverage": gathered.coverage.model_dump()})
+        return json_answer(
+            {"results": newest, "coverage": gathered.coverage.model_dump(), "as_of": call.as_of}
+        )
 
     def _own_newest(self, limit: int) -> dict[int, list[dict[str, Any]]]:
         """Those of each partition that are among the newest of all that are owned here."""
@@ -176,9 +177,8 @@ class _Stats:
         """What each partition that is owned here keeps under a key; a new one has nothing yet."""
         found: dict[int, Any] = {}
         empty: Mapping[bytes, Any] = {PARTITION_KEY: PartitionState(), RECENT_KEY: Recent()}
-        for (table, partition), owned in self._app.ownership.units.items():
-            if table == self._users.name:
-                found[partition] = owned.unit.peek(key) or empty[key]
+        for partition, reader in self._users.owned():
+            found[partition] = reader.peek(key) or empty[key]
         return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from heapq import nlargest, nsmallest
 from http import HTTPStatus
 from itertools import islice
@@ -29,12 +28,12 @@ from pipeline.web.http.serving import json_answer
 from pipeline.web.views.ids import way_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, KeysView, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from aiohttp.web import Response
 
     from pipeline.delivery.app import DeliveryApp
-    from pipeline.delivery.state.unit import Unit
+    from pipeline.delivery.state.unit import Reader
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.titles.notes import Dimension, NameKind
     from pipeline.titles.state import TitlesValue
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
     from pipeline.web.http.serving import Call, Handlers
 
 _TITLES: Final = figures_key("content:")
-_KEPT_S: Final = 10.0
-"""So long a ranking is given again: pages ask every few seconds, and many may be open."""
 _NOT_JUDGED: Final = 15
 """So many minutes after those that were judged are shown; while partitions are hours apart, there are hundreds."""
 _KEYS: Final = 1_000
@@ -91,7 +88,6 @@ class _Titles:
         self._table = table
         self._peers = peers
         self._show = show
-        self._ranked: tuple[int, KeysView[int], dict[int, list[dict[str, Any]]], float] | None = None
 
     async def ranking(self, call: Call) -> Response:
         """Titles that failed often within the hour are all there; others as far as they are in memory."""
@@ -99,31 +95,23 @@ class _Titles:
         gathered = await self._peers.gather(call, self._table, self._own_ranks(question.limit))
         ranks = [one for part in gathered.partitions.values() for one in part]
         worst = nsmallest(question.limit, ranks, key=_worst_first)
-        return json_answer({"contents": worst, "coverage": gathered.coverage.model_dump()})
+        return json_answer(
+            {"contents": worst, "coverage": gathered.coverage.model_dump(), "as_of": call.as_of}
+        )
 
     async def _own_ranks(self, limit: int) -> dict[int, list[dict[str, Any]]]:
-        """Those of each partition that are among the worst titles of all that are owned here.
-
-        They are as of ten seconds ago at most.
-        """
-        owned = {
-            partition: found.unit
-            for (table, partition), found in self._app.ownership.units.items()
-            if table == self._table.name
-        }
-        now = time.monotonic()
-        if self._ranked is None or self._ranked[:2] != (limit, owned.keys()) or now > self._ranked[3]:
-            every: list[tuple[int, dict[str, Any]]] = []
-            ranks: dict[int, list[dict[str, Any]]] = {}
-            for partition, unit in owned.items():
-                await self._app.scheduler.turn()
-                if not unit.closed:
-                    ranks[partition] = []
-                    every += [(partition, rank) for rank in _ranks(unit, limit)]
-            for partition, rank in nsmallest(limit, every, key=lambda one: _worst_first(one[1])):
-                ranks[partition].append(rank)
-            self._ranked = (limit, owned.keys(), ranks, now + _KEPT_S)
-        return self._ranked[2]
+        """Those titles of each partition that are among the worst of all partitions of this worker."""
+        every: list[tuple[int, dict[str, Any]]] = []
+        ranks: dict[int, list[dict[str, Any]]] = {}
+        for partition, reader in self._table.owned():
+            # One partition at a time, so that the stream and other requests go on in between.
+            await self._app.scheduler.turn()
+            if not reader.closed:
+                ranks[partition] = []
+                every += [(partition, rank) for rank in _ranks(reader, limit)]
+        for partition, rank in nsmallest(limit, every, key=lambda one: _worst_first(one[1])):
+            ranks[partition].append(rank)
+        return ranks
 
     async def content(self, call: Call) -> ContentStats:
         """One title."""
@@ -230,8 +218,8 @@ class _Known:
         return _counts(self.figures.names.get(kind, {}))
 
 
-def _judged_through(unit: Unit[TitlesValue]) -> int | None:
-    state = unit.peek(PARTITION_KEY)
+def _judged_through(reader: Reader[TitlesValue]) -> int | None:
+    state = reader.peek(PARTITION_KEY)
     return state.judged_through if isinstance(state, TitlesPartition) else None
 
 
@@ -242,11 +230,11 @@ def _unknown(what: str, identifier: str, hint: str = "") -> Problem:
     )
 
 
-def _ranks(unit: Unit[TitlesValue], limit: int) -> Iterator[dict[str, Any]]:
+def _ranks(reader: Reader[TitlesValue], limit: int) -> Iterator[dict[str, Any]]:
     """The titles of a partition that may be among the worst, each a `ContentRank` as JSON."""
-    judged = _judged_through(unit)
-    for content_id in dict.fromkeys(_titles(unit, limit)):
-        figures = unit.peek(figures_key(subject_name("content", content_id)))
+    judged = _judged_through(reader)
+    for content_id in dict.fromkeys(_titles(reader, limit)):
+        figures = reader.peek(figures_key(subject_name("content", content_id)))
         if isinstance(figures, Figures):
             totals = figures.totals()
             yield {
@@ -258,9 +246,9 @@ def _ranks(unit: Unit[TitlesValue], limit: int) -> Iterator[dict[str, Any]]:
             }
 
 
-def _titles(unit: Unit[TitlesValue], others: int) -> Iterator[str]:
+def _titles(reader: Reader[TitlesValue], others: int) -> Iterator[str]:
     """Those that failed often within the hour, and of the others so many that have failed most often."""
-    state = unit.peek(PARTITION_KEY)
+    state = reader.peek(PARTITION_KEY)
     if isinstance(state, TitlesPartition):
         for name in state.candidates:
             dimension, _, identifier = name.partition(":")
@@ -268,7 +256,7 @@ def _titles(unit: Unit[TitlesValue], others: int) -> Iterator[str]:
                 yield identifier
     in_memory = [
         (value.failed, key)
-        for key, value in islice(unit.cache.items(), _KEYS)
+        for key, value in islice(reader.cache.items(), _KEYS)
         if key.startswith(_TITLES) and isinstance(value, Figures)
     ]
     for _, key in nlargest(others, in_memory):

@@ -1,7 +1,6 @@
 """Scheduler come one at a time, in order, and leave room for others between them."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -55,34 +54,3 @@ async def test_without_anybody_waiting_the_loop_may_sleep() -> None:
     await scheduler.turn()
     await asyncio.sleep(0.05)
     assert not scheduler._ticking
-
-
-async def test_it_is_crowded_where_hardly_a_moment_is_without_work() -> None:
-    scheduler = Scheduler()
-    assert not scheduler.crowded
-
-    async def work(pause: float) -> None:
-        while True:
-            for _ in range(20):
-                await scheduler.turn()
-                time.sleep(0.005)  # noqa: ASYNC251 - a piece of work holds the loop
-            await asyncio.sleep(pause)
-
-    async def crowded_with(pause: float) -> bool:
-        working = asyncio.create_task(work(pause))
-        await asyncio.sleep(2.5)
-        found = scheduler.crowded
-        working.cancel()
-        return found
-
-    assert await crowded_with(0)
-    assert not await crowded_with(0.05)
-    await asyncio.sleep(0.5)
-    assert not scheduler.crowded
-
-
-async def test_it_is_not_crowded_as_soon_as_there_is_work() -> None:
-    scheduler = Scheduler()
-    for _ in range(10):
-        await scheduler.turn()
-    assert not scheduler.crowded

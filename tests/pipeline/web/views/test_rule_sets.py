@@ -5,7 +5,6 @@ from aiohttp import web as aiohttp_web
 from aiohttp.test_utils import TestClient, TestServer
 
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.delivery.scheduler import Scheduler
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.rules.ruleset import built_in, read_ruleset
 from pipeline.web.access.client_address import ClientAddresses
@@ -54,7 +53,7 @@ class NoTrail:
 async def rules(tokens, bearer):
     """Sends rule sets as the admin does; no broker answers."""
     outbox = Outbox({"bootstrap_servers": "127.0.0.1:1"}, {"rule-config": Partitioner(1)})
-    views = [rule_views(None, None, None, RuleBook(built_in()), outbox, "rule-config", None)]
+    views = [rule_views(None, None, RuleBook(built_in()), outbox, "rule-config", None)]
 
     class App:
         """Of Faust's application what serving needs."""
@@ -68,7 +67,6 @@ async def rules(tokens, bearer):
         tokens,
         NoPeers(),
         NoTrail(),
-        turns=Scheduler(),
         demo=False,
         addresses=ClientAddresses(),
     )
