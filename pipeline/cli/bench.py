@@ -99,9 +99,7 @@ def bench(
 
     Where the time goes: ott bench --profile
     """
-    from pipeline.lab.benchmark.machine import require_extra
-
-    require_extra()
+    _require_packages()
     from pipeline.cli.logs import quiet_kafka_client
     from pipeline.cli.output import print_json
     from pipeline.errors import UsageError
@@ -148,6 +146,20 @@ def bench(
         print_json(document)
     else:
         typer.echo(shown)
+
+
+def _require_packages() -> None:
+    """Refuse before anything is imported that needs what the extra `lab` brings."""
+    from importlib.util import find_spec
+
+    from pipeline.errors import MissingError
+
+    packages = {"confluent_kafka": "confluent-kafka", "psutil": "psutil"}
+    missing = [package for module, package in packages.items() if find_spec(module) is None]
+    if missing:
+        raise MissingError(
+            f"the benchmark needs {' and '.join(missing)}: run ./scripts/setup, or pip install 'ott-risk[lab]'"
+        )
 
 
 def _parts(only: str | None) -> frozenset[str]:

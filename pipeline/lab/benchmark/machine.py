@@ -5,28 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
-from pipeline.errors import MissingError
-
 _CPU_INFO = Path("/proc/cpuinfo")
-
-
-def require_extra() -> None:
-    """Raises MissingError where a package of the extra `bench` is not installed."""
-    missing = [
-        package
-        for package, module in (("confluent-kafka", "confluent_kafka"), ("psutil", "psutil"))
-        if find_spec(module) is None
-    ]
-    if missing:
-        raise MissingError(
-            f"the benchmark needs {' and '.join(missing)}: run ./scripts/setup, or "
-            "pip install 'ott-risk[bench]'"
-        )
 
 
 def describe_machine(broker: str) -> dict[str, str | int | float]:

