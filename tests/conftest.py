@@ -33,6 +33,9 @@ _MARKERS = {
     "chaos_kafka": "kafka",
 }
 
+_BEGIN_WITH = {"chaos": 0, "kafka": 1}
+"""Chaos waits most of its time, so it runs beside everything else."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("chaos", "scenarios of tests/stream/chaos")
@@ -52,6 +55,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             parts[zlib.crc32(f"{seed} {item.path.name}".encode()) % 3 == 0].append(item)
         left_out, items[:] = parts
         config.hook.pytest_deselected(items=left_out)
+    # The groups that take longest begin first, so that no process works alone at the end.
+    items.sort(key=lambda item: _BEGIN_WITH.get(_group(item), len(_BEGIN_WITH)))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """In a process of pytest-xdist: a version that does not know our groups would repeat what each file sets up."""
+    if hasattr(session.config, "workerinput") and session.config.getoption("loadgroup", default=False):
+        alone = [item.nodeid for item in session.items if not item.nodeid.endswith(f"@{_group(item)}")]
+        if alone:
+            raise pytest.UsageError(f"pytest-xdist puts {len(alone)} tests into no group, as {alone[0]}")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -60,9 +73,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     for fixture, marker in _MARKERS.items():
         if fixture in names or fixture == chosen:
             item.add_marker(marker)
-    # Fixtures of a file are made once. Tests on Apache Kafka share one; those of chaos wait most of their time.
-    group = "chaos" if "chaos_kafka" in names else "kafka" if item.get_closest_marker("kafka") else item.path
-    item.add_marker(pytest.mark.xdist_group(str(group)))
+    item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    """The tests that run in one process: those of a file, all on Apache Kafka, and the scenarios of chaos."""
+    if "chaos_kafka" in getattr(item, "fixturenames", ()):
+        return "chaos"
+    return "kafka" if item.get_closest_marker("kafka") else str(item.path)
 
 
 @pytest.fixture(scope="session")
