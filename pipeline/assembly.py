@@ -4,7 +4,7 @@ from pipeline import __version__
 from pipeline.errors import MissingError, UsageError
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.pseudonyms import pseudonymiser
-from pipeline.rules.case import shown_as_it_is
+from pipeline.rules.inputs import shown_as_it_is
 from pipeline.rules.ruleset import RuleSet, RuleSetError, built_in, parse_ruleset
 from pipeline.settings.schema import Settings
 

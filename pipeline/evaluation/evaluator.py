@@ -12,6 +12,7 @@ import msgspec
 import xxhash
 
 from pipeline.evaluation.failed import failed_event
+from pipeline.evaluation.findings import add_activity_findings, legal_findings
 from pipeline.evaluation.source import FUTURE_MS, NO_TIMESTAMP, Record, source_of
 from pipeline.evaluation.verdict import Verdict, encode_verdict, user_verdict
 from pipeline.events import strict_json
@@ -20,10 +21,10 @@ from pipeline.events.event import Event, Request
 from pipeline.events.invalid import ErrorDetail, InvalidMessageError, lost_opt_out, opt_out_not_recorded
 from pipeline.events.model import EVENT_SCHEMA, REQUEST_SCHEMA
 from pipeline.rules.account_impossible_travel import place_after
-from pipeline.rules.case import Case, event_laws, shown_as_it_is
 from pipeline.rules.finding import Finding
+from pipeline.rules.inputs import Activity, shown_as_it_is
 from pipeline.rules.ruleset import RuleSet
-from pipeline.windows.privacy import NO_RECORD
+from pipeline.windows.privacy import PrivacyRecord
 from pipeline.windows.user import LastEvent, LastPlace, UserState
 from pipeline.windows.window import (
     FAILS,
@@ -38,9 +39,6 @@ from pipeline.windows.window import (
 )
 
 Ending = Literal["judged", "duplicate", "failed", "request", "misplaced"]
-
-_PROFILES: Final = 65_536
-"""So many legal profiles are remembered with their findings."""
 
 _encode_content: Final = msgspec.msgpack.Encoder().encode
 _hash: Final = xxhash.xxh3_64_intdigest
@@ -218,9 +216,11 @@ class Evaluator:
         left = window.observe(entry, stream_time)
         # From here to the end nothing of the state may change before all that can fail is done.
         try:
-            laws = event_laws(event.region, event.is_eu)
-            case = Case(event, laws, window, stream_time, privacy, last_place, in_order, self.show)
-            findings = all_findings(self.ruleset, case)
+            findings = self._legal_findings(event, privacy)
+            activity = Activity(
+                window, stream_time, event.region, time, event.plan, last_place, in_order, self.show
+            )
+            add_activity_findings(findings, self.ruleset, activity)
             outcome = self._judged(
                 record, event, findings, late=False, watched=watched, start_failed=start_failed
             )
@@ -247,13 +247,15 @@ class Evaluator:
     def _judge_late(self, record: Record, event: Event, state: UserState, users: Users) -> Outcome:
         """Judge an event that is too late for the window: by the law only."""
         privacy = state.privacy.observe(event) if event.signals_opt_out else state.privacy
-        laws = event_laws(event.region, event.is_eu)
-        case = Case(event, laws, state.window, event.time, privacy, in_order=False, show=self.show)
-        outcome = self._judged(record, event, legal_findings(self.ruleset, case), True)
+        outcome = self._judged(record, event, self._legal_findings(event, privacy), True)
         state.last_record_time = record.timestamp if record.timestamp >= 0 else NO_TIMESTAMP
         state.privacy = privacy
         users[event.user_id] = state
         return outcome
+
+    def _legal_findings(self, event: Event, privacy: PrivacyRecord) -> list[Finding]:
+        profile = (event.region, event.is_eu, event.has_consent, event.user_age, event.data_shared)
+        return legal_findings(self.ruleset, profile, event.time, event, privacy)
 
     def _judged(
         self,
@@ -292,79 +294,6 @@ class Evaluator:
             invalid.reason, errors, source_of(record), record.value, schema, self._app_version
         )
         return Outcome("failed", failed=value, reason=invalid.reason)
-
-
-def all_findings(ruleset: RuleSet, case: Case) -> list[Finding]:
-    """What the rules on users find, active and shadow ones, as a list of its own."""
-    findings = legal_findings(ruleset, case)
-    for judge in ruleset.by_window:
-        finding = judge(case)
-        if finding is not None:
-            if case.window.saturated(case.stream_time):
-                finding = msgspec.structs.replace(finding, saturated=True)
-            findings.append(finding)
-    return findings
-
-
-def legal_findings(ruleset: RuleSet, case: Case) -> list[Finding]:
-    """What the legal rules find, as a list of its own."""
-    event = case.event
-    # See `LooksAt`.
-    profile = (event.region, event.is_eu, event.has_consent, event.user_age, event.data_shared)
-    known = ruleset.profiles.get(profile)
-    if known is None:
-        if len(ruleset.profiles) >= _PROFILES:
-            ruleset.profiles.clear()
-        found = [finding for judge in ruleset.by_profile if (finding := judge(case)) is not None]
-        known = ruleset.profiles[profile] = tuple(found)
-    findings = list(known)
-    if event.signals_opt_out or case.privacy is not NO_RECORD:
-        for judge in ruleset.by_record:
-            finding = judge(case)
-            if finding is not None:
-                findings.append(finding)
-    return findings
-
-
-def findings_now(state: UserState, ruleset: RuleSet, show: Callable[[str], str]) -> list[Finding]:
-    """What a verdict on the user's last event would say now, sorted by rule id; empty for a user without events.
-
-    The last event is the one with the largest event time, of several the one that came last. The window's newest entry
-    and `UserState.last_event` together hold what the rules read of it. It is judged with the window and the privacy
-    record as they are now, so events out of order and privacy requests that came after it count. As in a verdict, what
-    shadow rules find is left out.
-    """
-    stream_time, last = state.stream_time, state.last_event
-    if stream_time is None or last is None or not state.window.entries:
-        return []
-    newest = state.window.entries[-1]
-    event = Event(
-        # What identifies an event, its type and its title are read by no rule.
-        event_id="",
-        user_id="",
-        content_id=None,
-        type="OTHER",
-        address="",
-        error_code=None,
-        session_id=None,
-        metadata=None,
-        device_id=newest.device,
-        time=newest.time,
-        region=newest.region,
-        network=newest.network,
-        is_eu=last.is_eu,
-        has_consent=last.has_consent,
-        plan=last.plan,
-        do_not_track=last.do_not_track,
-        deletion_requested=last.deletion_requested,
-        gpc=last.gpc,
-        user_age=last.user_age,
-        data_shared=last.data_shared,
-    )
-    laws = event_laws(event.region, event.is_eu)
-    case = Case(event, laws, state.window, stream_time, state.privacy, last.place_before, show=show)
-    findings = [one for one in all_findings(ruleset, case) if one.rule_id not in ruleset.shadow]
-    return sorted(findings, key=lambda finding: finding.rule_id)
 
 
 def _last_event(event: Event, place_before: LastPlace | None) -> LastEvent:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import LISTED, MAX_LIMIT, Dimension, Finding, graded
+from pipeline.rules.inputs import NO_OTHERS, Activity
 from pipeline.windows.window import PLAYING_MS
 
 Streams = Annotated[int, Field(ge=1, le=MAX_LIMIT, strict=True)]
@@ -28,7 +28,7 @@ class ConcurrentStreams:
 
     rule_id: ClassVar[str] = "account.concurrent_streams"
     dimension: ClassVar[Dimension] = "account"
-    looks_at: ClassVar[LooksAt] = "window"
+    looks_at: ClassVar[Literal["activity"]] = "activity"
     runbook: ClassVar[str] = (
         "Check whether the devices that play belong to one household and whether the plan was changed lately. "
         "If the account is shared, offer a larger plan or end the oldest streams; leave a short excess that "
@@ -43,17 +43,17 @@ class ConcurrentStreams:
         """Keep the defaults of the plans that are not named."""
         object.__setattr__(self, "plan_limits", {**PLAN_LIMITS, **self.plan_limits})
 
-    def judge(self, case: Case) -> Finding | None:
+    def judge(self, activity: Activity) -> Finding | None:
         """The finding, where the rule fires."""
-        plan = case.event.plan
+        plan = activity.plan
         limit = (
             self.unknown_plan_limit if plan is None else self.plan_limits.get(plan, self.unknown_plan_limit)
         )
-        playing = case.window.playing(case.stream_time, more_than=limit)
+        playing = activity.window.playing(activity.stream_time, more_than=limit)
         severity = graded(len(playing), limit, 2 * limit)
         if severity is None:
             return None
-        devices = sorted(case.show(device) for device in playing)
+        devices = sorted(activity.show(device) for device in playing)
         return Finding(
             self.rule_id,
             self.dimension,
@@ -67,6 +67,6 @@ class ConcurrentStreams:
                 "limit": limit,
                 "high_over": 2 * limit,
                 "silent_after_seconds": PLAYING_MS // 1000,
-                **case.window_bounds(),
+                **activity.window_bounds(),
             },
         )

@@ -1,12 +1,12 @@
 """`account.high_frequency`: more events within the hour than people make."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
-from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import Dimension, Finding, Limit, graded
+from pipeline.rules.inputs import NO_OTHERS, Activity
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class HighFrequency:
 
     rule_id: ClassVar[str] = "account.high_frequency"
     dimension: ClassVar[Dimension] = "account"
-    looks_at: ClassVar[LooksAt] = "window"
+    looks_at: ClassVar[Literal["activity"]] = "activity"
     runbook: ClassVar[str] = (
         "Check which devices send the events: one that repeats the same event points to a defective client, "
         "many event types at this pace to a script. Mend the client or limit the account; leave it where a "
@@ -29,9 +29,9 @@ class HighFrequency:
     medium_over: Limit = 300
     high_over: Limit = 1000
 
-    def judge(self, case: Case) -> Finding | None:
+    def judge(self, activity: Activity) -> Finding | None:
         """The finding, where the rule fires."""
-        count = len(case.window)
+        count = len(activity.window)
         severity = graded(count, self.medium_over, self.high_over)
         if severity is None:
             return None
@@ -45,6 +45,6 @@ class HighFrequency:
                 "events": count,
                 "medium_over": self.medium_over,
                 "high_over": self.high_over,
-                **case.window_bounds(),
+                **activity.window_bounds(),
             },
         )

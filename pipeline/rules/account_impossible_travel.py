@@ -1,15 +1,15 @@
 """`account.impossible_travel`: two places in a time in which nobody gets from one to the other."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field
 
 from pipeline.events.instants import format_instant
 from pipeline.jurisdictions.places import place_of, separation_km
 from pipeline.jurisdictions.regions import is_own_subdivision
-from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import MAX_LIMIT, Dimension, Finding
+from pipeline.rules.inputs import NO_OTHERS, Activity
 from pipeline.windows.user import LastPlace
 
 HOUR_MS: Final = 3_600_000
@@ -26,7 +26,7 @@ class ImpossibleTravel:
 
     rule_id: ClassVar[str] = "account.impossible_travel"
     dimension: ClassVar[Dimension] = "account"
-    looks_at: ClassVar[LooksAt] = "window"
+    looks_at: ClassVar[Literal["activity"]] = "activity"
     runbook: ClassVar[str] = (
         "Check whether one of the two regions is that of a VPN or of a mobile provider's gateway. If not, ask the user "
         "to change the password and end the other sessions; leave it where the VPN is known."
@@ -37,20 +37,20 @@ class ImpossibleTravel:
     max_speed_kmh: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)] = 1000.0
     min_seconds: Annotated[int, Field(ge=1, le=MAX_LIMIT, strict=True)] = 60
 
-    def judge(self, case: Case) -> Finding | None:
+    def judge(self, activity: Activity) -> Finding | None:
         """The finding, where the rule fires."""
-        last, event = case.last_place, case.event
-        if last is None or not case.in_order or last.region == event.region:
+        last, region = activity.last_place, activity.region
+        if last is None or not activity.in_order or last.region == region:
             return None
         # A place told less or more exactly is not another place.
-        if is_own_subdivision(event.region, last.region) or is_own_subdivision(last.region, event.region):
+        if is_own_subdivision(region, last.region) or is_own_subdivision(last.region, region):
             return None
-        if place_of(event.region) is None:
+        if place_of(region) is None:
             return None
-        distance = separation_km(last.region, event.region)
+        distance = separation_km(last.region, region)
         if distance <= self.min_distance_km:
             return None
-        hours = max(event.time - last.time, self.min_seconds * 1000) / HOUR_MS
+        hours = max(activity.time - last.time, self.min_seconds * 1000) / HOUR_MS
         speed = distance / hours
         if speed <= self.max_speed_kmh:
             return None
@@ -59,13 +59,13 @@ class ImpossibleTravel:
             self.dimension,
             "HIGH",
             (),
-            f"The account moved from {last.region} to {event.region}, {round(distance)} km, "
+            f"The account moved from {last.region} to {region}, {round(distance)} km, "
             f"faster than {round(self.max_speed_kmh)} km/h.",
             {
                 "from_region": last.region,
-                "to_region": event.region,
+                "to_region": region,
                 "from_time": format_instant(last.time),
-                "to_time": format_instant(event.time),
+                "to_time": format_instant(activity.time),
                 "distance_km": round(distance, 4),
                 "hours": round(hours, 4),
                 "speed_kmh": round(speed, 4),

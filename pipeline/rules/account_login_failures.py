@@ -1,12 +1,12 @@
 """`account.login_failures`: failed log-ins and token refreshes within the hour."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
-from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import Dimension, Finding, Limit, graded
+from pipeline.rules.inputs import NO_OTHERS, Activity
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class LoginFailures:
 
     rule_id: ClassVar[str] = "account.login_failures"
     dimension: ClassVar[Dimension] = "account"
-    looks_at: ClassVar[LooksAt] = "window"
+    looks_at: ClassVar[Literal["activity"]] = "activity"
     runbook: ClassVar[str] = (
         "Check whether the failures come from many networks (somebody tries passwords) or from one device (a "
         "forgotten password, an expired token). In the first case lock log-ins and ask for a new password; "
@@ -29,9 +29,9 @@ class LoginFailures:
     medium_over: Limit = 5
     high_over: Limit = 20
 
-    def judge(self, case: Case) -> Finding | None:
+    def judge(self, activity: Activity) -> Finding | None:
         """The finding, where the rule fires."""
-        failures = case.window.login_failures
+        failures = activity.window.login_failures
         severity = graded(failures, self.medium_over, self.high_over)
         if severity is None:
             return None
@@ -45,6 +45,6 @@ class LoginFailures:
                 "failures": failures,
                 "medium_over": self.medium_over,
                 "high_over": self.high_over,
-                **case.window_bounds(),
+                **activity.window_bounds(),
             },
         )

@@ -1,13 +1,13 @@
 """`account.multi_ip`: one account seen from too many networks within the hour."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
 from pipeline.events.addresses import mask_network
-from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import LISTED, Dimension, Finding, Limit, graded
+from pipeline.rules.inputs import NO_OTHERS, Activity
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class MultiIp:
 
     rule_id: ClassVar[str] = "account.multi_ip"
     dimension: ClassVar[Dimension] = "account"
-    looks_at: ClassVar[LooksAt] = "window"
+    looks_at: ClassVar[Literal["activity"]] = "activity"
     runbook: ClassVar[str] = (
         "Check whether the networks lie in one region and belong to one mobile provider, which changes "
         "addresses often. If they do not, look for shared credentials and ask the user to change the "
@@ -30,9 +30,9 @@ class MultiIp:
     medium_over: Limit = 5
     high_over: Limit = 10
 
-    def judge(self, case: Case) -> Finding | None:
+    def judge(self, activity: Activity) -> Finding | None:
         """The finding, where the rule fires."""
-        networks = case.window.networks
+        networks = activity.window.networks
         severity = graded(len(networks), self.medium_over, self.high_over)
         if severity is None:
             return None
@@ -49,6 +49,6 @@ class MultiIp:
                 "masked_networks": masked[:LISTED],
                 "medium_over": self.medium_over,
                 "high_over": self.high_over,
-                **case.window_bounds(),
+                **activity.window_bounds(),
             },
         )

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
 from pipeline.jurisdictions.regions import country_of, in_eea
-from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import LISTED, Dimension, Finding, Limit, graded
+from pipeline.rules.inputs import NO_OTHERS, Activity
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class MultiRegion:
 
     rule_id: ClassVar[str] = "account.multi_region"
     dimension: ClassVar[Dimension] = "account"
-    looks_at: ClassVar[LooksAt] = "window"
+    looks_at: ClassVar[Literal["activity"]] = "activity"
     runbook: ClassVar[str] = (
         "Check the regions against the account's devices, and whether a VPN is used. If several devices play "
         "in places far apart, treat the credentials as shared or stolen and ask the user to change the "
@@ -33,11 +33,11 @@ class MultiRegion:
     medium_over: Limit = 2
     high_over: Limit = 4
 
-    def judge(self, case: Case) -> Finding | None:
+    def judge(self, activity: Activity) -> Finding | None:
         """The finding, where the rule fires."""
-        if len(case.window.regions) <= self.medium_over:
+        if len(activity.window.regions) <= self.medium_over:
             return None
-        regions = distinct_regions(case.window.regions)
+        regions = distinct_regions(activity.window.regions)
         severity = graded(len(regions), self.medium_over, self.high_over)
         if severity is None:
             return None
@@ -56,7 +56,7 @@ class MultiRegion:
                 "all_in_eea": all_in_eea,
                 "medium_over": self.medium_over,
                 "high_over": self.high_over,
-                **case.window_bounds(),
+                **activity.window_bounds(),
             },
         )
 

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import ConfigDict, Field
 
-from pipeline.rules.case import NO_OTHERS
 from pipeline.rules.finding import MAX_LIMIT, Dimension, Finding, Severity
+from pipeline.rules.inputs import NO_OTHERS
 
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 Count = Annotated[int, Field(ge=1, le=MAX_LIMIT, strict=True)]

@@ -1,12 +1,12 @@
 """`privacy.consent_missing`: personal data without the consent that a law asks for."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
-from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import POINTS, Dimension, Finding
+from pipeline.rules.inputs import NO_OTHERS, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class ConsentMissing:
 
     rule_id: ClassVar[str] = "privacy.consent_missing"
     dimension: ClassVar[Dimension] = "privacy"
-    looks_at: ClassVar[LooksAt] = "profile"
+    looks_at: ClassVar[Literal["profile"]] = "profile"
     runbook: ClassVar[str] = (
         "Check whether the consent was recorded elsewhere (consent banner, account settings) and did not "
         "reach the event. If there is no consent, stop collecting for this user and delete what was "
@@ -47,11 +47,11 @@ class ConsentMissing:
     )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
-    def judge(self, case: Case) -> Finding | None:
+    def judge(self, profile: Profile) -> Finding | None:
         """The finding, where the rule fires."""
-        if case.event.has_consent:
+        if profile.has_consent:
             return None
-        asking = case.laws.asking_consent
+        asking = profile.laws.asking_consent
         severities = [law.missing_consent for law in asking if law.missing_consent is not None]
         if not severities:
             return None
@@ -61,7 +61,7 @@ class ConsentMissing:
             self.dimension,
             max(severities, key=POINTS.__getitem__),
             names,
-            f"Data from {case.event.region} was processed without the consent required under "
+            f"Data from {profile.region} was processed without the consent required under "
             f"{' and '.join(names)}.",
-            {"has_consent": False, "region": case.event.region, "is_eu": case.event.is_eu, "laws": names},
+            {"has_consent": False, "region": profile.region, "is_eu": profile.is_eu, "laws": names},
         )

@@ -1,13 +1,13 @@
 """`privacy.jurisdiction_mismatch`: region and claim about the GDPR contradict each other."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
 from pipeline.jurisdictions.regions import country_of, in_eea, is_assigned_country
-from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import Dimension, Finding
+from pipeline.rules.inputs import NO_OTHERS, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class JurisdictionMismatch:
 
     rule_id: ClassVar[str] = "privacy.jurisdiction_mismatch"
     dimension: ClassVar[Dimension] = "privacy"
-    looks_at: ClassVar[LooksAt] = "profile"
+    looks_at: ClassVar[Literal["profile"]] = "profile"
     runbook: ClassVar[str] = (
         "Check how the client derives region and is_eu; a whole client version that disagrees is a defect to "
         "mend there. Treat the user as protected by the GDPR until that is clear; leave a LOW finding of a "
@@ -30,17 +30,20 @@ class JurisdictionMismatch:
     )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
-    def judge(self, case: Case) -> Finding | None:
+    def judge(self, profile: Profile) -> Finding | None:
         """The finding, where the rule fires."""
-        event = case.event
-        inside = in_eea(event.region)
-        if inside == event.is_eu or (event.is_eu and not is_assigned_country(country_of(event.region))):
+        inside = in_eea(profile.region)
+        if inside == profile.is_eu or (profile.is_eu and not is_assigned_country(country_of(profile.region))):
             return None
-        evidence: dict[str, object] = {"region": event.region, "is_eu": event.is_eu, "region_in_eea": inside}
+        evidence: dict[str, object] = {
+            "region": profile.region,
+            "is_eu": profile.is_eu,
+            "region_in_eea": inside,
+        }
         if inside:
-            summary = (
-                f"The region {event.region} lies in the EEA, but the event says that the GDPR does not apply."
-            )
+            summary = f"The region {profile.region} lies in the EEA, but the event says that the GDPR does not apply."
             return Finding(self.rule_id, self.dimension, "MEDIUM", ("GDPR",), summary, evidence)
-        summary = f"The event says that the GDPR applies, but the region {event.region} lies outside the EEA."
+        summary = (
+            f"The event says that the GDPR applies, but the region {profile.region} lies outside the EEA."
+        )
         return Finding(self.rule_id, self.dimension, "LOW", ("GDPR",), summary, evidence)

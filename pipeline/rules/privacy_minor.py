@@ -1,12 +1,12 @@
 """`privacy.minor`: a child's data without the consent that its age asks for."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
-from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import Dimension, Finding
+from pipeline.rules.inputs import NO_OTHERS, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Minor:
 
     rule_id: ClassVar[str] = "privacy.minor"
     dimension: ClassVar[Dimension] = "privacy"
-    looks_at: ClassVar[LooksAt] = "profile"
+    looks_at: ClassVar[Literal["profile"]] = "profile"
     runbook: ClassVar[str] = (
         "Check the age in the account and whether a parent's verifiable consent is on file. If there is none, "
         "stop collecting and sharing for this account and inform the privacy officer; leave it only where "
@@ -45,21 +45,20 @@ class Minor:
     )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
-    def judge(self, case: Case) -> Finding | None:
+    def judge(self, profile: Profile) -> Finding | None:
         """The finding, where the rule fires."""
-        event = case.event
-        age = event.user_age
+        age = profile.user_age
         if age is None:
             return None
         missed: dict[str, int | None] = {}
-        if not event.has_consent:
+        if not profile.has_consent:
             missed = {
                 law.id: law.consent_age
-                for law in case.laws.laws
+                for law in profile.laws.laws
                 if law.consent_age is not None and age < law.consent_age
             }
-        coppa = case.laws.coppa_age
-        shared = coppa is not None and age < coppa and event.data_shared != "none"
+        coppa = profile.laws.coppa_age
+        shared = coppa is not None and age < coppa and profile.data_shared != "none"
         if shared:
             missed["COPPA"] = coppa
         if not missed:
@@ -75,8 +74,8 @@ class Minor:
             {
                 "user_age": age,
                 "consent_ages": dict(sorted(missed.items())),
-                "has_consent": event.has_consent,
-                "data_shared": event.data_shared,
-                "region": event.region,
+                "has_consent": profile.has_consent,
+                "data_shared": profile.data_shared,
+                "region": profile.region,
             },
         )

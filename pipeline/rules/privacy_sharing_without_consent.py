@@ -1,12 +1,12 @@
 """`privacy.sharing_without_consent`: third parties received what nobody consented to."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
-from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import Dimension, Finding
+from pipeline.rules.inputs import NO_OTHERS, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class SharingWithoutConsent:
 
     rule_id: ClassVar[str] = "privacy.sharing_without_consent"
     dimension: ClassVar[Dimension] = "privacy"
-    looks_at: ClassVar[LooksAt] = "profile"
+    looks_at: ClassVar[Literal["profile"]] = "profile"
     runbook: ClassVar[str] = (
         "Check which third parties received the data and whether the user consented to that elsewhere. If "
         "not, stop the sharing for this user, ask the recipients to delete what they got, and inform the "
@@ -33,22 +33,21 @@ class SharingWithoutConsent:
     )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 
-    def judge(self, case: Case) -> Finding | None:
+    def judge(self, profile: Profile) -> Finding | None:
         """The finding, where the rule fires."""
-        event = case.event
-        if event.has_consent or event.data_shared == "none":
+        if profile.has_consent or profile.data_shared == "none":
             return None
-        full = event.data_shared == "full"
+        full = profile.data_shared == "full"
         return Finding(
             self.rule_id,
             self.dimension,
             "HIGH" if full else "MEDIUM",
-            case.laws.names,
+            profile.laws.names,
             f"{'All' if full else 'A part'} of the data was shared with third parties without consent.",
             {
                 "has_consent": False,
-                "data_shared": event.data_shared,
-                "region": event.region,
-                "laws": case.laws.names,
+                "data_shared": profile.data_shared,
+                "region": profile.region,
+                "laws": profile.laws.names,
             },
         )

@@ -1,13 +1,13 @@
 """`retention.opt_out_ignored`: a person who opted out, or asked for deletion, goes on being recorded."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from pydantic import ConfigDict, StrictBool
 
 from pipeline.events.instants import format_instant
-from pipeline.rules.case import NO_OTHERS, Case, LooksAt
 from pipeline.rules.finding import Dimension, Finding, Severity
+from pipeline.rules.inputs import NO_OTHERS, OptOuts
 
 _LOWERED: Final[dict[Severity, Severity]] = {"HIGH": "MEDIUM", "MEDIUM": "LOW", "LOW": "LOW"}
 
@@ -24,7 +24,7 @@ class OptOutIgnored:
 
     rule_id: ClassVar[str] = "retention.opt_out_ignored"
     dimension: ClassVar[Dimension] = "retention"
-    looks_at: ClassVar[LooksAt] = "record"
+    looks_at: ClassVar[Literal["opt_outs"]] = "opt_outs"
     runbook: ClassVar[str] = (
         "Check in the user's privacy record since when the opt-out or deletion holds, and which client still "
         "sends. Stop that collection and carry the request out before the deadline; leave it only where the "
@@ -53,23 +53,23 @@ class OptOutIgnored:
 
     lower_unless_shared: StrictBool = False
 
-    def judge(self, case: Case) -> Finding | None:
+    def judge(self, opt_outs: OptOuts) -> Finding | None:
         """The finding, where the rule fires."""
-        event, privacy = case.event, case.privacy
-        opted_out = privacy.opt_out.in_force(event.time)
-        deleted = privacy.deletion.in_force(event.time)
-        if not (opted_out or deleted or event.signals_opt_out):
+        profile, privacy = opt_outs.profile, opt_outs.privacy
+        opted_out = privacy.opt_out.in_force(opt_outs.time)
+        deleted = privacy.deletion.in_force(opt_outs.time)
+        signals = [name for name in ("do_not_track", "gpc", "deletion_requested") if getattr(opt_outs, name)]
+        if not (opted_out or deleted or signals):
             return None
-        granting = case.laws.granting
+        granting = profile.laws.granting
         severity: Severity = "HIGH" if granting else "MEDIUM"
-        deletion = deleted or event.deletion_requested
-        if self.lower_unless_shared and not deletion and event.data_shared == "none":
+        deletion = deleted or opt_outs.deletion_requested
+        if self.lower_unless_shared and not deletion and profile.data_shared == "none":
             severity = _LOWERED[severity]
-        signals = [name for name in ("do_not_track", "gpc", "deletion_requested") if getattr(event, name)]
         evidence: dict[str, object] = {
             "signals": signals,
-            "data_shared": event.data_shared,
-            "region": event.region,
+            "data_shared": profile.data_shared,
+            "region": profile.region,
         }
         if opted_out and privacy.opt_out.since is not None:
             evidence["opted_out_since"] = format_instant(privacy.opt_out.since)

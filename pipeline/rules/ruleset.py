@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.bounded import BoundedDict
 from pipeline.events.foreign import UnreadableError, read_object, read_toml, shortened, shown
 from pipeline.rules.account_concurrent_streams import ConcurrentStreams
 from pipeline.rules.account_high_frequency import HighFrequency
@@ -24,11 +25,11 @@ from pipeline.rules.account_impossible_travel import ImpossibleTravel
 from pipeline.rules.account_login_failures import LoginFailures
 from pipeline.rules.account_multi_ip import MultiIp
 from pipeline.rules.account_multi_region import MultiRegion
-from pipeline.rules.case import Case, Rule
 from pipeline.rules.content_error_rate import ContentErrorRate
 from pipeline.rules.device_error_rate import DeviceErrorRate
 from pipeline.rules.error_rate import ErrorRate
 from pipeline.rules.finding import LEGAL, Finding
+from pipeline.rules.inputs import Activity, OptOuts, Profile, Rule
 from pipeline.rules.privacy_consent_missing import ConsentMissing
 from pipeline.rules.privacy_jurisdiction_mismatch import JurisdictionMismatch
 from pipeline.rules.privacy_minor import Minor
@@ -36,7 +37,6 @@ from pipeline.rules.privacy_sharing_without_consent import SharingWithoutConsent
 from pipeline.rules.retention_opt_out_ignored import OptOutIgnored
 
 Mode = Literal["active", "shadow", "off"]
-Judge = Callable[[Case], Finding | None]
 
 # The anomaly rule (`anomaly.isolation_forest`) joins here, with its model.
 USER_RULES: Final[tuple[type[Rule], ...]] = (
@@ -58,6 +58,8 @@ SUBJECT_RULES: Final[tuple[type[ErrorRate], ...]] = (ContentErrorRate, DeviceErr
 """The rules on content and devices across all users, by id."""
 
 BUILT_IN_VERSION: Final = "built-in/1"
+
+_PROFILES: Final = 65_536
 
 MAX_DOCUMENT_BYTES: Final = 128 << 10
 """Of a rule set. Every partition keeps the document in force, so it has to fit into a record of the changelog."""
@@ -82,13 +84,19 @@ class RuleSet:
     modes: Mapping[str, Mode]
     legal: tuple[Rule, ...] = field(init=False)
     behavioural: tuple[Rule, ...] = field(init=False)
-    by_profile: tuple[Judge, ...] = field(init=False, compare=False, repr=False)
-    by_record: tuple[Judge, ...] = field(init=False, compare=False, repr=False)
-    by_window: tuple[Judge, ...] = field(init=False, compare=False, repr=False)
-    """The judging methods of the same rules by what they look at: most events are judged in vain, and a
-    method looked up is half of what that costs."""
-    profiles: dict[tuple[object, ...], tuple[Finding, ...]] = field(init=False, compare=False, repr=False)
-    """What `by_profile` found, by legal profile; bounded by whoever adds to it."""
+    by_profile: tuple[Callable[[Profile], Finding | None], ...] = field(init=False, compare=False, repr=False)
+    by_opt_outs: tuple[Callable[[OptOuts], Finding | None], ...] = field(
+        init=False, compare=False, repr=False
+    )
+    by_activity: tuple[Callable[[Activity], Finding | None], ...] = field(
+        init=False, compare=False, repr=False
+    )
+    """The judging methods of the same rules by what they look at. They are bound once, because most events have no
+    finding, and looking up a method is half of what such an event costs."""
+    profiles: BoundedDict[tuple[object, ...], tuple[Finding, ...]] = field(
+        init=False, compare=False, repr=False
+    )
+    """What `by_profile` found, by legal profile."""
     subjects: tuple[ErrorRate, ...] = field(init=False)
     shadow: frozenset[str] = field(init=False)
 
@@ -99,9 +107,9 @@ class RuleSet:
         set_field = object.__setattr__
         set_field(self, "legal", tuple(rule for rule in users if rule.dimension in LEGAL))
         set_field(self, "behavioural", tuple(rule for rule in users if rule.dimension not in LEGAL))
-        for name, kind in (("by_profile", "profile"), ("by_record", "record"), ("by_window", "window")):
-            set_field(self, name, tuple(rule.judge for rule in users if rule.looks_at == kind))
-        set_field(self, "profiles", {})
+        for kind in ("profile", "opt_outs", "activity"):
+            set_field(self, f"by_{kind}", tuple(rule.judge for rule in users if rule.looks_at == kind))
+        set_field(self, "profiles", BoundedDict(_PROFILES))
         subjects = [self.rules[kind.rule_id] for kind in SUBJECT_RULES if self.modes[kind.rule_id] != "off"]
         set_field(self, "subjects", tuple(rule for rule in subjects if isinstance(rule, ErrorRate)))
         set_field(self, "shadow", frozenset(name for name, mode in self.modes.items() if mode == "shadow"))

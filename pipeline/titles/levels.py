@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.evaluation.verdict import Change, Subject, SubjectVerdict, subject_verdict
 from pipeline.events.instants import format_instant
-from pipeline.rules.case import shown_as_it_is
 from pipeline.rules.error_rate import ErrorRate
 from pipeline.rules.finding import POINTS, Severity
+from pipeline.rules.inputs import shown_as_it_is
 from pipeline.rules.ruleset import RuleSet
 from pipeline.titles.minutes import MINUTE_MS, WINDOW_MINUTES
 

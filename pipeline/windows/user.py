@@ -32,6 +32,11 @@ class LastEvent(NamedTuple):
     plan: str | None
     place_before: LastPlace | None
 
+    @property
+    def signals_opt_out(self) -> bool:
+        """Whether the event carried an opt-out or deletion signal."""
+        return self.do_not_track or self.gpc or self.deletion_requested
+
 
 class UserState:
     """One user: stream time, window, last place, last event, privacy record.

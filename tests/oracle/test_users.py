@@ -7,9 +7,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.evaluator import Evaluator, findings_now
+from pipeline.evaluation.evaluator import Evaluator
+from pipeline.evaluation.findings import findings_now
 from pipeline.judging.file import AllUsers
-from pipeline.rules.case import shown_as_it_is
+from pipeline.rules.inputs import shown_as_it_is
 from pipeline.rules.ruleset import built_in, read_ruleset
 from pipeline.windows import window
 from tables.users import decode_user, encode_user

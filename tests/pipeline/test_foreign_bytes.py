@@ -32,7 +32,7 @@ from pipeline.events.decode import EventDecoder
 from pipeline.events.foreign import UnreadableError
 from pipeline.events.invalid import InvalidMessageError
 from pipeline.judging.file import FileJudge
-from pipeline.rules.case import shown_as_it_is
+from pipeline.rules.inputs import shown_as_it_is
 from pipeline.rules.ruleset import RuleSetError, built_in, parse_ruleset
 from pipeline.titles.chunks import Chunk, SourceTime, chunk_messages
 from pipeline.titles.figures import Figures

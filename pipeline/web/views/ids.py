@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pipeline.rules.case import shown_as_it_is
+from pipeline.rules.inputs import shown_as_it_is
 
 
 def are_pseudonyms(show: Callable[[str], str]) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pipeline.evaluation.evaluator import findings_now
+from pipeline.evaluation.findings import findings_now
 from pipeline.evaluation.verdict import plan_score, risk_level
 from pipeline.events.addresses import mask_network
 from pipeline.events.instants import format_instant

@@ -26,7 +26,7 @@ def fail(*_):
     raise ZeroDivisionError("a bug of ours")
 
 
-@pytest.mark.parametrize("looks_at", ["by_window", "by_record", "by_profile"])
+@pytest.mark.parametrize("looks_at", ["by_activity", "by_opt_outs", "by_profile"])
 def test_poison_inside_a_rule_leaves_the_state_untouched(looks_at):
     judge = Judge()
     judge.event(event_id="event-0", timestamp="2026-01-31T19:14:59Z")

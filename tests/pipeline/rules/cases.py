@@ -1,7 +1,7 @@
-"""Cases for rules: an event, and what is known of its user after it."""
+"""What rules look at, made from events."""
 
 from pipeline.events.decode import EventDecoder
-from pipeline.rules.case import Case, event_laws
+from pipeline.rules.inputs import Activity, OptOuts, Profile
 from pipeline.windows.privacy import NO_RECORD
 from pipeline.windows.window import NEUTRAL, ROLES, Entry, Window
 from tests.pipeline.events.messages import encoded
@@ -14,15 +14,25 @@ def event(**changes):
     return EventDecoder().event(encoded(**changes))
 
 
+def profile_of(one):
+    return Profile(one.region, one.is_eu, one.has_consent, one.user_age, one.data_shared)
+
+
 def profile(**changes):
-    """A case for the rules that look at the event alone."""
-    return case_of(event(**changes))
+    """The legal profile of a valid event with fields changed."""
+    return profile_of(event(**changes))
 
 
-def case_of(one, entries=(), *, privacy=NO_RECORD, last_place=None, in_order=True):
+def opt_outs_of(one, privacy=NO_RECORD):
+    """The opt-outs of an event, and the record of its user after it."""
+    return OptOuts(profile_of(one), one.time, one.do_not_track, one.gpc, one.deletion_requested, privacy)
+
+
+def activity_of(one, entries=(), *, last_place=None, in_order=True):
+    """What a user with these entries does, as of an event."""
     stream_time = max([one.time, *(entry.time for entry in entries)])
     window = Window(sorted(entries, key=lambda entry: entry.time))
-    return Case(one, event_laws(one.region, one.is_eu), window, stream_time, privacy, last_place, in_order)
+    return Activity(window, stream_time, one.region, one.time, one.plan, last_place, in_order)
 
 
 def entries_of(*changes):

@@ -3,12 +3,12 @@
 import pytest
 
 from pipeline.rules.account_concurrent_streams import ConcurrentStreams
-from tests.pipeline.rules.cases import case_of, entries_of, event
+from tests.pipeline.rules.cases import activity_of, entries_of, event
 
 
 def judged(playing, plan=None, rule=None, more=()):
     entries = entries_of(*({"device_id": f"d{number}"} for number in range(playing)), *more)
-    return (rule or ConcurrentStreams()).judge(case_of(event(subscription_plan=plan), entries))
+    return (rule or ConcurrentStreams()).judge(activity_of(event(subscription_plan=plan), entries))
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,11 @@ def test_evidence():
 
 
 def test_devices_stand_in_evidence_as_outputs_show_them():
-    case = case_of(event(subscription_plan="basic"), entries_of({"device_id": "d1"}, {"device_id": "d2"}))
-    case.show = lambda identifier: "x" + identifier[::-1]
-    assert ConcurrentStreams().judge(case).evidence["devices"] == ["x1d", "x2d"]
+    activity = activity_of(
+        event(subscription_plan="basic"), entries_of({"device_id": "d1"}, {"device_id": "d2"})
+    )
+    activity.show = lambda identifier: "x" + identifier[::-1]
+    assert ConcurrentStreams().judge(activity).evidence["devices"] == ["x1d", "x2d"]
 
 
 def test_a_plan_that_is_not_named_keeps_its_limit():

@@ -3,12 +3,14 @@
 import pytest
 
 from pipeline.rules.account_high_frequency import HighFrequency
-from tests.pipeline.rules.cases import NOW, case_of, entries_of, event
+from tests.pipeline.rules.cases import NOW, activity_of, entries_of, event
 
 
 def judged(count):
     (one,) = entries_of({})
-    return HighFrequency().judge(case_of(event(), [one._replace(identity=n, time=NOW) for n in range(count)]))
+    return HighFrequency().judge(
+        activity_of(event(), [one._replace(identity=n, time=NOW) for n in range(count)])
+    )
 
 
 @pytest.mark.parametrize(

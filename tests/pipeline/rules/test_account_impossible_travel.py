@@ -5,15 +5,15 @@ import pytest
 from pipeline.jurisdictions.places import separation_km
 from pipeline.rules.account_impossible_travel import ImpossibleTravel, place_after
 from pipeline.windows.user import LastPlace
-from tests.pipeline.rules.cases import NOW, case_of, event
+from tests.pipeline.rules.cases import NOW, activity_of, event
 
 HOUR = 3_600_000
 
 
 def judged(origin, region, after=0, rule=None, *, in_order=True):
     last = None if origin is None else LastPlace(origin, NOW - after)
-    case = case_of(event(region=region), last_place=last, in_order=in_order)
-    return (rule or ImpossibleTravel()).judge(case)
+    activity = activity_of(event(region=region), last_place=last, in_order=in_order)
+    return (rule or ImpossibleTravel()).judge(activity)
 
 
 @pytest.mark.parametrize(

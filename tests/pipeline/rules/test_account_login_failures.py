@@ -3,11 +3,11 @@
 import pytest
 
 from pipeline.rules.account_login_failures import LoginFailures
-from tests.pipeline.rules.cases import case_of, entries_of, event
+from tests.pipeline.rules.cases import activity_of, entries_of, event
 
 
 def judged(*kinds):
-    return LoginFailures().judge(case_of(event(), entries_of(*({"event_type": kind} for kind in kinds))))
+    return LoginFailures().judge(activity_of(event(), entries_of(*({"event_type": kind} for kind in kinds))))
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 import pytest
 
 from pipeline.rules.account_multi_ip import MultiIp
-from tests.pipeline.rules.cases import case_of, entries_of, event
+from tests.pipeline.rules.cases import activity_of, entries_of, event
 
 
 def judged(addresses):
     entries = entries_of(*({"ip_address": address} for address in addresses))
-    return MultiIp().judge(case_of(event(), entries))
+    return MultiIp().judge(activity_of(event(), entries))
 
 
 def ipv4(count):

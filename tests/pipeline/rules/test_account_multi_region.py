@@ -3,14 +3,14 @@
 import pytest
 
 from pipeline.rules.account_multi_region import MultiRegion, distinct_regions
-from tests.pipeline.rules.cases import case_of, entries_of, event
+from tests.pipeline.rules.cases import activity_of, entries_of, event
 
 EEA_SIX = ["NL", "DE", "FR", "BE", "IT", "ES"]
 
 
 def judged(regions, rule=None):
     return (rule or MultiRegion()).judge(
-        case_of(event(), entries_of(*({"region": each} for each in regions)))
+        activity_of(event(), entries_of(*({"region": each} for each in regions)))
     )
 
 

@@ -33,5 +33,5 @@ def test_severity(shared, has_consent, severity):
     ],
 )
 def test_the_regulations_are_all_of_the_events_laws(region, is_eu, laws):
-    case = profile(region=region, is_eu=is_eu, has_consent=False, data_shared="full")
-    assert said(SharingWithoutConsent().judge(case)) == ("HIGH", laws)
+    given = profile(region=region, is_eu=is_eu, has_consent=False, data_shared="full")
+    assert said(SharingWithoutConsent().judge(given)) == ("HIGH", laws)

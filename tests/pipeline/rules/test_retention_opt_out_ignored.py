@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.rules.retention_opt_out_ignored import OptOutIgnored
 from pipeline.windows.privacy import NO_RECORD, Mark, PrivacyRecord
-from tests.pipeline.rules.cases import NOW, case_of, event, said
+from tests.pipeline.rules.cases import NOW, event, opt_outs_of, said
 
 LOWERED = OptOutIgnored(lower_unless_shared=True)
 OPTED_OUT = PrivacyRecord(opt_out=Mark(NOW - 1, NOW - 1))
@@ -12,7 +12,7 @@ DELETED = PrivacyRecord(deletion=Mark(NOW - 1, NOW - 1))
 
 
 def judged(privacy=NO_RECORD, rule=None, **changes):
-    return (rule or OptOutIgnored()).judge(case_of(event(**changes), privacy=privacy))
+    return (rule or OptOutIgnored()).judge(opt_outs_of(event(**changes), privacy=privacy))
 
 
 @pytest.mark.parametrize("signal", ["do_not_track", "gpc", "deletion_requested"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.rules.case import shown_as_it_is
+from pipeline.rules.inputs import shown_as_it_is
 from pipeline.rules.ruleset import built_in
 from pipeline.web.views.user_state import segment_of
 from pipeline.windows.user import UserState

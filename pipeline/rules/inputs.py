@@ -1,0 +1,154 @@
+"""What rules look at: the legal profile of an event, its opt-out signals, or what the user does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar, Final, Literal, NamedTuple, Protocol
+
+import msgspec
+from pydantic import ConfigDict
+
+from pipeline.events.instants import format_instant
+from pipeline.jurisdictions.laws import GDPR_BY_CLAIM, Law, laws_of
+from pipeline.rules.finding import Dimension, Finding
+from pipeline.windows.privacy import PrivacyRecord
+from pipeline.windows.user import LastPlace
+from pipeline.windows.window import WINDOW_MS, Window
+
+
+@dataclass(frozen=True, slots=True)
+class EventLaws:
+    """The laws of an event, and what the rules ask of them."""
+
+    laws: tuple[Law, ...]
+    names: tuple[str, ...]
+    asking_consent: tuple[Law, ...]
+    granting: tuple[Law, ...]
+    coppa_age: int | None
+    """The age of COPPA, where it is one of the laws."""
+
+
+@lru_cache(maxsize=65_536)
+def event_laws(region: str, is_eu: bool) -> EventLaws:
+    """The laws of an event: its region's, and the GDPR where the producer holds that it applies."""
+    laws = laws_of(region)
+    if is_eu and all(law.id != GDPR_BY_CLAIM.id for law in laws):
+        laws = tuple(sorted((*laws, GDPR_BY_CLAIM), key=lambda law: law.id))
+    return EventLaws(
+        laws=laws,
+        names=tuple(law.id for law in laws),
+        asking_consent=tuple(law for law in laws if law.asks_consent),
+        granting=tuple(law for law in laws if law.grants_right),
+        coppa_age=next((law.consent_age for law in laws if law.id == "COPPA"), None),
+    )
+
+
+def shown_as_it_is(identifier: str) -> str:
+    """The identity: without a pseudonym key, outputs show ids as they are."""
+    return identifier
+
+
+class Profile(NamedTuple):
+    """The legal profile of an event. The same profile always gives the same findings, so they are made once."""
+
+    region: str
+    is_eu: bool
+    has_consent: bool
+    user_age: int | None
+    data_shared: str
+
+    @property
+    def laws(self) -> EventLaws:
+        """The laws that apply."""
+        return event_laws(self.region, self.is_eu)
+
+
+class OptOuts(msgspec.Struct, frozen=True, gc=False):
+    """The opt-out and deletion signals of an event at a time, and the user's privacy record after it.
+
+    Made only for events that carry a signal or whose user has a record.
+    """
+
+    profile: Profile
+    time: int
+    do_not_track: bool
+    gpc: bool
+    deletion_requested: bool
+    privacy: PrivacyRecord
+
+
+class Activity(msgspec.Struct, gc=False):
+    """What a user does, as of one event.
+
+    Attributes:
+        window: the user's hour, with the event.
+        stream_time: the end of the window, milliseconds since 1970.
+        region: of the event.
+        time: of the event, milliseconds since 1970.
+        plan: the subscription plan that the event names.
+        last_place: the last place before the event.
+        in_order: whether the event is not older than any before it.
+        show: the form in which an id may stand in evidence.
+    """
+
+    window: Window
+    stream_time: int
+    region: str
+    time: int
+    plan: str | None = None
+    last_place: LastPlace | None = None
+    in_order: bool = True
+    show: Callable[[str], str] = shown_as_it_is
+
+    def window_bounds(self) -> dict[str, object]:
+        """The window's bounds as evidence: it is open at its start, closed at its end."""
+        return {
+            "window_start": format_instant(self.stream_time - WINDOW_MS),
+            "window_end": format_instant(self.stream_time),
+        }
+
+
+class _Rule(Protocol):
+    """A rule: a frozen dataclass whose fields are its parameters. It is pure and looks at its input only."""
+
+    rule_id: ClassVar[str]
+    dimension: ClassVar[Dimension]
+    runbook: ClassVar[str]
+    """What to do when it fires: what to check first, what to do, when to leave it."""
+
+
+class ProfileRule(_Rule, Protocol):
+    """A rule that looks at the legal profile of an event."""
+
+    looks_at: ClassVar[Literal["profile"]]
+
+    def judge(self, profile: Profile, /) -> Finding | None:
+        """The finding, where the rule fires."""
+        ...
+
+
+class OptOutRule(_Rule, Protocol):
+    """A rule that looks at opt-out signals and the privacy record. It is not asked where there is neither."""
+
+    looks_at: ClassVar[Literal["opt_outs"]]
+
+    def judge(self, opt_outs: OptOuts, /) -> Finding | None:
+        """The finding, where the rule fires."""
+        ...
+
+
+class ActivityRule(_Rule, Protocol):
+    """A rule that looks at the window, the last place and the plan."""
+
+    looks_at: ClassVar[Literal["activity"]]
+
+    def judge(self, activity: Activity, /) -> Finding | None:
+        """The finding, where the rule fires."""
+        ...
+
+
+Rule = ProfileRule | OptOutRule | ActivityRule
+
+
+NO_OTHERS: Final = ConfigDict(extra="forbid")
+"""How a rule's parameters are validated when a rule set is read: a misspelt one is an error."""
