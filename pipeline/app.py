@@ -1,4 +1,4 @@
-"""The Faust application, made from the settings and from what the cluster says; no agents yet."""
+"""The Faust application, made from the settings and from the answers of the cluster. `worker` adds everything else."""
 
 from __future__ import annotations
 
@@ -34,19 +34,15 @@ BROKER_WAIT_S: Final = 60.0
 _TRANSACTIONS_WAIT_S: Final = 30.0
 _RETRY_S: Final = 0.5
 _LOG: Final = logging.getLogger(__name__)
-_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
+_EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing listens there because of this
 
-# The caches hold hundreds of thousands of long-lived objects; looking through all of them every 700 allocations, as
-# by default, takes a fifth of the time.
+# The caches hold hundreds of thousands of long-lived objects. With Python's defaults the collector scans them after
+# every 700 allocations, which takes a fifth of the time.
 _GC_THRESHOLDS: Final = (100_000, 50, 100)
 
 
-def _as_it_is(url: URL) -> URL:
-    return url
-
-
 def tune_collector() -> None:
-    """Set Python's garbage collector for a process that keeps many objects for long; once, after its start."""
+    """Set up Python's garbage collector for a process with many long-lived objects. Call it once, after the start."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
@@ -54,12 +50,12 @@ def tune_collector() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What had to be asked before the application could be made.
+    """What the application has to know of the cluster.
 
     Attributes:
-        partitions: per topic on the cluster.
+        partitions: the partition count of each topic, by full name.
         transactional: whether the brokers have transactions.
-        origin_key: proves where forwarded records were first written, see `pipeline.coordination.origin_key`.
+        origin_key: see `pipeline.coordination.origin_key`.
     """
 
     partitions: Mapping[str, int]
@@ -68,14 +64,14 @@ class Cluster:
 
 
 async def ask_cluster(settings: Settings, changelogs: Sequence[Topic]) -> Cluster:
-    """Wait for the brokers, create what is missing, and ask what they can do.
+    """Wait for the brokers, create missing topics, and ask what the brokers can do.
 
-    A broker that restarts meanwhile cuts off the question, so it is asked again.
+    If a broker restarts meanwhile, everything is asked again.
 
     Raises:
-        MissingError: no broker answers in time, it does not say, it refuses the key of origins, or it has no
+        MissingError: no broker answers in time, a broker refuses the topic of the origin key, or there are no
             transactions and this is not the demo.
-        RefusedError: topics have partition counts that do not go together.
+        RefusedError: topics that must have the same partition count have different ones.
     """
     deadline = time.monotonic() + BROKER_WAIT_S
     while True:
@@ -89,7 +85,7 @@ async def ask_cluster(settings: Settings, changelogs: Sequence[Topic]) -> Cluste
 
 
 def _passes(error: BaseException) -> bool:
-    """Whether an error goes back to one of the brokers that may be gone with the next attempt."""
+    """Whether the error was caused by a broker's error that the next attempt may not meet."""
     cause = error.__cause__
     return cause is not None and ((isinstance(cause, KafkaError) and may_pass(cause)) or _passes(cause))
 
@@ -117,18 +113,18 @@ def new_app(
     *,
     web_port: int,
     tls: ssl.SSLContext | None = None,
-    sign: Callable[[URL], URL] = _as_it_is,
+    sign: Callable[[URL], URL] = lambda url: url,
     reached: Hook = pass_by,
 ) -> DeliveryApp:
-    """The application.
+    """Make the application.
 
     Args:
         settings: of this worker.
         cluster: as `ask_cluster` found it.
         web_port: where the web server listens, a real port.
         tls: of the web server; None for plain HTTP.
-        sign: adds the proof to the address at which the other workers find this one.
-        reached: called at each kill point, in tests.
+        sign: adds a proof to the address at which the other workers find this one.
+        reached: called at each kill point; tests give it.
     """
     session = settings.session_timeout_ms / 1000
     return DeliveryApp(
@@ -143,7 +139,7 @@ def new_app(
         ),
         reached=reached,
         datadir=settings.state_dir.absolute(),
-        # What its tables are; Faust would call it "memory:", and never asks by it.
+        # For the banner only: Faust does not make the tables.
         store="rocksdb:",
         topic_replication_factor=settings.replication_factor,
         broker_session_timeout=session,
@@ -159,8 +155,8 @@ def _web(
     settings: Settings, port: int, tls: ssl.SSLContext | None, sign: Callable[[URL], URL]
 ) -> dict[str, Any]:
     listens = settings.web_host
-    # Where the other workers ask this one: where it listens, or the machine's name if that is everywhere.
-    host = socket.gethostname() if listens in _EVERYWHERE else listens
+    # The other workers ask this one at the address where it listens, or by the machine's name if that is every address.
+    host = socket.gethostname() if listens in _EVERY_ADDRESS else listens
     url = URL.build(scheme="http" if tls is None else "https", host=host, port=port)
     return {
         "web_bind": listens,
@@ -168,7 +164,7 @@ def _web(
         "web_port": port,
         "web_ssl_context": tls,
         "canonical_url": sign(url),
-        # Faust's own views have no guard.
+        # Faust's own views would answer without a log-in.
         "web_router_enabled": False,
         "web_tables_enabled": False,
         "web_graph_enabled": False,

@@ -1,4 +1,4 @@
-"""The evaluation, put together from the settings: the same for the worker, a file and a replay."""
+"""The evaluator, made from the settings: the worker, `ott judge` and the benchmark judge with the same one."""
 
 from pipeline import __version__
 from pipeline.errors import MissingError, UsageError
@@ -10,10 +10,10 @@ from pipeline.settings.schema import Settings
 
 
 def build_evaluator(settings: Settings) -> Evaluator:
-    """The evaluator that the settings ask for.
+    """Make the evaluator.
 
     Raises:
-        MissingError: the rule set file cannot be read.
+        MissingError: the file of the rule set cannot be read.
         UsageError: the rule set is not valid.
     """
     key = settings.pseudonym_key

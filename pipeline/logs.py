@@ -1,9 +1,11 @@
-"""The log of a worker: lines for people, or JSON for machines, on standard error."""
+"""Logging: of a worker as text or JSON on standard error, and of aiokafka in commands that have no log."""
 
 from __future__ import annotations
 
 import logging
 import math
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from pipeline.bounded import BoundedDict
@@ -13,25 +15,25 @@ if TYPE_CHECKING:
 
 _TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _JSON = "%(asctime)s %(levelname)s %(name)s %(message)s"
-# What these say at level info is for their own developers.
+# The info lines of these libraries are for their own developers.
 _QUIETER = ("aiokafka", "faust", "kafka", "mode", "asyncio", "aiohttp.access")
 _LIBRARY = "aiokafka"
-# What these say is up to whoever connects, or repeats with each connection and request. An entry of the audit trail
-# that only the log has is no repetition.
-_UP_TO_CLIENTS = ("aiohttp", "asyncio", "pipeline.web")
-_EACH_COUNTS = "pipeline.web.access.audit_trail"
+# Clients cause these lines with each connection and request.
+_CAUSED_BY_CLIENTS = ("aiohttp", "asyncio", "pipeline.web")
+# A line of this logger is an entry of the audit trail that only the log has, so each one is written.
+_NEVER_HELD_BACK = "pipeline.web.access.audit_trail"
 _SILENCE_SECONDS = 10.0
 _SEEN_MESSAGES = 1_000
 
 
-class Dampened(logging.Filter):
-    """Lets messages of one kind through once in a while.
+class RateLimit(logging.Filter):
+    """Lets one message of a kind through in some seconds.
 
-    The client library for Kafka repeats a message some ten times a second; the same text is one kind. What the web
-    server says is up to its clients; there the same sentence with other values is one kind, too.
+    aiokafka repeats a message many times a second: messages with the same text are of one kind. Clients decide how
+    often the web server logs: there, messages with the same template are of one kind, whatever their values.
 
     Args:
-        seconds: of silence after a message, for those of its kind.
+        seconds: after a message, those of its kind are held back for so long.
     """
 
     def __init__(self, seconds: float = _SILENCE_SECONDS) -> None:
@@ -40,7 +42,7 @@ class Dampened(logging.Filter):
         self._seen: BoundedDict[tuple[str, str], tuple[float, int]] = BoundedDict(_SEEN_MESSAGES)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is to be written; one that was held back is counted in the next."""
+        """Whether a record is written. The next one of its kind tells how many were held back."""
         if record.name == "asyncio" and _is_left_behind(record):
             return False
         kind = _kind(record)
@@ -58,25 +60,25 @@ class Dampened(logging.Filter):
 
 
 def _kind(record: logging.LogRecord) -> str | None:
-    """Of which kind a message is; None: it is always written."""
+    """The kind of a message; None if it is always written."""
     if record.name.startswith(_LIBRARY):
         return record.getMessage()
-    if record.levelno < logging.WARNING or not record.name.startswith(_UP_TO_CLIENTS):
+    if record.levelno < logging.WARNING or not record.name.startswith(_CAUSED_BY_CLIENTS):
         return None
-    if record.name == _EACH_COUNTS:
+    if record.name == _NEVER_HELD_BACK:
         return None
     error = record.exc_info[0] if record.exc_info else None
     return f"{record.msg} {error}"
 
 
 def _is_left_behind(record: logging.LogRecord) -> bool:
-    """Whether it is about a future inside of the client library, which nobody can await; the failure is told anyway."""
+    """Whether it is about a future inside of aiokafka, which nobody can await. The error itself is logged elsewhere."""
     error = record.exc_info[1] if record.exc_info else None
     return "never retrieved" in record.getMessage() and type(error).__module__.startswith(_LIBRARY)
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:
-    """For `logging.config.dictConfig`."""
+    """The log of a worker, for `logging.config.dictConfig`."""
     level = settings.log_level.upper()
     formatter = (
         {"()": "pythonjsonlogger.json.JsonFormatter", "fmt": _JSON}
@@ -87,10 +89,10 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"default": formatter},
-        "filters": {"dampened": {"()": Dampened}},
+        "filters": {"rate_limit": {"()": RateLimit}},
         "handlers": {
             "stderr": {
-                "filters": ["dampened"],
+                "filters": ["rate_limit"],
                 "class": "logging.StreamHandler",
                 "formatter": "default",
                 "stream": "ext://sys.stderr",
@@ -99,3 +101,23 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "loggers": {name: {"level": level if level == "DEBUG" else "WARNING"} for name in _QUIETER},
         "root": {"level": level, "handlers": ["stderr"]},
     }
+
+
+class _OneSentence(logging.Handler):
+    """Writes an error of aiokafka as one line of ours, at most once in ten seconds."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._next = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _SILENCE_SECONDS
+            sys.stderr.write(f"ott: Kafka client, trying again: {record.getMessage()}\n")
+
+
+def quiet_kafka_client() -> None:
+    """For commands other than the worker: errors of aiokafka are rare lines on standard error, warnings are dropped."""
+    logger = logging.getLogger(_LIBRARY)
+    logger.handlers = [_OneSentence()]
+    logger.propagate = False

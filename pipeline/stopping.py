@@ -1,4 +1,4 @@
-"""SIGTERM while a worker starts: it leaves at once, with status 0. Nothing is begun yet that would have to be ended."""
+"""SIGTERM while a worker starts: the process ends at once with status 0, because nothing has to be stopped yet."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def leave_on_sigterm() -> None:
-    """From now on, until the running worker has a handler of its own."""
+    """End the process at SIGTERM, until the running worker sets a handler of its own."""
     signal.signal(signal.SIGTERM, _leave)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler
-    # Not by an exception: code that waits for brokers may catch it, and asyncio would wait for its tasks.
+    # An exception would not do: code that waits for brokers may catch it, and asyncio would wait for its tasks.
     os._exit(0)

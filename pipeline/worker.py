@@ -1,6 +1,7 @@
-"""The worker: the application with its table, its agent and its web server, ready to run.
+"""The worker: the application with its tables, agents, services and web server, put together and run.
 
-`ott worker` calls `run`; `faust -A pipeline.worker worker` finds `app`, made from the settings of its environment.
+`ott worker` calls `run`. `faust -A pipeline.worker worker` takes `app`, which is made from the settings of its
+environment.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from pipeline.kafka.topics import (
     RAW_EVENTS,
     RAW_EVENTS_REKEYED,
     RISK_ALERTS,
-    RULE_CONFIG,
     changelog,
 )
 from pipeline.logs import logging_config
@@ -70,7 +70,8 @@ if TYPE_CHECKING:
     from pipeline.titles.state import TitlesValue
 
 _TITLES_COMMIT: Final = 5
-"""A minute is judged a minute after its end; a few seconds more do not count, and figures change with every event."""
+"""The title table is committed with every fifth commit, because its figures change with every event. That delays a
+verdict on a minute, which waits a minute anyway, by some seconds."""
 
 
 def run(settings: Settings, reached: Hook = pass_by, idle: IdleUsers | None = None) -> int:
@@ -78,14 +79,14 @@ def run(settings: Settings, reached: Hook = pass_by, idle: IdleUsers | None = No
 
     Args:
         settings: of this worker.
-        reached: called at each kill point, in tests.
-        idle: finds users to erase; tests do not wait a month.
+        reached: called at each kill point; tests give it.
+        idle: finds users to erase; tests give one that does not wait for a month.
 
     Returns:
         the exit status.
 
     Raises:
-        OttError: something is missing or does not fit.
+        OttError: something is missing, or does not fit.
     """
     raise_file_limit()
     loop = asyncio.new_event_loop()
@@ -107,9 +108,10 @@ def run(settings: Settings, reached: Hook = pass_by, idle: IdleUsers | None = No
 
 
 async def _prepare(settings: Settings, reached: Hook, idle: IdleUsers | None = None) -> DeliveryApp:
-    # RocksDB and SQLite create files as the process does: what a worker writes is its owner's alone.
+    # RocksDB and SQLite create files with the rights of the process. Only the owner may read the state of a worker.
     os.umask(0o077)
-    tls_of(settings)  # What is wrong with its files is said before the brokers are waited for.
+    # A TLS file that cannot be used is reported before the worker waits for the brokers.
+    tls_of(settings)
     port = _web_port(settings)
     changelogs = [
         changelog(settings.app_id, TABLE_NAME),
@@ -123,7 +125,7 @@ async def _prepare(settings: Settings, reached: Hook, idle: IdleUsers | None = N
 def build(
     settings: Settings, cluster: Cluster, *, web_port: int, reached: Hook, idle: IdleUsers | None = None
 ) -> DeliveryApp:
-    """The application with everything in it."""
+    """The application with everything that a worker has."""
     trust = trust_of(settings)
     app = new_app(
         settings,
@@ -161,9 +163,8 @@ def build(
     )
     evaluator = build_evaluator(settings)
     book = RuleBook(evaluator.ruleset, log_refused, log_unusable)
-    topic = settings.topic(RULE_CONFIG.name)
     pauses = Pauses(app.gate, users.source_topics, (topics.raw, topics.rekeyed))
-    rule_config = RuleConfig(book, pauses, topic, settings.kafka_client_options())
+    rule_config = RuleConfig(book, pauses, settings)
     _add_service(app, rule_config)
     origins = Origins(cluster.origin_key, app.metrics, accept_unproven=settings.accept_unproven_origins)
     misplaced = Misplaced(app.metrics, "user id")
@@ -178,14 +179,14 @@ def build(
     agent = TitleAgent(evaluator, book, topics.flagged, (topics.raw, topics.rekeyed), partitions)
     titles = _add_titles(app, settings, cluster, agent, rule_config)
     alerts = _add_alerts(app, settings, cluster)
-    index = _verdict_index(settings, app)
+    index = VerdictIndex(app.conf.appdir, settings)
     _add_service(app, index)
     install_web(app, settings, cluster, users, alerts, titles, evaluator, book, index, trust, rule_config)
     return app
 
 
 def _add_service(app: DeliveryApp, service: ServiceT) -> None:
-    app.service(service)  # type: ignore[arg-type]  # an instance is as good
+    app.service(service)  # type: ignore[arg-type]  # Faust also takes an instance
 
 
 def _add_titles(
@@ -231,28 +232,16 @@ def _add_alerts(app: DeliveryApp, settings: Settings, cluster: Cluster) -> Write
     return table
 
 
-def _verdict_index(settings: Settings, app: DeliveryApp) -> VerdictIndex:
-    retention_ms = FLAGGED_EVENTS.retention_ms
-    assert retention_ms is not None
-    return VerdictIndex(
-        app.conf.appdir,
-        settings.topic(FLAGGED_EVENTS.name),
-        settings.topic(RISK_ALERTS.name),
-        settings.kafka_client_options(),
-        settings.indexed_verdicts,
-        retention_ms,
-    )
-
-
 def _web_port(settings: Settings) -> int:
-    """The port of the web server, before anything is started: 0 becomes a free one.
+    """Find the port of the web server before anything is started. Port 0 becomes a free one.
 
     Raises:
-        MissingError: another program has it.
+        MissingError: the port cannot be used.
     """
     host, port = settings.web_host, settings.web_port
     try:
-        with socket.create_server((host, port), family=_family(host)) as listener:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host, port), family=family) as listener:
             return int(listener.getsockname()[1])
     except OSError as error:
         raise MissingError(
@@ -261,12 +250,8 @@ def _web_port(settings: Settings) -> int:
         ) from error
 
 
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
 def __getattr__(name: str) -> DeliveryApp:
-    """`app`, for `faust -A pipeline.worker`: made when it is asked for, as the brokers have to be asked, too."""
+    """`app`, for `faust -A pipeline.worker`. It is made on access, because that needs the brokers."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     leave_on_sigterm()

@@ -1,4 +1,4 @@
-"""Files that commands write to. An error of writing names its file: a full disk does not say which file it is about."""
+"""Files that commands write to. Their errors name the file, because the system does not, for example on a full disk."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ STANDARD_OUTPUT: Final = "standard output"
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Names the file in an error of the operating system.
+    """Name the file in an error of the operating system.
 
-    A reader that went away passes as it is, because that ends a command without a message.
+    BrokenPipeError passes unchanged: if the reader went away, a command ends without a message.
 
     Raises:
         MissingError: the file cannot be written.
@@ -34,11 +34,11 @@ def naming(name: str) -> Iterator[None]:
 
 
 class Output:
-    """A file that is written to; its errors name it, also those that come only when it is flushed or closed.
+    """A file whose errors name it, also those that come only when it is flushed or closed.
 
     Args:
-        file: what is written to.
-        name: how errors name it.
+        file: the open file.
+        name: the name in errors.
     """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
@@ -47,10 +47,10 @@ class Output:
 
     @classmethod
     def to_path(cls, path: Path | str) -> Self:
-        """A file that is made, or emptied.
+        """Make or empty a file.
 
         Raises:
-            MissingError: it cannot be written.
+            MissingError: the file cannot be written.
         """
         with naming(str(path)):
             return cls(Path(path).open("wb"), str(path))
@@ -60,19 +60,19 @@ class Output:
         """Standard output.
 
         Raises:
-            MissingError: whoever started this process closed it.
+            MissingError: this process was started with standard output closed.
         """
         if sys.stdout is None:
             raise MissingError(f"{STANDARD_OUTPUT} is closed; send it to a file or to /dev/null")
         return cls(sys.stdout.buffer, STANDARD_OUTPUT)
 
     def write(self, data: bytes) -> None:
-        """Writes the bytes, or keeps them until a flush."""
+        """Write the bytes. They may stay in a buffer until a flush."""
         with naming(self._name):
             self._file.write(data)
 
     def flush(self) -> None:
-        """Writes what was kept."""
+        """Write what is in the buffer."""
         with naming(self._name):
             self._file.flush()
 

@@ -100,7 +100,6 @@ def bench(
     Where the time goes: ott bench --profile
     """
     _require_packages()
-    from pipeline.cli.logs import quiet_kafka_client
     from pipeline.cli.output import print_json
     from pipeline.errors import UsageError
     from pipeline.lab.benchmark.bench import Bench, Options
@@ -108,6 +107,7 @@ def bench(
     from pipeline.lab.benchmark.results import function_table, stage_table, table
     from pipeline.lab.benchmark.soak import soak_lines
     from pipeline.lab.benchmark.web import web_lines
+    from pipeline.logs import quiet_kafka_client
 
     if sum((profile, soak is not None, web is not None)) > 1:
         raise UsageError("--profile, --soak and --web each measure one thing only; give one of them")

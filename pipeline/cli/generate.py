@@ -138,10 +138,10 @@ def generate(
     """
     import sys
 
-    from pipeline.cli.logs import quiet_kafka_client
     from pipeline.errors import UsageError
     from pipeline.lab.generator.planning import Stretch, parse_duration, parse_time
     from pipeline.lab.generator.running import Job, ToHttp, run_job
+    from pipeline.logs import quiet_kafka_client
     from pipeline.settings.schema import load_settings
 
     settings = load_settings(

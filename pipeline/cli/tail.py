@@ -55,9 +55,9 @@ def tail(
     ] = 10.0,
 ) -> None:
     """Follow flagged-events (or another topic) as lines: time, level, subject, findings in words."""
-    from pipeline.cli.logs import quiet_kafka_client
     from pipeline.cli.rendering import LEVELS, Filter
     from pipeline.errors import UsageError
+    from pipeline.logs import quiet_kafka_client
     from pipeline.settings.schema import load_settings
 
     settings = load_settings(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiokafka.errors import KafkaError
 from mode import Service
@@ -16,14 +16,16 @@ from pipeline.coordination.pauses import PAUSE_KEY
 from pipeline.coordination.revocations import PREFIX as REVOKED
 from pipeline.coordination.revocations import Revocations
 from pipeline.kafka.follower import Follower
+from pipeline.kafka.topics import RULE_CONFIG
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from aiokafka.structs import ConsumerRecord
 
     from pipeline.coordination.pauses import Pauses
     from pipeline.evaluation.rule_book import Refused, RuleBook
+    from pipeline.settings.schema import Settings
 
 KEY: Final = b"ruleset"
 _WARN_EVERY_S: Final = 30.0
@@ -36,17 +38,16 @@ class RuleConfig(Service):
     Args:
         book: gets every rule set.
         pauses: gets every pause.
-        topic: full name of `rule-config`.
-        client_options: bootstrap servers and security, as aiokafka names them.
+        settings: say where the brokers are.
     """
 
-    def __init__(self, book: RuleBook, pauses: Pauses, topic: str, client_options: Mapping[str, Any]) -> None:
+    def __init__(self, book: RuleBook, pauses: Pauses, settings: Settings) -> None:
         super().__init__()
         self._book = book
         self.pauses = pauses
         self.revocations = Revocations()
-        self._topic = topic
-        self._follower = Follower(client_options, [topic], retry=True)
+        self._topic = settings.topic(RULE_CONFIG.name)
+        self._follower = Follower(settings.kafka_client_options(), [self._topic], retry=True)
         self._read_once = asyncio.Event()
 
     async def read_once(self) -> None:

@@ -13,11 +13,12 @@ import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from mode import Service
 
 from pipeline.kafka.follower import Follower, from_positions
+from pipeline.kafka.topics import FLAGGED_EVENTS, RISK_ALERTS
 from pipeline.verdict_index.pages import Position
 from pipeline.verdict_index.queries import IndexQueries
 from pipeline.verdict_index.store import FILE_NAME, connect, open_store
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from aiokafka import TopicPartition
     from aiokafka.structs import ConsumerRecord
 
+    from pipeline.settings.schema import Settings
     from pipeline.verdict_index.pages import Alerts, Filters, Page
     from pipeline.verdict_index.summary import Span, Tally
 
@@ -58,32 +60,19 @@ class VerdictIndex(Service):
 
     Args:
         directory: where the file is, or will be.
-        verdicts: full name of `flagged-events`.
-        alerts: full name of `risk-alerts`.
-        client_options: bootstrap servers and security, as aiokafka names them.
-        limit: so many verdicts are kept.
-        retention_ms: of `flagged-events`; the index keeps nothing for longer.
+        settings: say where the brokers are, and how many verdicts are kept.
 
     Attributes:
         behind: published verdicts that were not indexed yet when the topic was last read.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        verdicts: str,
-        alerts: str,
-        client_options: Mapping[str, Any],
-        limit: int,
-        retention_ms: int,
-    ) -> None:
+    def __init__(self, directory: Path, settings: Settings) -> None:
         super().__init__()
         self._path = directory / FILE_NAME
-        self._verdicts = verdicts
-        self._alerts = alerts
-        self._client_options = dict(client_options)
-        self._limit = limit
-        self._retention_ms = retention_ms
+        self._verdicts = settings.topic(FLAGGED_EVENTS.name)
+        self._alerts = settings.topic(RISK_ALERTS.name)
+        self._client_options = settings.kafka_client_options()
+        self._limit = settings.indexed_verdicts
         self._expired_at = -math.inf
         self._spent_s = 0.0
         self._write_thread = ThreadPoolExecutor(1, "verdict-index-write")
@@ -198,14 +187,17 @@ class VerdictIndex(Service):
     async def _step(self, follower: Follower, writer: IndexWriter) -> None:
         batches = await follower.poll(_PAUSE_S, _BATCH)
         self._spent_s = 0.0
+        # The index keeps nothing for longer than the topic does.
+        assert FLAGGED_EVENTS.retention_ms is not None
+        oldest_ms = int(time.time() * 1000) - FLAGGED_EVENTS.retention_ms
         now = time.monotonic()
         if now - self._expired_at > _EXPIRY_S:
             self._expired_at = now
-            await self._in_write_thread(writer.expire, int(time.time() * 1000) - self._retention_ms)
+            await self._in_write_thread(writer.expire, oldest_ms)
         for tp in self._skip_old(follower):
             batches.pop(tp, None)
         if batches:
-            await self._index(writer, batches, follower.positions)
+            await self._index(writer, batches, follower.positions, oldest_ms)
         pause_s = 0.0 if sum(map(len, batches.values())) >= _BATCH else _PAUSE_S
         await self.sleep(min(_LONGEST_PAUSE_S, max(pause_s, self._spent_s * (1 / _SHARE - 1))))
 
@@ -214,6 +206,7 @@ class VerdictIndex(Service):
         writer: IndexWriter,
         batches: Mapping[TopicPartition, list[ConsumerRecord[bytes, bytes]]],
         positions: Mapping[TopicPartition, int],
+        oldest_ms: int,
     ) -> None:
         for tp in self._skipped & batches.keys():
             record = batches[tp][0]
@@ -224,7 +217,7 @@ class VerdictIndex(Service):
             for tp, batch in batches.items()
             if tp.topic == self._verdicts
             for record in batch
-            if record.value is not None
+            if record.value is not None and record.timestamp >= oldest_ms
         ]
         alerts = [
             (record.key, record.value)

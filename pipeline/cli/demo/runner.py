@@ -17,10 +17,10 @@ from pipeline.cli.demo.children import Child
 from pipeline.cli.demo.narration import say
 from pipeline.cli.demo.progress import Broker, Progress
 from pipeline.cli.demo.watch import Watch
-from pipeline.cli.logs import quiet_kafka_client
 from pipeline.errors import MissingError, RefusedError, UsageError
 from pipeline.kafka.topics import ensure_topics
 from pipeline.lab.local.ports import free_ports, is_free
+from pipeline.logs import quiet_kafka_client
 from pipeline.settings.schema import load_settings
 
 if TYPE_CHECKING:

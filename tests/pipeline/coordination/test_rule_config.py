@@ -43,9 +43,7 @@ async def publish(settings, *records):
 @asynccontextmanager
 async def running(settings):
     pauses = Pauses(Gate(), ["raw-events"], ["raw-events"])
-    config = RuleConfig(
-        RuleBook(built_in()), pauses, settings.topic(RULE_CONFIG.name), settings.kafka_client_options()
-    )
+    config = RuleConfig(RuleBook(built_in()), pauses, settings)
     await config.start()
     try:
         yield config
@@ -93,9 +91,10 @@ async def test_a_worker_that_has_caught_up_knows_everything_that_was_published_b
             assert (config.pauses.current is None) == (pause is None)
 
 
-async def test_it_has_not_caught_up_while_no_broker_answers():
+async def test_it_has_not_caught_up_while_no_broker_answers(tmp_path):
     pauses = Pauses(Gate(), [], [])
-    config = RuleConfig(RuleBook(built_in()), pauses, "rule-config", {"bootstrap_servers": "127.0.0.1:1"})
+    settings = load_settings(environ={"OTT_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, cwd=tmp_path)
+    config = RuleConfig(RuleBook(built_in()), pauses, settings)
     await config.start()
     try:
         assert not await config.catch_up(0.5)

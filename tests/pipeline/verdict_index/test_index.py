@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from pipeline.kafka.topics import FLAGGED_EVENTS, RISK_ALERTS, ensure_topics
+from pipeline.kafka.topics import FLAGGED_EVENTS, ensure_topics
 from pipeline.settings.schema import load_settings
 from pipeline.verdict_index.index import IndexUnavailableError, VerdictIndex
 from pipeline.verdict_index.pages import Filters
@@ -43,14 +43,7 @@ async def publish(settings, numbers, timestamp_ms=None):
 
 @asynccontextmanager
 async def running(settings, directory, limit=10_000):
-    index = VerdictIndex(
-        directory,
-        settings.topic(FLAGGED_EVENTS.name),
-        settings.topic(RISK_ALERTS.name),
-        settings.kafka_client_options(),
-        limit,
-        30 * DAY_MS,
-    )
+    index = VerdictIndex(directory, settings.model_copy(update={"indexed_verdicts": limit}))
     await index.start()
     try:
         yield index

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from pipeline.alerting.alerts import SeenVerdict, encode_alert, opened
 from pipeline.evaluation.pseudonyms import pseudonymiser
+from pipeline.settings.schema import load_settings
 from pipeline.verdict_index.index import VerdictIndex
 from pipeline.verdict_index.queries import IndexQueries
 from pipeline.verdict_index.store import FILE_NAME, connect, open_store
@@ -51,7 +52,7 @@ def records():
 
 @pytest.fixture
 async def served(tmp_path, tokens, bearer, records):
-    index = VerdictIndex(tmp_path, "flagged-events", "risk-alerts", {}, 1_000, 1)
+    index = VerdictIndex(tmp_path, load_settings(environ={"OTT_INDEXED_VERDICTS": "1000"}, cwd=tmp_path))
     writer = IndexWriter(open_store(tmp_path / FILE_NAME, ("flagged-events", "risk-alerts")), 1_000)
     writer.add(records, {})
     index._queries = index._look_ups = IndexQueries(connect(tmp_path / FILE_NAME))
