@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,3 +85,10 @@ class Output:
     ) -> None:
         with naming(self._name):
             self._file.close()
+
+
+def print_json(value: object) -> None:
+    """Write a value to standard output as one line of JSON, for programs."""
+    with naming(STANDARD_OUTPUT):
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+        sys.stdout.flush()

@@ -1,7 +1,7 @@
-"""The command `ott`: registration of the commands, errors as messages, exit statuses.
+"""The command `ott`: registers the commands, and turns errors into messages and exit statuses.
 
-Every command lives in a module of its own, which imports what is heavy inside its function, so that
-`ott --help` and shell completion answer at once.
+Every command has a module of its own. It imports heavy modules inside of its function, so that `ott --help` and shell
+completion answer at once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pipeline.stopping import leave_on_sigterm
 
 if sys.argv[1:2] == ["worker"]:
-    # Before anything that takes time is imported.
+    # This comes before all imports that take time.
     leave_on_sigterm()
 
 import importlib
@@ -26,8 +26,8 @@ from pipeline.errors import OttError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# In the order of `ott --help`, each with its example unless the module gives one. A module offers either
-# a function of the command's name or, for a command with subcommands, a Typer named `app`.
+# The commands in the order of `ott --help`, each with its example if its module does not give one. A module has a
+# function with the name of the command, or, for a command with subcommands, a Typer named `app`.
 COMMANDS = {
     "worker": "ott worker --bootstrap-servers 127.0.0.1:9092 --web-port 0",
     "generate": "ott generate --events 1000 --rate 100",
@@ -43,7 +43,7 @@ COMMANDS = {
 EXIT_DONE = 0
 EXIT_USAGE = 2
 EXIT_MISSING = 3
-EXIT_BUG = 70  # EX_SOFTWARE: kept apart from 1, which is an answer
+EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h; 1 would be an answer
 EXIT_INTERRUPTED = 130
 
 
@@ -65,7 +65,7 @@ def _frame(
 
 
 def build_app() -> typer.Typer:
-    """The whole command line as one Typer."""
+    """Make the whole command line."""
     app = typer.Typer(name="ott", rich_markup_mode=None, no_args_is_help=True)
     app.callback(epilog="Example: ott worker --bootstrap-servers 127.0.0.1:9092")(_frame)
     for name, example in COMMANDS.items():
@@ -79,7 +79,7 @@ def build_app() -> typer.Typer:
 
 
 def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """Splits `--debug` off, wherever it stands before a `--`."""
+    """Split off `--debug`, which may stand anywhere before a `--`."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     kept = [argument for argument in arguments[:end] if argument != "--debug"]
     return [*kept, *arguments[end:]], len(kept) < end
@@ -92,18 +92,18 @@ def _explain_usage(error: typer.TyperException) -> str:
 
 
 def run(arguments: Sequence[str], build: Callable[[], typer.Typer] = build_app, name: str = "ott") -> int:
-    """Runs one command line and returns its exit status; messages go to standard error."""
+    """Run one command line and return its exit status. Messages go to standard error."""
     arguments, debug = _take_debug(arguments)
     try:
         result = typer.main.get_command(build()).main(arguments, prog_name=name, standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
     except SystemExit as error:
-        # Typer's own answer to a reader that went away is status 1, which is an answer of ours.
+        # If the reader of the output went away, Typer ends with status 1, which would be an answer.
         if isinstance(error.__context__, BrokenPipeError):
             return EXIT_MISSING
         raise
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a person gets a sentence, not a traceback
+    except Exception as error:  # noqa: BLE001 - a person gets a sentence instead of a traceback
         if debug:
             traceback.print_exception(error)
         message, status = _explain(error)
@@ -113,7 +113,7 @@ def run(arguments: Sequence[str], build: Callable[[], typer.Typer] = build_app, 
 
 
 def _explain(error: Exception) -> tuple[str, int]:
-    """What is told of an error, and the exit status."""
+    """The message about an error, and the exit status."""
     match error:
         case OttError():
             return f"ott: {error.message}", error.exit_status

@@ -100,7 +100,6 @@ def bench(
     Where the time goes: ott bench --profile
     """
     _require_packages()
-    from pipeline.cli.output import print_json
     from pipeline.errors import UsageError
     from pipeline.lab.benchmark.bench import Bench, Options
     from pipeline.lab.benchmark.machine import describe_machine
@@ -108,6 +107,7 @@ def bench(
     from pipeline.lab.benchmark.soak import soak_lines
     from pipeline.lab.benchmark.web import web_lines
     from pipeline.logs import quiet_kafka_client
+    from pipeline.writing import print_json
 
     if sum((profile, soak is not None, web is not None)) > 1:
         raise UsageError("--profile, --soak and --web each measure one thing only; give one of them")
@@ -184,7 +184,7 @@ def _in_words(machine: "Mapping[str, object]") -> str:
 
 @contextmanager
 def _ground(kafka: str | None) -> "Iterator[tuple[Ground, str]]":
-    """A broker, its name, and a directory for states and logs, which stays only where a message names it."""
+    """A broker, its name, and a directory for states and logs. The directory is kept only if a message names it."""
     from pipeline.errors import OttError
     from pipeline.lab.benchmark.bench import Ground
     from pipeline.lab.local.ports import free_ports
@@ -213,7 +213,7 @@ def _ground(kafka: str | None) -> "Iterator[tuple[Ground, str]]":
 
 
 def _broker(kafka: str | None, stack: ExitStack) -> tuple[str, str]:
-    """Addresses and name of the broker; one of ours is started, and ends with the stack."""
+    """Addresses and name of the broker. A broker that this starts is stopped with the stack."""
     if kafka is None:
         from pipeline.lab.local.tansu import EmbeddedBroker
 
@@ -243,5 +243,5 @@ def _say(message: str) -> None:
 
 
 def _end(number: int, _frame: object) -> NoReturn:
-    """Unwinds like Ctrl-C, so that everything is stopped."""
+    """Unwind as with Ctrl-C, so that everything is stopped."""
     raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""`ott generate`: a made-up audience that sends events, with the truth about it beside."""
+"""`ott generate`: sends events of a made-up audience, and writes the truth about them if asked to."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix
+from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     Watch = Callable[[Plan], Callable[[int], None]]
 
-# Tasks that send at once: partitions are few and batches large, while HTTP waits for every single answer.
+# So many tasks send at once. Kafka needs few, because batches are large; with HTTP a task waits for every answer.
 _KAFKA_TASKS = 4
 _HTTP_TASKS = 16
 _HTTP_PATIENCE_S = 30.0
 
 
 class LineFormat(StrEnum):
-    """What a line of the output is."""
+    """The form of a line of the output."""
 
     RAW = "raw"
     ENVELOPE = "envelope"
@@ -124,9 +124,7 @@ def generate(
     bootstrap_servers: BootstrapServers = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
-    wait: Annotated[
-        float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for a broker.")
-    ] = 10.0,
+    wait: Wait = 10.0,
     as_json: AsJson = False,
 ) -> int:
     """Send events of a made-up audience to Kafka (default), to an HTTP ingest, or to a file.
@@ -183,7 +181,7 @@ def generate(
     where = _where(job, settings.topic("raw-events"), settings.bootstrap_servers)
     sys.stderr.write(f"ott: {_in_words(outcome, where)}\n")
     if as_json:
-        from pipeline.cli.output import print_json
+        from pipeline.writing import print_json
 
         print_json(outcome.summary())
     if outcome.stopped_by is not None:
@@ -210,7 +208,7 @@ def _target(
 
 
 def _progress() -> "AbstractContextManager[Watch]":
-    """A progress bar on a terminal, nothing elsewhere."""
+    """A progress bar if standard error is a terminal."""
     import sys
     from contextlib import contextmanager
 

@@ -51,7 +51,7 @@ def judge(
     with ExitStack() as files:
         records = _open(file, files, twice=subjects)
         sink = None if failed is None else files.enter_context(Output.to_path(failed))
-        # Who streams wants each answer when it is there.
+        # Records that arrive one by one get their answers one by one.
         _write(file_judge, records, Output.standard(), sink, at_once=not records.seekable())
     if accounts is not None:
         with naming(str(accounts)):
@@ -95,7 +95,7 @@ def _open(name: str, files: ExitStack, *, twice: bool) -> BinaryIO:
         opened = files.enter_context(Path(name).open("rb"))  # noqa: SIM115 - the stack closes it
     if not twice or (name != "-" and opened.seekable()):
         return opened
-    # The subject rules have to know each partition's last record: read twice what can be read once.
+    # Titles and devices are judged after a first look at all records. So input that can be read only once is copied.
     spooled: BinaryIO = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
     shutil.copyfileobj(opened, spooled)
     spooled.seek(0)

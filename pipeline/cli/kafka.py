@@ -87,10 +87,10 @@ def _default_directory() -> Path:
 
 
 def _show(cluster: "KafkaCluster", *, as_json: bool) -> int:
-    """Print the address and the state of every node; returns how many do not answer."""
+    """Print the address and the state of every node, and return the number of those that do not answer."""
     from dataclasses import asdict
 
-    from pipeline.cli.output import print_json
+    from pipeline.writing import print_json
 
     nodes = cluster.status()
     if as_json:

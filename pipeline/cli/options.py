@@ -1,4 +1,4 @@
-"""The options that several commands share, each the flag of a setting."""
+"""The options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,5 +14,8 @@ TopicPrefix = Annotated[
 ]
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Settings file instead of ott.toml.")
+]
+Wait = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for a broker.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]

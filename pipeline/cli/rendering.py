@@ -1,4 +1,4 @@
-"""Records of our topics as lines for a person: pure functions from a record to a styled text."""
+"""Records of our topics as lines for a person. All functions here are pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PAYLOAD_SHOWN = 120
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One Kafka record; `topic` without prefix, `timestamp_ms` negative where there is none."""
+    """A Kafka record. `topic` has no prefix; `timestamp_ms` is negative if the record has no timestamp."""
 
     topic: str
     partition: int
@@ -34,7 +34,7 @@ class Record:
     value: bytes | None
 
     def document(self) -> dict[str, Any] | None:
-        """The value as a JSON object, or None where it is not one."""
+        """The value as a JSON object, or None if it is none."""
         try:
             return read_object(self.value)
         except UnreadableError:
@@ -43,12 +43,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which records are shown; None lets everything through.
+    """Chooses which records are shown. A filter that is None admits all.
 
     Attributes:
         level: verdicts of this risk level or a higher one.
         rule: verdicts with a finding of this rule, or of this family of rules (`privacy`).
-        user: records of this user (or of the subject with this id).
+        user: records of the user or subject with this id.
     """
 
     level: str | None = None
@@ -93,7 +93,7 @@ class Filter:
 
 
 def render(record: Record) -> Text:
-    """One line: time, level or reason, subject, and what was found, in words."""
+    """A record as one line: time, level or reason, subject, and the findings in words."""
     document = record.document()
     if document is not None and document.get("schema") == "risk-verdict/1":
         return _verdict(document)
@@ -106,10 +106,10 @@ def render(record: Record) -> Text:
     return line
 
 
-def runbook_lines(record: Record, told: set[str]) -> list[Text]:
-    """An indented line for each of a verdict's rules that is not in `told` yet: what to do. They are added to `told`.
+def runbook_lines(record: Record, shown: set[str]) -> list[Text]:
+    """What to do about a verdict: an indented line for each rule with a finding that is not yet in `shown`.
 
-    The line of a rule is always the same, so that it is printed once and does not bury the verdicts.
+    The rules are added to `shown`. The line of a rule is always the same, so it is printed once.
     """
     document = record.document()
     if document is None or document.get("schema") != "risk-verdict/1":
@@ -117,14 +117,14 @@ def runbook_lines(record: Record, told: set[str]) -> list[Text]:
     lines = []
     for finding in _objects(document.get("findings")):
         rule_id = str(finding.get("rule_id"))
-        if rule_id in GUIDANCE and rule_id not in told:
-            told.add(rule_id)
+        if rule_id in GUIDANCE and rule_id not in shown:
+            shown.add(rule_id)
             lines.append(Text.assemble("    ", (f"[{rule_id}] ", "blue"), (GUIDANCE[rule_id].runbook, "dim")))
     return lines
 
 
 def envelope(record: Record) -> str:
-    """The record as one JSON line that `ott judge` reads."""
+    """A record as one line of JSON that `ott judge` reads."""
     value = record.value or b""
     try:
         payload, encoding = value.decode(), "utf-8"
@@ -146,7 +146,7 @@ def envelope(record: Record) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with control characters escaped: what producers send must not steer the terminal."""
+    """Escape control characters, so that text of a producer cannot control the terminal."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text

@@ -1,4 +1,4 @@
-"""`ott tail`: follows a topic as readable lines."""
+"""`ott tail`: shows the records of a topic as lines while they arrive."""
 
 import asyncio
 import sys
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import BootstrapServers, Config, TopicPrefix
+from pipeline.cli.options import BootstrapServers, Config, TopicPrefix, Wait
 
 if TYPE_CHECKING:
     from pipeline.cli.rendering import Filter
     from pipeline.settings.schema import Settings
 
-# Topics whose records are JSON documents of ours; others are shown to programs inside an envelope.
+# Records of these topics are JSON documents of ours. For programs, all others are put into an envelope.
 _DOCUMENTS = frozenset({"flagged-events", "failed-events"})
 
 
@@ -50,9 +50,7 @@ def tail(
     bootstrap_servers: BootstrapServers = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
-    wait: Annotated[
-        float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for a broker.")
-    ] = 10.0,
+    wait: Wait = 10.0,
 ) -> None:
     """Follow flagged-events (or another topic) as lines: time, level, subject, findings in words."""
     from pipeline.cli.rendering import LEVELS, Filter
@@ -93,7 +91,7 @@ async def _follow(
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     shown = 0
-    told: set[str] = set()
+    rules: set[str] = set()
     async with follow(
         settings, [settings.topic(topic)], from_oldest=from_beginning, timeout_s=wait
     ) as follower:
@@ -106,7 +104,7 @@ async def _follow(
                 with naming(STANDARD_OUTPUT):
                     if not as_json:
                         console.print(render(record))
-                        for line in runbook_lines(record, told) if runbook else ():
+                        for line in runbook_lines(record, rules) if runbook else ():
                             console.print(line)
                     elif topic in _DOCUMENTS and record.document() is not None:
                         sys.stdout.buffer.write((record.value or b"") + b"\n")

@@ -1,4 +1,4 @@
-"""`ott topics`: creates the topics that are missing, and says in what they differ."""
+"""`ott topics`: creates missing topics, and compares topics with the contract and the settings."""
 
 import asyncio
 import sys
@@ -6,15 +6,12 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix
+from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix, Wait
 
 app = typer.Typer(help="Create the topics, or check them against the contract and the settings.")
 
 Partitions = Annotated[int | None, typer.Option(metavar="N", help="Partitions of each topic.")]
 ReplicationFactor = Annotated[int | None, typer.Option(metavar="N", help="Replicas of each partition.")]
-Wait = Annotated[
-    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for a broker.")
-]
 
 
 @app.command(epilog="Example: ott topics create --partitions 8")
@@ -28,19 +25,12 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create the topics that are missing; those that exist stay as they are."""
-    from pipeline.cli.output import print_json
+    flags = {name: value for name, value in locals().items() if name not in {"wait", "as_json"}}
     from pipeline.kafka.topics import ensure_topics
     from pipeline.settings.schema import load_settings
+    from pipeline.writing import print_json
 
-    settings = load_settings(
-        {
-            "bootstrap_servers": bootstrap_servers,
-            "topic_prefix": topic_prefix,
-            "partitions": partitions,
-            "replication_factor": replication_factor,
-            "config": config,
-        }
-    )
+    settings = load_settings(flags)
     report = asyncio.run(ensure_topics(settings, wait))
     if as_json:
         print_json(
@@ -67,22 +57,15 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Say in what the topics differ from the contract and the settings; exit 1 if they do."""
+    flags = {name: value for name, value in locals().items() if name not in {"wait", "as_json"}}
     from dataclasses import asdict
 
-    from pipeline.cli.output import print_json
     from pipeline.errors import RefusedError
     from pipeline.kafka.topics import check_topics
     from pipeline.settings.schema import load_settings
+    from pipeline.writing import print_json
 
-    settings = load_settings(
-        {
-            "bootstrap_servers": bootstrap_servers,
-            "topic_prefix": topic_prefix,
-            "partitions": partitions,
-            "replication_factor": replication_factor,
-            "config": config,
-        }
-    )
+    settings = load_settings(flags)
     differences = asyncio.run(check_topics(settings, wait))
     if as_json:
         print_json([asdict(difference) for difference in differences])

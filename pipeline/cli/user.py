@@ -1,4 +1,4 @@
-"""`ott user`: who may log in to the web views."""
+"""`ott user`: adds, lists and removes the accounts of the web views."""
 
 import sys
 from pathlib import Path
@@ -54,8 +54,8 @@ def add(
 @app.command("list", epilog="Example: ott user list --json")
 def list_(users_file: UsersFile = None, config: Config = None, as_json: AsJson = False) -> None:
     """List the users with their roles."""
-    from pipeline.cli.output import print_json
     from pipeline.web.access.accounts import read_users
+    from pipeline.writing import print_json
 
     users = read_users(_path(users_file, config))
     if as_json:

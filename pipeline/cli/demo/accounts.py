@@ -1,4 +1,4 @@
-"""The worker's accounts, as its web server gives them, and whether they add up."""
+"""The accounts of the worker: read from its web server, and compared with what the demo sent and saw."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 _PATH = "/stats/accounts"
 _SOON = frozenset({401, 503})
-"""Answers of a worker whose tables are not recovered yet, and to a token that just ended."""
+"""The statuses of a worker whose tables are not recovered yet, and of a token that has just ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """How records ended, in records; a request or a re-keyed record is counted apart."""
+    """Numbers of records by how they ended. Privacy requests and re-keyed records are counted apart."""
 
     read: int = 0
     judged: int = 0
@@ -40,15 +40,15 @@ class Accounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """The accounts at one moment, and how many records of the topics are still ahead of the worker."""
+class Status:
+    """The accounts at one moment, and the number of records that wait for the worker."""
 
     accounts: Accounts
     lag: int
 
 
-def read_standing(worker: DemoWorker) -> Standing | None:
-    """Asks the worker; None while it does not answer (yet).
+def read_status(worker: DemoWorker) -> Status | None:
+    """Ask the worker; None while it does not answer.
 
     Raises:
         MissingError: something answers that is not our worker.
@@ -65,7 +65,7 @@ def read_standing(worker: DemoWorker) -> Standing | None:
         return None
     lag = document.get("lag")
     lags = list(lag.values()) if isinstance(lag, dict) else []
-    return Standing(
+    return Status(
         Accounts(**{field.name: _count(document, field.name) for field in fields(Accounts)}),
         sum(max(behind, 0) for behind in lags if isinstance(behind, int)),
     )
@@ -82,7 +82,7 @@ class Balance:
 
     Attributes:
         sent: records that the brokers acknowledged to the generator.
-        accounts: what the worker says of them.
+        accounts: what the worker counted of them.
         flagged_on_topic: verdicts about users on `flagged-events`, each id once.
         failed_on_topic: failed events on `failed-events`, each id once.
     """
@@ -93,7 +93,7 @@ class Balance:
     failed_on_topic: int
 
     def faults(self) -> list[str]:
-        """Each sum that does not add up, in words; empty if all do."""
+        """In words, each pair of numbers that should be equal and is not."""
         accounts = self.accounts
         ended = accounts.judged + accounts.duplicate + accounts.failed
         pairs = (

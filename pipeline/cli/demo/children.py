@@ -1,4 +1,4 @@
-"""The programs that the demo starts: each with its log, none able to outlive the demo."""
+"""The programs that the demo starts. Each has a log file, and none outlives the demo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-# A worker commits and closes RocksDB within this; after it, SIGKILL.
+# A worker has this time to commit and to close RocksDB. Then it is killed.
 _GRACE_S = 15.0
 
 
@@ -23,22 +23,22 @@ class Child:
     """One `ott` command as a child process, while the `with` block lasts.
 
     Attributes:
-        name: what it is called in messages.
-        log: the file with all that it writes.
+        name: its name in messages.
+        log: the file with its output.
     """
 
     def __init__(self, name: str, arguments: Sequence[str], variables: Mapping[str, str], log: Path) -> None:
         """Nothing runs yet.
 
         Args:
-            name: what it is called in messages.
+            name: its name in messages.
             arguments: of `ott`.
-            variables: laid over this process's environment.
-            log: where its output goes.
+            variables: added to the environment of this process.
+            log: the file for its output.
         """
         self.name = name
         self.log = log
-        # -P: a directory named `pipeline` where the demo is started must not stand in for ours.
+        # With -P, Python does not import a directory named `pipeline` that happens to be where the demo is started.
         self._command = [sys.executable, "-P", "-m", "pipeline.cli", *arguments]
         self._variables = variables
         self._process: Leashed | None = None
@@ -58,12 +58,12 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs, else its exit status (negative: the signal)."""
+        """Its exit status, negative for a signal; None while it runs."""
         assert self._process is not None
         return self._process.exit_code
 
     def answer(self) -> dict[str, object]:
-        """The JSON object that a child with `--json` wrote last; empty if it wrote none."""
+        """The last JSON object that a child with `--json` wrote; empty if it wrote none."""
         for line in reversed(self.log.read_text("utf-8", "replace").splitlines()):
             if line.startswith("{"):
                 document = json.loads(line)
@@ -72,7 +72,7 @@ class Child:
         return {}
 
     def failure(self) -> MissingError:
-        """The sentence for a child that ended and should not have."""
+        """The error for a child that ended too early."""
         code = self.exit_code
         how = (
             f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with status {code}"

@@ -1,4 +1,4 @@
-"""What the demo tells, in plain words, on standard error."""
+"""What the demo writes to standard error."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Mapping
 
-    from pipeline.cli.demo.accounts import Standing
+    from pipeline.cli.demo.accounts import Status
 
 _RULES_SHOWN = 6
 
 
 def say(message: str) -> None:
-    """One line with the time of day."""
+    """Write one line with the time of day."""
     sys.stderr.write(f"{time.strftime('%H:%M:%S')}  {message}\n")
     sys.stderr.flush()
 
 
-def status_line(standing: Standing, by_rule: Counter[str], per_second: float) -> str:
-    """How the worker stands: events a second, how they ended, what was flagged by which rule."""
-    accounts = standing.accounts
+def status_line(status: Status, by_rule: Counter[str], per_second: float) -> str:
+    """One line: events a second, how they ended, and what was flagged by which rule."""
+    accounts = status.accounts
     shown = [f"{rule} {count:,}" for rule, count in by_rule.most_common(_RULES_SHOWN)]
     left_out = len(by_rule) - len(shown)
     rules = ", ".join(shown) + (f" and {left_out} more" if left_out > 0 else "")
-    behind = f", {standing.lag:,} waiting" if standing.lag else ""
+    behind = f", {status.lag:,} waiting" if status.lag else ""
     return (
         f"{per_second:,.0f} events/s: {accounts.read:,} read = {accounts.judged:,} judged + "
         f"{accounts.duplicate:,} duplicate + {accounts.failed:,} failed{behind}; "
@@ -38,7 +38,7 @@ def status_line(standing: Standing, by_rule: Counter[str], per_second: float) ->
 
 
 def verdict_in_words(verdict: Mapping[str, Any]) -> Iterator[str]:
-    """A sample verdict with its reasons, one line each."""
+    """An example verdict and its reasons, one line each."""
     subject = verdict.get("subject")
     subject = subject if isinstance(subject, dict) else {}
     who = printable(f"{subject.get('type')} {subject.get('id')}")

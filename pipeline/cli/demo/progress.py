@@ -1,4 +1,4 @@
-"""Looking at everything that runs: until the worker is ready, until a signal, until the accounts settle."""
+"""Watches everything that the demo runs: until the worker is ready, until a signal, or until the accounts add up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline.cli.demo.accounts import Accounts, Balance, Standing, read_standing
+from pipeline.cli.demo.accounts import Accounts, Balance, Status, read_status
 from pipeline.cli.demo.narration import say, status_line, verdict_in_words
 from pipeline.errors import MissingError
 from pipeline.lab.demo_token import DemoWorker
@@ -21,7 +21,7 @@ _STATUS_EVERY_S = 5.0
 _POLL_S = 0.25
 _READY_TIMEOUT_S = 90.0
 _STALL_S = 30.0
-# What is too much on a topic comes late: a last look after everything has added up.
+# A record too many would come late. So the accounts are read once more after they have added up.
 _LAST_LOOK_S = 1.5
 
 
@@ -31,10 +31,10 @@ class Broker:
 
     Attributes:
         bootstrap_servers: its addresses.
-        is_embedded: whether it is the in-memory one.
-        is_new: whether the demo started it, so that nothing was on it.
-        has_ended: whether what the demo started is gone.
-        log: where its output is, if the demo started it.
+        is_embedded: whether it is the in-memory broker.
+        is_new: whether the demo started it, so that it holds nothing yet.
+        has_ended: whether a broker that the demo started has ended.
+        log: the file with its output, if the demo started it.
     """
 
     bootstrap_servers: str
@@ -44,14 +44,14 @@ class Broker:
     log: str
 
     def check(self) -> None:
-        """Raises when a broker that the demo started has ended."""
+        """Raise MissingError if a broker that the demo started has ended."""
         if self.has_ended():
             raise MissingError(f"the broker on {self.bootstrap_servers} ended by itself; its log: {self.log}")
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What was counted before the run: a cluster may hold earlier ones."""
+    """The counts before the run. They are not zero on a cluster that was used before."""
 
     accounts: Accounts
     flagged: int
@@ -59,7 +59,7 @@ class Start:
 
 
 class Progress:
-    """Looks at everything that runs, and tells what happens every few seconds."""
+    """Checks everything that runs, and writes what happens every few seconds."""
 
     def __init__(self, broker: Broker, worker: Child, watch: Watch, web_address: str) -> None:
         self._broker = broker
@@ -67,24 +67,24 @@ class Progress:
         self._watch = watch
         self._web_address = web_address
         self._asked = DemoWorker(web_address)
-        self._told = time.monotonic()
-        self._read_when_told: int | None = None
+        self._said_at = time.monotonic()
+        self._read_when_said: int | None = None
 
     def wait_until_ready(self) -> Start:
-        """Waits until the worker answers and has no backlog; returns the counts then.
+        """Wait until the worker answers and has no backlog, and return the counts.
 
         Raises:
-            MissingError: it ended, or does not get there.
+            MissingError: the worker ended, or does not answer in time.
         """
         begun = time.monotonic()
         while True:
-            standing = self._look()
-            if standing is not None and standing.lag == 0:
-                if standing.accounts.read:
+            status = self._look()
+            if status is not None and status.lag == 0:
+                if status.accounts.read:
                     time.sleep(_LAST_LOOK_S)
-                self._told, self._read_when_told = time.monotonic(), standing.accounts.read
-                return Start(standing.accounts, self._watch.flagged, self._watch.failed)
-            if standing is None and time.monotonic() - begun > _READY_TIMEOUT_S:
+                self._said_at, self._read_when_said = time.monotonic(), status.accounts.read
+                return Start(status.accounts, self._watch.flagged, self._watch.failed)
+            if status is None and time.monotonic() - begun > _READY_TIMEOUT_S:
                 raise MissingError(
                     f"the worker does not answer at {self._web_address} after {_READY_TIMEOUT_S:.0f} s; "
                     f"its log: {self._worker.log}"
@@ -92,7 +92,7 @@ class Progress:
             time.sleep(_POLL_S)
 
     def follow(self, generator: Child | None) -> NoReturn:
-        """Tells what happens until a signal comes."""
+        """Write what happens until a signal comes."""
         while True:
             if generator is not None and generator.exit_code is not None:
                 raise generator.failure()
@@ -100,10 +100,10 @@ class Progress:
             time.sleep(_POLL_S)
 
     def wait_until_sent(self, generator: Child) -> int:
-        """Waits until the generator is done; returns how many events the broker acknowledged to it.
+        """Wait until the generator is done, and return the number of events that the broker acknowledged.
 
         Raises:
-            MissingError: it failed.
+            MissingError: the generator failed.
         """
         while generator.exit_code is None:
             self._look()
@@ -116,35 +116,35 @@ class Progress:
         return events
 
     def wait_until_settled(self, start: Start, sent: int) -> Balance:
-        """Waits until everything sent is accounted for, or nothing has moved for half a minute."""
+        """Wait until the accounts add up, or until nothing has changed for half a minute."""
         moved = time.monotonic()
         balance: Balance | None = None
-        for standing in self._standings():
-            before, balance = balance, self._balance(standing, start, sent)
+        for status in self._statuses():
+            before, balance = balance, self._balance(status, start, sent)
             if balance != before:
                 moved = time.monotonic()
-            if not standing.lag and not balance.faults():
+            if not status.lag and not balance.faults():
                 break
             if time.monotonic() - moved > _STALL_S:
                 break
         time.sleep(_LAST_LOOK_S)
-        return self._balance(next(self._standings()), start, sent)
+        return self._balance(next(self._statuses()), start, sent)
 
-    def _balance(self, standing: Standing, start: Start, sent: int) -> Balance:
+    def _balance(self, status: Status, start: Start, sent: int) -> Balance:
         return Balance(
             sent,
-            standing.accounts.since(start.accounts),
+            status.accounts.since(start.accounts),
             self._watch.flagged - start.flagged,
             self._watch.failed - start.failed,
         )
 
-    def _standings(self) -> Iterator[Standing]:
+    def _statuses(self) -> Iterator[Status]:
         silent_since = time.monotonic()
         while True:
-            standing = self._look()
-            if standing is not None:
+            status = self._look()
+            if status is not None:
                 silent_since = time.monotonic()
-                yield standing
+                yield status
             elif time.monotonic() - silent_since > _STALL_S:
                 raise MissingError(
                     f"the worker has not answered at {self._web_address} for {_STALL_S:.0f} s; "
@@ -152,8 +152,8 @@ class Progress:
                 )
             time.sleep(_POLL_S)
 
-    def _look(self) -> Standing | None:
-        """Checks that everything runs, tells what is new, and asks the worker how it stands."""
+    def _look(self) -> Status | None:
+        """Check that everything runs, write what is new, and ask the worker for its accounts."""
         self._broker.check()
         if self._worker.exit_code is not None:
             raise self._worker.failure()
@@ -161,13 +161,13 @@ class Progress:
         for verdict in self._watch.take_samples():
             for line in verdict_in_words(verdict):
                 say(line)
-        standing = read_standing(self._asked)
+        status = read_status(self._asked)
         now = time.monotonic()
-        if standing is not None and self._read_when_told is None:
-            # The first look is no time to tell anything, however long the worker took to start.
-            self._told, self._read_when_told = now, standing.accounts.read
-        elif standing is not None and now - self._told >= _STATUS_EVERY_S:
-            read, earlier = standing.accounts.read, self._read_when_told or 0
-            say(status_line(standing, self._watch.by_rule, (read - earlier) / (now - self._told)))
-            self._told, self._read_when_told = now, read
-        return standing
+        if status is not None and self._read_when_said is None:
+            # Nothing is written at the first look, however long the worker took to start.
+            self._said_at, self._read_when_said = now, status.accounts.read
+        elif status is not None and now - self._said_at >= _STATUS_EVERY_S:
+            read, earlier = status.accounts.read, self._read_when_said or 0
+            say(status_line(status, self._watch.by_rule, (read - earlier) / (now - self._said_at)))
+            self._said_at, self._read_when_said = now, read
+        return status

@@ -1,4 +1,4 @@
-"""The demo from start to end: what is started in which order, what is told, when it is over."""
+"""The demo from start to end: starts a broker, a worker and a generator, watches them, and stops them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from pipeline.settings.schema import Settings
 
 DEFAULT_RATE = 200.0
-# Tansu completes a group join after half of it, so the default would cost five seconds at each start.
+# The embedded broker completes the join of a group after half of it. The default would cost five seconds at each start.
 EMBEDDED_SESSION_TIMEOUT_MS = 6000
-# Long enough for windows with something in them, short enough for a laptop to catch up with the clock.
+# Long enough to fill some windows, short enough for a laptop to catch up with the clock.
 _HISTORY = "5m"
 _BROKER_PORT = 9092
 _BROKER_TIMEOUT_S = 10.0
@@ -41,15 +41,15 @@ _TERMINATED = 128 + signal.SIGTERM
 
 
 class _Terminated(SystemExit):
-    """SIGTERM or SIGHUP: unwinds like Ctrl-C, so that everything is stopped in order.
+    """Raised at SIGTERM and SIGHUP, so that everything is stopped in order, as with Ctrl-C.
 
-    A SystemExit, because asyncio swallows any other exception that a signal handler raises inside it.
+    It is a SystemExit, because asyncio would swallow other exceptions that a signal handler raises.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `scripts/run` was asked for; None where the default holds."""
+    """The options of `scripts/run`; None for the default."""
 
     kafka: str | None
     events: int | None
@@ -61,15 +61,15 @@ class Options:
 
 
 def run_demo(options: Options) -> int:
-    """Runs the demo until Ctrl-C, or until the asked number of events is accounted for.
+    """Run the demo until Ctrl-C, or until the given number of events is accounted for.
 
     Returns:
-        The exit status; 0, or 143 after SIGTERM.
+        the exit status: 0, or 143 after SIGTERM.
 
     Raises:
         RefusedError: the accounts do not add up.
-        MissingError: a port, a broker or a child is missing or failed.
-        UsageError: options that do not go together.
+        MissingError: a port or a broker is missing, or a child failed.
+        UsageError: options do not go together.
     """
     if options.kafka is not None and options.broker_port is not None:
         raise UsageError(
@@ -78,7 +78,7 @@ def run_demo(options: Options) -> int:
     if not options.generate and (options.rate is not None or options.seed is not None):
         raise UsageError("--rate and --seed are the generator's; they do not go with --no-generate")
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
             signal.signal(number, _raise_terminated)
     quiet_kafka_client()
     directory = Path(tempfile.mkdtemp(prefix="ott-run-"))
@@ -89,7 +89,7 @@ def run_demo(options: Options) -> int:
             try:
                 demo.run()
             finally:
-                # From here on everything is being stopped; a second Ctrl-C would leave it half done.
+                # Everything is being stopped now. A second Ctrl-C would leave some of it running.
                 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                     signal.signal(number, signal.SIG_IGN)
                 if demo.has_started:
@@ -107,7 +107,7 @@ def run_demo(options: Options) -> int:
 
 
 def _clean(directory: Path, *, keep_logs: bool) -> None:
-    """Deletes the state, and the logs unless a message names them."""
+    """Delete the state, and also the logs unless a message names them."""
     if keep_logs and any(directory.glob("*.log")):
         shutil.rmtree(directory / "state", ignore_errors=True)
     else:
@@ -119,10 +119,10 @@ def _raise_terminated(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 class _Demo:
-    """One run; `stack` stops what was started, the last first.
+    """One run. `stack` stops what was started, the last one first.
 
     Attributes:
-        has_started: whether there is anything to stop.
+        has_started: whether something has to be stopped.
     """
 
     def __init__(self, options: Options, directory: Path, stack: ExitStack) -> None:
@@ -132,7 +132,7 @@ class _Demo:
         self.has_started = False
 
     def run(self) -> None:
-        # Before anything is started: a wrong setting is told at once.
+        # A wrong setting is reported before anything is started.
         settings = load_settings({"demo": True, "web_port": self._options.web_port})
         is_default = settings.origin("web_port") == "default"
         web_port = self._choose_port(settings.web_port, "web server", "--web-port", is_default=is_default)
@@ -214,14 +214,14 @@ class _Demo:
         )
 
     def _variables(self, broker: Broker, web_port: int) -> dict[str, str]:
-        """What the children find in their environment, over what is there."""
+        """The variables that the children get beside those of this process."""
         variables = {
             "OTT_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
             "OTT_WEB_PORT": str(web_port),
             "OTT_DEMO": "true",
         }
         settings = load_settings(environ={**os.environ, **variables})
-        # A state directory belongs to one cluster; this one's changelogs hold all that is needed.
+        # A state directory belongs to one cluster. The changelogs hold everything, so a new directory will do.
         if broker.is_new or settings.origin("state_dir") == "default":
             variables["OTT_STATE_DIR"] = str(self._directory / "state")
         if broker.is_embedded and settings.origin("session_timeout_ms") == "default":
@@ -253,7 +253,7 @@ class _Demo:
         return generator
 
     def _account(self, progress: Progress, generator: Child | None, start: Start, asked: int) -> None:
-        """Waits for the end of the run, prints the accounts, refuses if they do not add up."""
+        """Wait for the end of the run, print the accounts, and refuse them if they do not add up."""
         sent = asked if generator is None else progress.wait_until_sent(generator)
         balance = progress.wait_until_settled(start, sent)
         sys.stdout.write(balance.as_json() + "\n")

@@ -1,4 +1,4 @@
-"""What comes out of the worker, seen from outside: a consumer of its own on the topics it writes."""
+"""Counts what the worker publishes, by reading its topics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.settings.schema import Settings
 
 _START_TIMEOUT_S = 30.0
-# Without its broker a consumer takes a while to give up; the thread ends with the process anyway.
+# Without its broker a consumer takes some time to give up. The thread ends with the process anyway.
 _STOP_TIMEOUT_S = 5.0
 
 
@@ -39,8 +39,8 @@ class Watch:
 
         Args:
             settings: where the brokers are.
-            from_beginning: count what is on the topics already.
-            each_id_once: count a repeated message once; remembers all ids, so not for an endless run.
+            from_beginning: also count what the topics hold already.
+            each_id_once: count a repeated message once. This remembers all ids, so it is not for an endless run.
         """
         self.flagged = 0
         self.failed = 0
@@ -55,7 +55,7 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def __enter__(self) -> Self:
-        """Returns when the positions are known, so that nothing that comes later is missed.
+        """Return when the topics are followed, so that nothing is missed that is published later.
 
         Raises:
             MissingError: the topics cannot be read.
@@ -70,17 +70,17 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._cancel is not None:
-            with contextlib.suppress(RuntimeError):  # the loop may have ended by itself
+            with contextlib.suppress(RuntimeError):  # the loop may have ended already
                 self._cancel()
         self._thread.join(_STOP_TIMEOUT_S)
 
     def check(self) -> None:
-        """Raises what ended the watch, if something did."""
+        """Raise the error that ended the watch, if there was one."""
         if self._error is not None:
             raise self._error
 
     def take_samples(self) -> list[dict[str, Any]]:
-        """Verdicts that each showed some rule for the first time, since the last call."""
+        """The verdicts since the last call in which a rule appeared for the first time."""
         samples, self._samples = self._samples, []
         return samples
 

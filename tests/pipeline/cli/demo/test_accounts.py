@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.cli.demo.accounts import Accounts, Balance, read_standing
+from pipeline.cli.demo.accounts import Accounts, Balance, read_status
 from pipeline.lab.demo_token import DemoWorker
 
 EVEN = Balance(
@@ -61,5 +61,5 @@ def test_earlier_runs_on_a_cluster_do_not_count():
     assert EVEN.accounts.since(earlier) == replace(EVEN.accounts, read=7, judged=4, flagged=2)
 
 
-def test_a_worker_that_is_not_there_has_no_standing(free_port):
-    assert read_standing(DemoWorker(f"http://127.0.0.1:{free_port}")) is None
+def test_a_worker_that_does_not_answer_has_no_status(free_port):
+    assert read_status(DemoWorker(f"http://127.0.0.1:{free_port}")) is None
