@@ -15,29 +15,12 @@ from pipeline.delivery.app import DeliveryApp
 from pipeline.delivery.clients import has_transactions
 from pipeline.delivery.options import DeliveryOptions
 from pipeline.delivery.state.outputs import Output
-from pipeline.delivery.state.unit import AtCommit, State
+from pipeline.delivery.state.unit import State
 from pipeline.delivery.table import WriteBehindTable
+from tests.pipeline.delivery.counting_handler import Number, NumberCodec, count, record_failure
 
 PARTITIONS = 2
-POISON = b"poison"
-TOO_LARGE = b"too large"
-NOT_ENCODABLE = b"not encodable"
 _PATIENCE_S = 60.0
-
-
-class Number:
-    """A number that a handler changes in place."""
-
-    def __init__(self, value: int) -> None:
-        self.value = value
-
-
-class NumberCodec:
-    def encode(self, value: Number) -> bytes:
-        return str(value.value).encode()
-
-    def decode(self, data: bytes) -> Number:
-        return Number(int(data))
 
 
 class Counting:
@@ -49,7 +32,6 @@ class Counting:
         directory: for the state.
         options: of the delivery.
         on_batch: called with each batch before it is processed; what it raises, the agent raises.
-        at_commit: makes outputs of the notes; the handler notes each record's offset.
     """
 
     def __init__(
@@ -59,18 +41,15 @@ class Counting:
         directory: Path,
         options: DeliveryOptions | None = None,
         on_batch: Callable[[Any], None] = lambda _: None,
-        at_commit: AtCommit[Number] | None = None,
     ) -> None:
         self.servers = servers
         self.directory = directory
         self.options = options or DeliveryOptions()
         self.on_batch = on_batch
-        self.at_commit = at_commit
         self.app_id = f"{prefix}counting"
         self.source, self.out, self.failed = (f"{prefix}{name}" for name in ("in", "out", "failed"))
         self.changelog = f"{self.app_id}-counts-changelog"
         self.client_options = {"bootstrap_servers": servers, "security_protocol": "PLAINTEXT"}
-        self.handled: list[list[int]] = []
 
     async def create_topics(self) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
@@ -110,11 +89,10 @@ class Counting:
             codec=NumberCodec(),
             topics=[self.source],
             partitions=PARTITIONS,
-            at_commit=self.at_commit,
         )
 
         @app.agent(table.source, name="count")
-        async def count(batches):
+        async def count_keys(batches):
             async for batch in batches:
                 self.on_batch(batch)
                 await table.process(batch, self.handle, self.poison)
@@ -127,28 +105,10 @@ class Counting:
             await app.stop()
 
     def handle(self, state: State[Number], records: Sequence[ConsumerRecord]) -> list[Output]:
-        self.handled.append([record.offset for record in records])
-        outputs = []
-        for record in records:
-            number = state.get(record.key)
-            if number is None:
-                number = Number(0)
-            # In place and before it may fail, as the evil case is.
-            number.value += 1
-            state[record.key] = number
-            value = str(number.value).encode()
-            if record.value == POISON:
-                raise ValueError("poison")
-            if record.value == TOO_LARGE:
-                value = b"x" * (self.options.max_message_bytes + 1)
-            if record.value == NOT_ENCODABLE:
-                state[record.key] = "no number"  # type: ignore[assignment]
-            outputs.append(Output(self.out, record.key, value))
-            state.notes.append(record.offset)
-        return outputs
+        return count(state, records, self.out, self.options.max_message_bytes + 1)
 
     def poison(self, _state: State[Number], record: ConsumerRecord, error: Exception) -> list[Output]:
-        return [Output(self.failed, record.key, f"{record.offset} {type(error).__name__}".encode())]
+        return record_failure(record, error, self.failed)
 
     # -- what came of it
 
