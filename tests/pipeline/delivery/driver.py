@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from aiokafka import ConsumerRecord
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import KafkaTimeoutError, ProducerFenced
 from faust.types import TP
 
 from pipeline.delivery.assignment.restore import StoreTarget
@@ -24,6 +24,7 @@ from pipeline.delivery.flow.processing import Processing
 from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.options import DeliveryOptions, Limits
 from pipeline.delivery.scheduler import Scheduler
+from pipeline.delivery.state.changelog import WATERMARKS, decode_watermarks
 from pipeline.delivery.state.outputs import Output
 from pipeline.delivery.state.store import PartitionStore, StoreCache, StoreOptions
 from pipeline.delivery.state.unit import State, Unit
@@ -68,6 +69,8 @@ class Log:
         transaction.committed = commit
         if commit:
             self.group |= transaction.offsets
+            watermarks = {key: value for _, key, value in self.committed(CHANGELOG)}[WATERMARKS]
+            assert decode_watermarks(watermarks) == self.group
         for records in self.topics.values():
             records.append((None, None, Transaction()))
 
@@ -84,6 +87,7 @@ class LogWriter:
         log.epoch += 1
         self._log, self._epoch = log, log.epoch
         self._transaction = Transaction()
+        self.fails_at_the_end = False
 
     def _check(self) -> None:
         if self._epoch != self._log.epoch:
@@ -118,6 +122,8 @@ class LogWriter:
         self._check()
         await asyncio.sleep(0)
         self._check()
+        if self.fails_at_the_end:
+            raise KafkaTimeoutError
         self._log.end(self._transaction, commit=True)
 
     async def stop(self) -> None: ...
@@ -148,7 +154,7 @@ class Worker:
         self._position = 0
         self._rewinds = 0
         store = PartitionStore(directory / "unit.db", "driver", _CACHE)
-        writer = LogWriter(log)  # before the changelog is read, as in recovery
+        self.writer = LogWriter(log)  # before the changelog is read, as in recovery
         _restore(log, store)
         self.unit: Unit[Number] = Unit(
             "counts", 0, store, NumberCodec(), lambda _: 0, cache_keys, 1_000, self.metrics, _note_offsets
@@ -157,21 +163,22 @@ class Worker:
             self.unit.begin_at(SOURCE, 0)
         self.processing = Processing(self, Gate())
         listeners = Listeners(self._lose, self._not_encodable, self._committed)
-        self.owned = OwnedUnit(self.unit, writer, (SOURCE,), self, listeners)
+        self.owned = OwnedUnit(self.unit, self.writer, (SOURCE,), self, listeners)
 
     # -- what a test does
 
     async def start(self) -> None:
         await self.place({_TP: self.unit.next_offsets[SOURCE]})
 
-    async def deliver(self, count_of_records: int) -> None:
-        """Fetch and process so many records."""
+    async def deliver(self, count_of_records: int, shift: int = 0) -> None:
+        """Fetch and process so many records; with a shift, records again or behind a gap, which must be noticed."""
         if self._current is None or self.unit.closed:
             return
-        end = min(self._position + count_of_records, len(self.log.source))
-        records = self.log.source[self._position : end]
+        start = max(0, self._position + shift)
+        end = min(start + count_of_records, len(self.log.source))
+        records = self.log.source[start:end]
         if records:
-            chunk = Chunk(self._current, self._position, end, records)
+            chunk = Chunk(self._current, start, end, records)
             self._position = end
             batch = Batch(SOURCE, 0, chunk, lambda _: None)
             await self.processing.process(self.owned, batch, _handle, record_failure_in_log)
