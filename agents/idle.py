@@ -12,6 +12,7 @@ from pipeline.delivery.state.unit import State
 from pipeline.evaluation.batch import Erased, PartitionState
 from pipeline.titles.notes import Notes
 from pipeline.windows.user import IDLE_MS, UserState
+from tables.forms import WireError
 from tables.risk import (
     PARTITION_KEY,
     USER_KEYS,
@@ -21,7 +22,6 @@ from tables.risk import (
     user_of,
 )
 from tables.users import decode_without_window, last_record_time_of
-from tables.wire import WireError
 
 MARGIN_MS: Final = 24 * 3_600_000
 """Added to the 30 days: a re-keyed record keeps its first timestamp, and may be on its way for so long."""

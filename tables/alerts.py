@@ -4,7 +4,7 @@ Its name and the form of its keys are persisted identity. A key is `a` and the a
 number, for a list of alerts that may have been quiet long enough then; or `c` alone for the stream time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from struct import pack
 from typing import Final
 
@@ -12,14 +12,10 @@ import msgspec
 
 from pipeline.alerting.alerts import QUIET_MS, Alert
 from pipeline.delivery.state.unit import State
-from pipeline.events.foreign import UnreadableError, packed_reader
-from tables.wire import WireError
+from tables.forms import Form, Forms, Kind
 
 TABLE_NAME: Final = "alerts-v1"
 CLOCK_KEY: Final = b"c"
-_ALERT: Final = bytes((0x41, 2))
-_ROLL: Final = bytes((0x42, 1))
-_CLOCK: Final = bytes((0x43, 1))
 _MINUTE_MS: Final = 60_000
 _ROLL_KEYS: Final = 100
 """So many alerts stand in one list, so that a list that changes costs little to write."""
@@ -47,35 +43,29 @@ class Roll(msgspec.Struct, array_like=True):
 
 AlertValue = Alert | Clock | Roll
 
-_encode: Final = msgspec.msgpack.Encoder().encode
-_FORMS: Final[dict[bytes, Callable[[bytes], AlertValue]]] = {
-    _ALERT: packed_reader(Alert),
-    _ROLL: packed_reader(Roll),
-    _CLOCK: packed_reader(Clock),
-}
+_FORMS: Final = Forms(
+    "alert",
+    Form(Kind.ALERT, 2, Alert, "alert"),
+    Form(Kind.ALERTS_TO_LOOK_AT, 1, Roll, "alert"),
+    Form(Kind.ALERTS_CLOCK, 1, Clock, "alert"),
+)
 
 
 class AlertCodec:
-    """The wire forms of the table's values: a kind, a version, MessagePack."""
+    """The forms of the table's values."""
 
     def encode(self, value: AlertValue) -> bytes:
         """The bytes of a value; the same for the same state."""
-        head = _ALERT if isinstance(value, Alert) else _ROLL if isinstance(value, Roll) else _CLOCK
-        return head + _encode(value)
+        return _FORMS.encode(value)
 
     def decode(self, value: bytes) -> AlertValue:
         """The value of bytes.
 
         Raises:
-            WireError: they are not of a version that this program reads.
+            WireError: they are not of a form that this program reads.
         """
-        decode = _FORMS.get(value[:2])
-        if decode is None:
-            raise WireError("alert", value)
-        try:
-            return decode(value[2:])
-        except UnreadableError as error:
-            raise WireError("alert", value) from error
+        found: AlertValue = _FORMS.decode(value)
+        return found
 
 
 class UnitAlerts:

@@ -13,13 +13,11 @@ from pipeline.evaluation.recent import Recent
 from pipeline.evaluation.rule_book import InForce
 from pipeline.windows.requests import RequestHistory
 from pipeline.windows.user import UserState
-from tables.partitions import decode_partition, encode_partition
-from tables.recent import decode_recent, encode_recent
-from tables.requests import decode_requests, encode_requests
-from tables.rules import decode_rules, encode_rules
+from tables.forms import Form, Forms, Kind
 from tables.users import decode_user, encode_user
 
 TABLE_NAME: Final = "users-v1"
+_USER: Final = bytes((Kind.USER,))
 PARTITION_KEY: Final = b"p"
 RECENT_KEY: Final = b"r"
 RULES_KEY: Final = b"s"
@@ -27,40 +25,31 @@ RULES_KEY: Final = b"s"
 RiskValue = UserState | PartitionState | Recent | RequestHistory | InForce
 
 
+PARTITION_FORM: Final = Form(Kind.PARTITION, 2, PartitionState, "partition", sort_keys=True)
+REQUESTS_FORM: Final = Form(Kind.REQUESTS, 1, RequestHistory, "request")
+RULES_FORM: Final = Form(Kind.RULES, 1, InForce, "rule set")
+_FORMS: Final = Forms(
+    "risk", PARTITION_FORM, Form(Kind.RECENT, 1, Recent, "recent results"), REQUESTS_FORM, RULES_FORM
+)
+
+
 class RiskCodec:
-    """The wire forms of the table's values."""
+    """The forms of the table's values. Users, nearly all of them, have a form of their own (`tables/users.py`)."""
 
     def encode(self, value: RiskValue) -> bytes:
         """The bytes of a value; the same for the same state."""
-        match value:
-            case UserState():
-                return encode_user(value)
-            case PartitionState():
-                return encode_partition(value)
-            case Recent():
-                return encode_recent(value)
-            case RequestHistory():
-                return encode_requests(value)
-            case InForce():
-                return encode_rules(value)
+        return encode_user(value) if isinstance(value, UserState) else _FORMS.encode(value)
 
     def decode(self, value: bytes) -> RiskValue:
         """The value of bytes.
 
         Raises:
-            WireError: they are not of a version that this program reads.
+            WireError: they are not of a form that this program reads.
         """
-        match value[:1]:
-            case b"P":
-                return decode_partition(value)
-            case b"R":
-                return decode_recent(value)
-            case b"Q":
-                return decode_requests(value)
-            case b"S":
-                return decode_rules(value)
-            case _:
-                return decode_user(value)
+        if value[:1] == _USER:
+            return decode_user(value)
+        found: RiskValue = _FORMS.decode(value)
+        return found
 
 
 USER_KEYS: Final = b"u"

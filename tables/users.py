@@ -16,10 +16,10 @@ from pipeline.events.foreign import UnreadableError, packed_reader
 from pipeline.windows.privacy import NO_RECORD, Mark, PrivacyRecord
 from pipeline.windows.user import LastEvent, LastPlace, UserState
 from pipeline.windows.window import Entry, Window
-from tables.wire import USER, WireError
+from tables.forms import Kind, WireError
 
 VERSION: Final = 3
-_HEAD: Final = bytes((USER, VERSION))
+_HEAD: Final = bytes((Kind.USER, VERSION))
 _BYTE: Final = 256
 """So many names a byte can number; a window has at most 4,096."""
 

@@ -7,40 +7,31 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import msgspec
+
 from pipeline.evaluation.evaluator import Evaluator, Outcome, Users
 from pipeline.evaluation.recent import RECENT
 from pipeline.evaluation.source import Record
 from pipeline.events.event import Event, Request
 
 
-class PartitionState:
-    """What is kept of one partition beside its users.
+class PartitionState(msgspec.Struct, array_like=True):
+    """What is kept of one partition beside its users. It is changed in place.
 
-    `counts` since the topics' beginning: each record once (see `count`). `times` holds the partition time P
-    of each source topic: the largest min(event time, record timestamp) over its judged events. `sequence` is the
-    number of the last chunk that was published (`pipeline.titles.chunks`).
+    Attributes:
+        counts: since the topics' beginning; each record counts once (see `count`).
+        times: by source topic the partition time P: the largest min(event time, record timestamp) of its judged events.
+        sequence: the number of the last chunk that was published (`pipeline.titles.chunks`).
     """
 
-    __slots__ = ("counts", "sequence", "times")
-
-    def __init__(
-        self, counts: dict[str, int] | None = None, times: dict[str, int] | None = None, sequence: int = 0
-    ) -> None:
-        self.counts: dict[str, int] = {} if counts is None else counts
-        self.times: dict[str, int] = {} if times is None else times
-        self.sequence = sequence
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
+    times: dict[str, int] = msgspec.field(default_factory=dict)
+    sequence: int = 0
 
     def count(self, name: str, number: int) -> None:
         """Add to a count."""
         if number:
             self.counts[name] = self.counts.get(name, 0) + number
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, PartitionState):
-            return NotImplemented
-        return (self.counts, self.times, self.sequence) == (other.counts, other.times, other.sequence)
-
-    __hash__ = None  # type: ignore[assignment]  # a partition's state changes
 
 
 class Erased(NamedTuple):

@@ -50,9 +50,9 @@ from pipeline.web.http.problems import Problem
 from pipeline.web.http.routes import ROUTES
 from pipeline.web.views.ingest import split_body
 from tables.alerts import AlertCodec
+from tables.forms import WireError
 from tables.risk import RiskCodec
 from tables.titles import TitlesCodec
-from tables.wire import WireError
 from tests.pipeline.events.messages import message
 from tests.pipeline.titles.units import Records
 from tests.pipeline.verdict_index.verdicts import alert, verdict

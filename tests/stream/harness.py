@@ -29,8 +29,7 @@ from pipeline.settings.schema import Settings, load_settings
 from pipeline.titles.minutes import GRACE_MS
 from pipeline.titles.state import PARTITION_KEY as TITLES_KEY
 from pipeline.titles.state import TitlesPartition
-from tables.partitions import decode_partition
-from tables.risk import PARTITION_KEY, TABLE_NAME
+from tables.risk import PARTITION_FORM, PARTITION_KEY, TABLE_NAME
 from tables.titles import TABLE_NAME as TITLES_TABLE
 from tables.titles import TitlesCodec
 from tables.users import encode_user
@@ -224,7 +223,7 @@ class Stream:
             f"{topic}/{partition}": time
             for (partition, key), value in last.items()
             if key == PARTITION_KEY
-            for topic, time in decode_partition(value or b"").times.items()
+            for topic, time in PARTITION_FORM.decode(value or b"").times.items()
         }
 
     def titles(self) -> dict[int, TitlesPartition]:
@@ -311,7 +310,7 @@ class Stream:
         last = {(r.partition, r.key): r.value for r in self.read(self.changelog)}
         total: Counter[str] = Counter()
         for partition, count in there.items():
-            counts = decode_partition(last[partition, PARTITION_KEY] or b"").counts
+            counts = PARTITION_FORM.decode(last[partition, PARTITION_KEY] or b"").counts
             ended = sum(counts.get(ending, 0) for ending in ENDINGS)
             assert ended == count, (
                 f"partition {partition} has {count} records and accounts for {ended}: {counts}"

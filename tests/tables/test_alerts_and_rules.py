@@ -11,8 +11,8 @@ from pipeline.evaluation.control import encode_control
 from pipeline.evaluation.rule_book import InForce
 from pipeline.evaluation.verdict import Subject
 from tables.alerts import AlertCodec, Clock, Roll
+from tables.forms import WireError
 from tables.risk import RiskCodec
-from tables.wire import WireError
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "contract"
 FINDING = SeenFinding("privacy.minor", "privacy", "HIGH", ("COPPA", "GDPR"), "A minor.")

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation.batch import PartitionState
-from tables.partitions import decode_partition, encode_partition
-from tables.wire import WireError
+from tables.forms import WireError
+from tables.risk import PARTITION_FORM
 
 COUNTS = st.dictionaries(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=5), st.integers(0, 2**63 - 1)
@@ -17,7 +17,7 @@ TIMES = st.dictionaries(st.sampled_from(["raw-events", "raw-events-rekeyed"]), s
 @given(COUNTS, TIMES, st.integers(0, 2**63 - 1))
 def test_a_state_comes_back_as_it_went(counts, times, sequence):
     state = PartitionState(counts, times, sequence)
-    assert decode_partition(encode_partition(state)) == state
+    assert PARTITION_FORM.decode(PARTITION_FORM.encode(state)) == state
 
 
 @given(COUNTS, TIMES, st.randoms(use_true_random=False))
@@ -25,7 +25,7 @@ def test_the_same_state_has_the_same_bytes(counts, times, shuffler):
     members = list(counts.items())
     shuffler.shuffle(members)
     other = PartitionState(dict(members), dict(reversed(times.items())))
-    assert encode_partition(other) == encode_partition(PartitionState(counts, times))
+    assert PARTITION_FORM.encode(other) == PARTITION_FORM.encode(PartitionState(counts, times))
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_the_same_state_has_the_same_bytes(counts, times, shuffler):
 )
 def test_what_is_of_an_unknown_version_or_not_a_partitions_is_refused(value):
     with pytest.raises(WireError, match="a partition record begins with"):
-        decode_partition(value)
+        PARTITION_FORM.decode(value)

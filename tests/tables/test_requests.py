@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from pipeline.windows.requests import KEPT, RequestHistory, RequestRecord
-from tables.requests import decode_requests, encode_requests
-from tables.wire import WireError
+from tables.forms import WireError
+from tables.risk import REQUESTS_FORM
 
 RECORD = RequestRecord("r1", "delete", 1, "NL", 2)
 
@@ -20,19 +20,19 @@ RECORD = RequestRecord("r1", "delete", 1, "NL", 2)
     ],
 )
 def test_a_history_comes_back_as_it_went(history):
-    assert decode_requests(encode_requests(history)) == history
+    assert REQUESTS_FORM.decode(REQUESTS_FORM.encode(history)) == history
 
 
 def test_a_history_that_was_written_before_there_were_erasures_is_read():
     written = b"Q\x01" + msgspec.msgpack.encode([[["r1", "delete", 1, "NL", 2]]])
-    assert decode_requests(written) == RequestHistory((RECORD,))
+    assert REQUESTS_FORM.decode(written) == RequestHistory((RECORD,))
 
 
 def test_a_program_that_knows_of_no_erasures_reads_the_requests():
     class Before(msgspec.Struct, array_like=True):
         requests: tuple[RequestRecord, ...] = ()
 
-    value = encode_requests(RequestHistory((RECORD,), (5,)))
+    value = REQUESTS_FORM.encode(RequestHistory((RECORD,), (5,)))
     assert msgspec.msgpack.decode(value[2:], type=Before).requests == (RECORD,)
 
 
@@ -54,4 +54,4 @@ def test_requests_without_a_region_keep_the_one_that_is_erased():
 @pytest.mark.parametrize("value", [b"", b"Q\x02\x90", b"Q\x01\xc1"])
 def test_what_it_cannot_read_is_refused(value):
     with pytest.raises(WireError):
-        decode_requests(value)
+        REQUESTS_FORM.decode(value)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from pipeline.evaluation.batch import PartitionState
 from pipeline.windows.user import UserState
+from tables.forms import WireError
 from tables.risk import PARTITION_KEY, RiskCodec, user_key
-from tables.wire import WireError
 
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5)
 

@@ -6,8 +6,8 @@ from pipeline.evaluation.rule_book import InForce
 from pipeline.titles.figures import Figures
 from pipeline.titles.rows import pack_row
 from pipeline.titles.state import Seen, Source, TitlesPartition
+from tables.forms import WireError
 from tables.titles import TitlesCodec
-from tables.wire import WireError
 
 MINUTE = 29_498_000
 ROW = pack_row(MINUTE, 2, 1, 1, 1, 1, 60_000)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pipeline.windows.privacy import Mark, PrivacyRecord
 from pipeline.windows.user import LastEvent, LastPlace, UserState
 from pipeline.windows.window import MAX_ENTRIES, WINDOW_MS, Entry, Window
+from tables.forms import WireError
 from tables.users import decode_user, decode_without_window, encode_user, last_record_time_of
-from tables.wire import WireError
 from tests.oracle.streams import streams
 from tests.pipeline.evaluation.records import Judge
 

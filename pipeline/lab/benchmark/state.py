@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.lab.benchmark.clients import read_to_end
 from pipeline.lab.benchmark.load import EVENTS_PER_USER_HOUR
+from tables.forms import Kind
 from tables.users import decode_user
-from tables.wire import USER
 
 if TYPE_CHECKING:
     from pipeline.settings.schema import Settings
 
 _NEAR: Final = 3
-_USER: Final = bytes((USER,))
+_USER: Final = bytes((Kind.USER,))
 
 
 @dataclass(frozen=True, slots=True)

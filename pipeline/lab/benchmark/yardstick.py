@@ -33,8 +33,7 @@ from pipeline.kafka.topics import FAILED_EVENTS, FLAGGED_EVENTS, RAW_EVENTS
 from pipeline.lab.benchmark.clients import as_bytes, client_options
 from pipeline.settings.schema import load_settings
 from pipeline.windows.user import UserState
-from tables.partitions import encode_partition
-from tables.risk import PARTITION_KEY, TABLE_NAME, user_key
+from tables.risk import PARTITION_FORM, PARTITION_KEY, TABLE_NAME, user_key
 from tables.users import encode_user
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ class _Partition:
     def take_changes(self, topic: str) -> list[Entry]:
         """The changed keys, encoded; from here on nothing has changed."""
         entries = self.users.take_changes()
-        entries.append((PARTITION_KEY, encode_partition(self.state)))
+        entries.append((PARTITION_KEY, PARTITION_FORM.encode(self.state)))
         entries.append((WATERMARKS, encode_watermarks({topic: self.next_offset})))
         self.moved = False
         return entries
