@@ -19,7 +19,7 @@ test: ## The checks and the essential tests (./scripts/test --all for every test
 	./scripts/test
 
 quick: setup ## Tests without brokers and without the slow ones
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --hypothesis-profile=quick -m 'not broker and not kafka and not slow'
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --hypothesis-profile=quick -m 'not broker and not kafka and not slow'
 
 lint: setup ## ruff check
 	$(BIN)/ruff check .

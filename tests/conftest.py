@@ -1,7 +1,6 @@
-"""Brokers for tests, and which tests run where.
+"""Brokers for tests, and the order in which several processes take the files of tests.
 
-A test with one of the fixtures of brokers gets the marker `broker` or `kafka` by itself. The tests that run in several
-processes at once are put into groups: all tests of a group run in one process, so they share its brokers.
+A test that uses the fixture of a broker gets the marker `broker` or `kafka` from it.
 """
 
 import contextlib
@@ -19,35 +18,45 @@ from pipeline.lab.local.kafka_jars import kafka_class_path
 from pipeline.lab.local.ports import kafka_answers
 from pipeline.lab.local.tansu import EmbeddedBroker
 
-# A slow machine is no failure. `--hypothesis-profile=long` looks for what a hundred examples do not meet, and
-# `--hypothesis-profile=quick` is for the runs that somebody waits for.
+# No profile has a deadline, because a slow machine is no failure.
 settings.register_profile("quick", deadline=None, max_examples=25)
 settings.register_profile("usual", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=3000)
 settings.load_profile("usual")
 
-_MARKERS = {
-    "embedded_broker": "broker",
-    "apache_kafka": "kafka",
-    "local_kafka": "kafka",
-    "chaos_kafka": "kafka",
-}
+_MARKERS = {"embedded_broker": "broker", "apache_kafka": "kafka", "local_kafka": "kafka"}
 
-_BEGIN_WITH = {"chaos": 0, "kafka": 1}
-"""Chaos waits most of its time, so it runs beside everything else."""
+# Directories with the longest files. Several processes begin with these, so that none is still at work when the
+# others have ended. Chaos comes first: its scenarios wait most of their time, while other files use the processors.
+_FIRST = ("tests/stream/chaos/", "tests/stream/", "tests/dashboard/", "tests/pipeline/cli/")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("chaos", "scenarios of tests/stream/chaos")
-    group.addoption("--chaos", type=int, metavar="N", help="run N seeded scenarios instead of CI's")
+    group.addoption("--chaos", type=int, metavar="N", help="run N seeded scenarios, instead of 20")
     group.addoption("--chaos-first", type=int, default=0, metavar="SEED", help="the first of their seeds")
-    group = parser.getgroup("share", "a part of the tests")
-    group.addoption(
-        "--share", type=int, metavar="SEED", help="run a third of the test files, chosen by the seed"
-    )
+    group = parser.getgroup("processes", "tests in several processes")
+    group.addoption("--one-kafka", action="store_true", help="start one Apache Kafka for all processes")
+    group.addoption("--share", type=int, metavar="SEED", help="run a third of the files, chosen by the seed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the Apache Kafka that all processes use.
+
+    The processes of xdist inherit the environment. Where Kafka cannot be started, each test that needs it is skipped or
+    fails with the reason (`local_kafka`).
+    """
+    here = not hasattr(config, "workerinput") and "KAFKA_BOOTSTRAP_SERVERS" not in os.environ
+    if here and config.getoption("--one-kafka") and java_available() is None:
+        with contextlib.suppress(MissingError):
+            cluster = KafkaCluster()
+            cluster.__enter__()
+            config.add_cleanup(lambda: cluster.__exit__(None, None, None))
+            os.environ["KAFKA_BOOTSTRAP_SERVERS"] = cluster.bootstrap_servers
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: [not item.nodeid.startswith(directory) for directory in _FIRST])
     seed = config.getoption("--share")
     if seed is not None:
         parts: tuple[list[pytest.Item], list[pytest.Item]] = ([], [])
@@ -55,16 +64,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             parts[zlib.crc32(f"{seed} {item.path.name}".encode()) % 3 == 0].append(item)
         left_out, items[:] = parts
         config.hook.pytest_deselected(items=left_out)
-    # The groups that take longest begin first, so that no process works alone at the end.
-    items.sort(key=lambda item: _BEGIN_WITH.get(_group(item), len(_BEGIN_WITH)))
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """In a process of pytest-xdist: a version that does not know our groups would repeat what each file sets up."""
-    if hasattr(session.config, "workerinput") and session.config.getoption("loadgroup", default=False):
-        alone = [item.nodeid for item in session.items if not item.nodeid.endswith(f"@{_group(item)}")]
-        if alone:
-            raise pytest.UsageError(f"pytest-xdist puts {len(alone)} tests into no group, as {alone[0]}")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -73,14 +72,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     for fixture, marker in _MARKERS.items():
         if fixture in names or fixture == chosen:
             item.add_marker(marker)
-    item.add_marker(pytest.mark.xdist_group(_group(item)))
-
-
-def _group(item: pytest.Item) -> str:
-    """The tests that run in one process: those of a file, all on Apache Kafka, and the scenarios of chaos."""
-    if "chaos_kafka" in getattr(item, "fixturenames", ()):
-        return "chaos"
-    return "kafka" if item.get_closest_marker("kafka") else str(item.path)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
-"""A Kafka of its own, because its nodes are restarted and frozen, and with short sessions, so that nobody waits."""
+"""Apache Kafka for chaos: the scenarios restart and freeze its nodes, and short sessions keep their waits short."""
 
 import contextlib
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,10 @@ LANES = 2
 
 
 class Lanes:
-    """Runs the scenarios of all seeds, two at a time, each with a Kafka of its own; a context manager."""
+    """A context manager that runs the scenarios of all seeds, two at a time.
+
+    Each of the two lanes has an Apache Kafka of its own. Who uses it calls `result` for each seed.
+    """
 
     def __init__(self, seeds: Sequence[int], directory: Path) -> None:
         self._directory = directory
@@ -59,7 +63,7 @@ class Lanes:
 
 @contextlib.contextmanager
 def telling(scenario: Scenario) -> Iterator[Scenario]:
-    """A context in which a failing scenario tells its seed and its story."""
+    """A context that adds the seed and the story of its scenario to an error."""
     with scenario:
         try:
             yield scenario
@@ -73,16 +77,25 @@ def telling(scenario: Scenario) -> Iterator[Scenario]:
 
 @pytest.fixture(scope="session")
 def chaos_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lanes]:
-    request.getfixturevalue("local_kafka")
     specs = [getattr(item, "callspec", None) for item in request.session.items]
     seeds = [spec.params["chaos_seed"] for spec in specs if spec is not None and "chaos_seed" in spec.params]
-    with Lanes(seeds, tmp_path_factory.mktemp("chaos")) as lanes:
+    with Lanes(seeds, _only_here(tmp_path_factory.getbasetemp())) as lanes:
         yield lanes
 
 
+def _only_here(directory: Path) -> Path:
+    """A new directory; fails if another process of the same run already has its scenarios."""
+    run = directory.parent if "PYTEST_XDIST_WORKER" in os.environ else directory
+    scenarios = run / "chaos"
+    try:
+        scenarios.mkdir()
+    except FileExistsError:
+        pytest.fail(f"another process runs the same scenarios in {scenarios}; use --dist loadfile")
+    return scenarios
+
+
 @pytest.fixture
-def three_nodes(request: pytest.FixtureRequest) -> Iterator[KafkaCluster]:
-    request.getfixturevalue("local_kafka")
+def three_nodes() -> Iterator[KafkaCluster]:
     with KafkaCluster(3, settings=SETTINGS) as cluster:
         yield cluster
 

@@ -26,11 +26,13 @@ def test_the_first_twenty_plans_have_every_kill_point_and_every_fault() -> None:
 
 @pytest.mark.essential
 @pytest.mark.slow
+@pytest.mark.usefixtures("local_kafka")
 def test_a_disturbed_stream_gives_what_an_undisturbed_one_gives(chaos_kafka, chaos_seed: int) -> None:
     assert chaos_kafka.result(chaos_seed)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("local_kafka")
 def test_one_of_three_brokers_may_be_lost(
     three_nodes: KafkaCluster, topic_prefix: str, tmp_path: Path, told
 ) -> None:
