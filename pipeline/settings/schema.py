@@ -51,15 +51,30 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
+# The description of a field says in words which values are allowed; a number says it by its limits.
+_NAME = Field(pattern=r"^[A-Za-z0-9._-]{1,100}$", description="1 to 100 letters, digits, '.', '_' or '-'")
+
 Number = Annotated[int, BeforeValidator(_no_booleans)]
-SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
-SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
-LogLevel = Literal["debug", "info", "warning", "error", "critical"]
-
-
-def _allowed(text: str) -> dict[str, Any]:
-    """The allowed values in words, for the message about a value that is not allowed."""
-    return {"allowed": text}
+Flag = Annotated[bool, Field(description="true or false")]
+File = Annotated[Path | None, Field(description="a file")]
+Text = Annotated[str | None, Field(description="text")]
+Secret = Annotated[SecretStr | None, Field(description="text")]
+SecurityProtocol = Annotated[
+    Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+    BeforeValidator(_upper),
+    Field(description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"),
+]
+SaslMechanism = Annotated[
+    Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+    BeforeValidator(_upper),
+    Field(description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
+]
+LogFormat = Annotated[Literal["text", "json"], BeforeValidator(_lower), Field(description="text or json")]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error", "critical"],
+    BeforeValidator(_lower),
+    Field(description="debug, info, warning, error or critical"),
+]
 
 
 class SettingRow(NamedTuple):
@@ -75,76 +90,46 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bootstrap_servers: str = Field(
-        "127.0.0.1:9092", json_schema_extra=_allowed("HOST:PORT, several separated by commas")
-    )
-    kafka_security_protocol: Annotated[SecurityProtocol, BeforeValidator(_upper)] = Field(
-        "PLAINTEXT", json_schema_extra=_allowed("PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
-    )
-    kafka_sasl_mechanism: Annotated[SaslMechanism, BeforeValidator(_upper)] = Field(
-        "PLAIN", json_schema_extra=_allowed("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
-    )
-    kafka_sasl_username: str | None = Field(None, json_schema_extra=_allowed("text"))
-    kafka_sasl_password: SecretStr | None = Field(None, json_schema_extra=_allowed("text"))
-    kafka_ssl_cafile: Path | None = Field(None, json_schema_extra=_allowed("a file"))
-    kafka_ssl_certfile: Path | None = Field(None, json_schema_extra=_allowed("a file"))
-    kafka_ssl_keyfile: Path | None = Field(None, json_schema_extra=_allowed("a file"))
-    kafka_ssl_password: SecretStr | None = Field(None, json_schema_extra=_allowed("text"))
-    kafka_ssl_check_hostname: bool = Field(True, json_schema_extra=_allowed("true or false"))
-    state_dir: Path = Field(Path("state"), json_schema_extra=_allowed("a directory"))
-    app_id: str = Field(
-        "ott-risk",
-        pattern=r"^[A-Za-z0-9._-]{1,100}$",
-        json_schema_extra=_allowed("1 to 100 letters, digits, '.', '_' or '-'"),
-    )
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="HOST:PORT, several separated by commas")
+    kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
+    kafka_sasl_mechanism: SaslMechanism = "PLAIN"
+    kafka_sasl_username: Text = None
+    kafka_sasl_password: Secret = None
+    kafka_ssl_cafile: File = None
+    kafka_ssl_certfile: File = None
+    kafka_ssl_keyfile: File = None
+    kafka_ssl_password: Secret = None
+    kafka_ssl_check_hostname: Flag = True
+    state_dir: Path = Field(Path("state"), description="a directory")
+    app_id: Annotated[str, _NAME] = "ott-risk"
     topic_prefix: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]{0,100}$",
-        json_schema_extra=_allowed("at most 100 letters, digits, '.', '_' or '-'"),
+        description="at most 100 letters, digits, '.', '_' or '-'",
     )
-    partitions: Number = Field(8, ge=1, le=10_000, json_schema_extra=_allowed("1 to 10000"))
-    replication_factor: Number = Field(1, ge=1, le=100, json_schema_extra=_allowed("1 to 100"))
-    commit_interval_ms: Number = Field(1000, ge=10, le=60_000, json_schema_extra=_allowed("10 to 60000"))
-    session_timeout_ms: Number = Field(
-        10_000, ge=500, le=1_800_000, json_schema_extra=_allowed("500 to 1800000")
-    )
-    standby_replicas: Number = Field(0, ge=0, le=10, json_schema_extra=_allowed("0 to 10"))
-    web_host: str = Field(
-        "127.0.0.1", pattern=r"^[A-Za-z0-9._:-]+$", json_schema_extra=_allowed("a host name or an address")
-    )
-    web_port: Number = Field(
-        8000, ge=0, le=_LAST_PORT, json_schema_extra=_allowed("0 to 65535, 0 for any free port")
-    )
-    web_tls_cert: Path | None = Field(None, json_schema_extra=_allowed("a file"))
-    web_tls_key: Path | None = Field(None, json_schema_extra=_allowed("a file"))
-    web_tls_ca: Path | None = Field(None, json_schema_extra=_allowed("a file"))
+    partitions: Number = Field(8, ge=1, le=10_000)
+    replication_factor: Number = Field(1, ge=1, le=100)
+    commit_interval_ms: Number = Field(1000, ge=10, le=60_000)
+    session_timeout_ms: Number = Field(10_000, ge=500, le=1_800_000)
+    standby_replicas: Number = Field(0, ge=0, le=10)
+    web_host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9._:-]+$", description="a host name or an address")
+    web_port: Number = Field(8000, ge=0, le=_LAST_PORT, description="0 to 65535, 0 for any free port")
+    web_tls_cert: File = None
+    web_tls_key: File = None
+    web_tls_ca: File = None
     web_trusted_proxies: str = Field(
-        "", json_schema_extra=_allowed("addresses or networks (10.0.0.0/8), separated by commas")
+        "", description="addresses or networks (10.0.0.0/8), separated by commas"
     )
-    indexed_verdicts: Number = Field(
-        100_000, ge=100, le=10_000_000, json_schema_extra=_allowed("100 to 10000000")
-    )
-    instance_id: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9._-]{1,100}$",
-        json_schema_extra=_allowed("1 to 100 letters, digits, '.', '_' or '-'"),
-    )
-    rules: Path | None = Field(None, json_schema_extra=_allowed("a file"))
-    pseudonym_key: SecretStr | None = Field(
-        None, min_length=16, json_schema_extra=_allowed("at least 16 characters")
-    )
-    jwt_secret: SecretStr | None = Field(
-        None, min_length=32, json_schema_extra=_allowed("at least 32 characters")
-    )
-    users_file: Path | None = Field(None, json_schema_extra=_allowed("a file"))
-    accept_unproven_origins: bool = Field(False, json_schema_extra=_allowed("true or false"))
-    demo: bool = Field(False, json_schema_extra=_allowed("true or false"))
-    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
-        "text", json_schema_extra=_allowed("text or json")
-    )
-    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
-        "info", json_schema_extra=_allowed("debug, info, warning, error or critical")
-    )
+    indexed_verdicts: Number = Field(100_000, ge=100, le=10_000_000)
+    instance_id: Annotated[str | None, _NAME] = None
+    rules: File = None
+    pseudonym_key: SecretStr | None = Field(None, min_length=16, description="at least 16 characters")
+    jwt_secret: SecretStr | None = Field(None, min_length=32, description="at least 32 characters")
+    users_file: File = None
+    accept_unproven_origins: Flag = False
+    demo: Flag = False
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -316,7 +301,14 @@ def _explain(details: ErrorDetails, merged: Merged) -> str:
     if not details["loc"]:
         return details["msg"].removeprefix("Value error, ")
     name = str(details["loc"][0])
-    extra = Settings.model_fields[name].json_schema_extra
-    allowed = extra["allowed"] if isinstance(extra, dict) else ""
     value = MASK if name in SECRETS else repr(str(merged.values.get(name)))
-    return f"{name} = {value} ({merged.origins[name]}) is not allowed; allowed: {allowed}"
+    return f"{name} = {value} ({merged.origins[name]}) is not allowed; allowed: {_allowed(name)}"
+
+
+def _allowed(name: str) -> str:
+    field = Settings.model_fields[name]
+    lowest, highest = (
+        next((getattr(limit, side) for limit in field.metadata if hasattr(limit, side)), None)
+        for side in ("ge", "le")
+    )
+    return field.description or f"{lowest} to {highest}"

@@ -36,42 +36,31 @@ def _rows(rows: object) -> str:
 NextOffsets = Mapping[tuple[str, int], int]
 """The offset after the last record, by topic and partition."""
 
-_INSERT: Final = """
+
+def _members(count: int) -> str:
+    """The first members of a row as SQL expressions."""
+    return ", ".join(f"json_extract(value, '$[{number}]')" for number in range(count))
+
+
+_INSERT: Final = f"""
 INSERT INTO verdicts (subject, verdict, published, partition, "offset", profile, region, event_time, value)
-SELECT
-  json_extract(value, '$[0]'),
-  json_extract(value, '$[1]'),
-  json_extract(value, '$[2]'),
-  json_extract(value, '$[3]'),
-  json_extract(value, '$[4]'),
-  json_extract(value, '$[5]'),
-  json_extract(value, '$[6]'),
-  json_extract(value, '$[7]'),
-  CAST(json_extract(value, '$[8]') AS BLOB)
-FROM json_each(?) WHERE true
+SELECT {_members(8)}, CAST(json_extract(value, '$[8]') AS BLOB) FROM json_each(?) WHERE true
 ON CONFLICT (subject, verdict) DO UPDATE SET
   profile = excluded.profile, region = excluded.region, event_time = excluded.event_time, value = excluded.value
-"""
+"""  # noqa: S608 - made of constants only
 _OLDEST: Final = """
 DELETE FROM verdicts WHERE id IN (SELECT id FROM verdicts ORDER BY published, partition, "offset" LIMIT ?)
 """
-_REPLACE_ALERTS: Final = """
-INSERT OR REPLACE INTO alerts
-SELECT
-  CAST(json_extract(value, '$[0]') AS BLOB),
-  json_extract(value, '$[1]'),
-  json_extract(value, '$[2]'),
-  json_extract(value, '$[3]'),
-  CAST(json_extract(value, '$[4]') AS BLOB)
+_REPLACE_ALERTS: Final = f"""
+INSERT OR REPLACE INTO alerts (closed, points, last_at, key, value)
+SELECT {_members(3)}, CAST(json_extract(value, '$[3]') AS BLOB), CAST(json_extract(value, '$[4]') AS BLOB)
 FROM json_each(?)
-"""
+"""  # noqa: S608 - made of constants only
 _DELETE_ALERTS: Final = "DELETE FROM alerts WHERE key IN (SELECT CAST(value AS BLOB) FROM json_each(?))"
-_SET_NEXT: Final = """
-INSERT INTO partitions (topic, partition, next)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
-FROM json_each(?) WHERE true
+_SET_NEXT: Final = f"""
+INSERT INTO partitions (topic, partition, next) SELECT {_members(3)} FROM json_each(?) WHERE true
 ON CONFLICT (topic, partition) DO UPDATE SET next = excluded.next
-"""
+"""  # noqa: S608 - made of constants only
 _SPARE: Final = 20
 """The file may hold a twentieth more than the limit, so that the oldest verdicts are deleted many at a time."""
 
@@ -208,7 +197,7 @@ class IndexWriter:
             except ValueError:
                 refused += 1
                 continue
-            rows[name] = (name, int(alert.status == "closed"), POINTS[alert.severity], alert.last_at, text)
+            rows[name] = (int(alert.status == "closed"), POINTS[alert.severity], alert.last_at, name, text)
         with self._transaction(next_offsets):
             self._db.execute(_DELETE_ALERTS, (_rows(deleted),))
             self._db.execute(_REPLACE_ALERTS, (_rows(list(rows.values())),))

@@ -125,7 +125,7 @@ def test_where_a_topic_is_only_written_to_work_goes_on(stream, admin):
         delete(admin, failed)
         create(admin, failed, 2)
         done(admin.create_partitions([NewPartitions(journal, 3)]))
-        wait_for(lambda: "made anew; what was on it is gone" in worker.tail(500))
+        wait_for(lambda: "made anew; its records are gone" in worker.tail(500))
         wait_for(lambda: f"topic {journal} has 3 partitions now" in worker.tail(500))
         write(stream, 10)
         stream.write("raw-events", [(None, b"u", b"no event")])
@@ -133,7 +133,7 @@ def test_where_a_topic_is_only_written_to_work_goes_on(stream, admin):
         assert len(stream.read(failed)) == 1
         time.sleep(PATIENCE_S)
         assert readiness(worker)[0] == 200
-        assert worker.tail(500).count("made anew; what was on it is gone") == 1
+        assert worker.tail(500).count("made anew; its records are gone") == 1
 
 
 def test_an_assignment_by_metadata_without_the_topics_is_followed_by_a_good_one(stream):
