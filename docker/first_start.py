@@ -1,4 +1,4 @@
-"""At the first start of the demo: a secret, and two accounts whose passwords are printed once."""  # noqa: INP001 - a script
+"""Makes a secret and two accounts at the first start of the demo, and prints their passwords once."""  # noqa: INP001 - a script
 
 import os
 import secrets
@@ -9,10 +9,10 @@ from pipeline.web.access.accounts import new_user, write_users
 
 
 def main(directory: Path) -> int:
-    """Make `jwt-secret` and `users.json` in a directory, each unless it is there.
+    """Make the files `jwt-secret` and `users.json` in a directory, unless they exist.
 
-    The services of the demo share the directory (a volume). Nothing that exists is changed, so this may run at each
-    start.
+    The services of the demo share the directory, which is a volume. Existing files are not changed, so this may run at
+    each start.
     """
     secret, users = directory / "jwt-secret", directory / "users.json"
     if not secret.exists():

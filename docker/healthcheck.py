@@ -1,4 +1,4 @@
-"""Whether this container's worker is up: exit 0 if its /healthz answers 200, else 1."""  # noqa: INP001 - a script
+"""Health check of a container with a worker: status 0 if its /healthz answers 200, else 1."""  # noqa: INP001 - a script
 
 import os
 import ssl
@@ -12,9 +12,9 @@ def main() -> int:
     """Ask the worker on loopback, on the port of its settings."""
     scheme = "https" if os.environ.get("OTT_WEB_TLS_CERT") else "http"
     url = f"{scheme}://127.0.0.1:{os.environ.get('OTT_WEB_PORT', '8000')}/healthz"
-    # The certificate names the worker's host and not loopback, and only "200 or not" is asked here.
+    # The certificate names the worker's host and not loopback. Nothing secret is sent or believed here.
     context = ssl._create_unverified_context()  # noqa: S323, SLF001 - as above
-    # No proxy: the environment may name one for the outside.
+    # A proxy in the environment is not for loopback.
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
     )

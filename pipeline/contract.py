@@ -1,6 +1,6 @@
-"""The contract as documents: one JSON Schema per message, and an AsyncAPI 3 document over the topics.
+"""The contract as documents: a JSON Schema for each message, and an AsyncAPI 3 document of the topics.
 
-`python -m pipeline.contract docs/contract` writes them; a test checks that they are current.
+`python -m pipeline.contract docs/contract` writes them. A test checks that they are current.
 """
 
 import json
@@ -43,11 +43,11 @@ MESSAGES: Final[tuple[tuple[Topic, str], ...]] = (
     (CONTROL_JOURNAL, CONTROL_SCHEMA),
     (AUDIT_TRAIL, AUDIT_SCHEMA),
 )
-"""The topics with the message that each carries."""
+"""The topics and the messages on them."""
 
 
 def message_schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schema of every message, by its name and version."""
+    """The JSON Schema of every message, by name and version."""
     return {
         EVENT_SCHEMA: _of_model(RawEvent.model_json_schema(), EVENT_SCHEMA),
         REQUEST_SCHEMA: _of_model(PrivacyRequest.model_json_schema(), REQUEST_SCHEMA),
@@ -61,7 +61,7 @@ def message_schemas() -> dict[str, dict[str, Any]]:
 
 
 def asyncapi() -> dict[str, Any]:
-    """The AsyncAPI 3 document: what this application receives and sends, on which topics."""
+    """The AsyncAPI 3 document: which messages this application receives and sends on which topics."""
     channels = {
         topic.name: {
             "address": topic.name,

@@ -6,21 +6,21 @@ from typing import ClassVar
 
 
 class OttError(Exception):
-    """An error whose message is meant for the person at the terminal.
+    """An error whose message is for the person at the terminal.
 
-    The command line prints `ott: <message>` and ends with `exit_status`; the traceback is for `--debug`.
+    The command prints `ott: <message>` and ends with `exit_status`. `--debug` also shows the traceback.
     """
 
     exit_status: ClassVar[int] = 1
 
     @property
     def message(self) -> str:
-        """The sentence as it is shown."""
+        """The message."""
         return str(self)
 
 
 class RefusedError(OttError):
-    """The answer is "no": differences found, accounts that do not add up, a check that failed."""
+    """The answer is no: there are differences, accounts do not add up, or a check failed."""
 
     exit_status = 1
 

@@ -1,4 +1,4 @@
-"""What a person does when a rule fires, and the articles that a legal rule rests on.
+"""What a person does when a rule fires, and the articles on which a legal rule is based.
 
 The rules' own files carry both (`runbook`, `references`). No verdict contains them, so they can be reworded without
 changing what was published. `python -m pipeline.runbook docs/runbook.md` writes the document of all of them.

@@ -19,7 +19,7 @@ from pipeline.cli.options import AsJson
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pipeline.lab.benchmark.bench import Ground
+    from pipeline.lab.benchmark.bench import Environment
     from pipeline.lab.benchmark.running import Process
 
 _EVENTS = 1_000_000
@@ -120,8 +120,8 @@ def bench(
         parts=_parts(only),
     )
     quiet_kafka_client()
-    with _ground(kafka) as (ground, broker):
-        benchmark = Bench(options, ground)
+    with _environment(kafka) as (environment, broker):
+        benchmark = Bench(options, environment)
         command = shlex.join(["ott", *sys.argv[1:]])
         about: dict[str, Any] = {"machine": describe_machine(broker), "command": command}
         if profile:
@@ -183,10 +183,10 @@ def _in_words(machine: "Mapping[str, object]") -> str:
 
 
 @contextmanager
-def _ground(kafka: str | None) -> "Iterator[tuple[Ground, str]]":
+def _environment(kafka: str | None) -> "Iterator[tuple[Environment, str]]":
     """A broker, its name, and a directory for states and logs. The directory is kept only if a message names it."""
     from pipeline.errors import OttError
-    from pipeline.lab.benchmark.bench import Ground
+    from pipeline.lab.benchmark.bench import Environment
     from pipeline.lab.local.ports import free_ports
 
     signal.signal(signal.SIGTERM, _end)
@@ -195,7 +195,7 @@ def _ground(kafka: str | None) -> "Iterator[tuple[Ground, str]]":
     try:
         with ExitStack() as stack:
             servers, name = _broker(kafka, stack)
-            ground = Ground(
+            environment = Environment(
                 bootstrap_servers=servers,
                 is_embedded=kafka is None,
                 directory=directory,
@@ -203,7 +203,7 @@ def _ground(kafka: str | None) -> "Iterator[tuple[Ground, str]]":
                 free_port=lambda: free_ports()[0],
                 say=_say,
             )
-            yield ground, name
+            yield environment, name
     except OttError:
         keep = any(directory.glob("*.log"))
         raise

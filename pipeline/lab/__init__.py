@@ -1,1 +1,1 @@
-"""For trying things out: the generator, the benchmark, brokers on loopback, and the demo. No product code needs it."""
+"""For trying things out: the generator, the benchmark, and brokers on loopback. No product code needs it."""

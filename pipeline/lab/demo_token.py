@@ -1,4 +1,4 @@
-"""A token of the demo's analyst: what the demo's own programs show to a worker that they started."""
+"""The token of the demo's analyst, with which the demo and the benchmark ask a worker that they started."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Final
 
 FORM: Final = {"username": "analyst", "password": "analyst123"}
-"""Stands in the documentation; the demo listens on loopback only."""
+"""The password is public, because the demo listens on loopback only."""
 
 
 def demo_token(web_address: str, timeout_s: float = 5.0) -> str:
@@ -22,7 +22,7 @@ def demo_token(web_address: str, timeout_s: float = 5.0) -> str:
 
     Raises:
         OSError: the worker does not answer, or refuses.
-        ValueError: the answer is none of ours.
+        ValueError: the answer is not that of a worker.
     """
     form = urllib.parse.urlencode(FORM).encode()
     with urllib.request.urlopen(f"{web_address}/token", data=form, timeout=timeout_s) as answer:  # noqa: S310 - http
@@ -31,7 +31,7 @@ def demo_token(web_address: str, timeout_s: float = 5.0) -> str:
 
 
 class DemoWorker:
-    """Asks a worker of the demo with a token, and gets a new one when it has none or it ended."""
+    """Asks a worker of the demo with a token, and gets a new token when the old one has ended."""
 
     def __init__(self, web_address: str, timeout_s: float = 5.0) -> None:
         self._address = web_address
@@ -46,7 +46,7 @@ class DemoWorker:
 
         Raises:
             OSError: the worker does not answer; `urllib.error.HTTPError`: it refuses.
-            ValueError: the answer to the log-in is none of ours.
+            ValueError: the answer to the log-in is not that of a worker.
         """
         if self._token is None:
             self._token = demo_token(self._address, self._timeout_s)

@@ -1,1 +1,1 @@
-"""The benchmark: the real worker beside a hand-written loop, on the same events, measured from outside."""
+"""The benchmark: the worker and a hand-written loop judge the same events, and are measured from outside."""

@@ -1,4 +1,4 @@
-"""The benchmark from start to end: what is measured in which order, and the medians."""
+"""The benchmark from start to end: measures everything in order, and takes medians."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ _BROKER_TIMEOUT_S: Final = 5.0
 _LATENCY_SECONDS: Final = 25
 _LOAD_WITHOUT_THROUGHPUT: Final = 30_000.0
 _SOAK_LOAD: Final = 5_000.0
-# Two stretches wait for their last answers, up to the client's patience.
+# Two stretches wait for their last answers, at most as long as the client does.
 _WEB_MARGIN_S: Final = 40.0
 _ASKED_RECORDS: Final = 1_000
 _STRETCH_S: Final = 4.0
-"""Long enough for a dozen commits, and short beside the drift of a machine."""
+"""Long enough for a dozen commits, and short enough that the machine does not drift meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for.
+    """The options of the benchmark.
 
     Attributes:
         events: preloaded for a run; also the most that a run of the latency sends.
@@ -79,16 +79,16 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """Where it takes place.
+class Environment:
+    """The brokers and means of a benchmark.
 
     Attributes:
         bootstrap_servers: the brokers.
-        is_embedded: whether they are the in-memory one, which wants a short session timeout.
+        is_embedded: whether they are the in-memory broker, which needs a short session timeout.
         directory: for states and logs.
         launch: starts a process that cannot outlive this one.
         free_port: a port of loopback on which nobody listens.
-        say: tells how it goes.
+        say: gets messages about the progress.
     """
 
     bootstrap_servers: str
@@ -100,11 +100,11 @@ class Ground:
 
 
 class Bench:
-    """One benchmark on one ground; its topics are its own, and go at its end."""
+    """One benchmark. It has its own topics, and deletes them at its end."""
 
-    def __init__(self, options: Options, ground: Ground) -> None:
+    def __init__(self, options: Options, environment: Environment) -> None:
         self._options = options
-        self._ground = ground
+        self._environment = environment
         self._tag = f"bench-{uuid.uuid4().hex[:8]}"
         self._started = 0
         self._measured = {contestant.name: Measured() for contestant in (WORKER, YARDSTICK)}
@@ -113,7 +113,7 @@ class Bench:
         """Measure everything that was asked for.
 
         Raises:
-            MissingError: a broker, or a contestant that ended or does not get on.
+            MissingError: a broker, or a contestant that ended or makes no progress.
             RefusedError: accounts do not add up, or the two do not agree.
         """
         parts = self._options.parts
@@ -125,22 +125,22 @@ class Bench:
         return self._measured
 
     def profile(self) -> Profile:
-        """Where the worker's time goes: the stages, and what a real run takes beside them.
+        """Measure the stages of the evaluation, and the rest of a real run.
 
         Raises:
-            MissingError: a broker, or a worker that ended or does not get on.
+            MissingError: a broker, or a worker that ended or makes no progress.
         """
-        options, ground = self._options, self._ground
+        options, environment = self._options, self._environment
         prefix, end_ms = f"{self._tag}.profiled.", _now_ms()
         with self._own_topics():
             self._preload(prefix, end_ms)
             with self._start(WORKER, prefix, f"{self._tag}-{WORKER.name}") as running:
                 run = measure_throughput(running, options.events)
                 settings = running.settings
-            ground.say(f"the worker takes {run.cpu_s_per_million:.1f} us of processor time for an event")
+            environment.say(f"the worker takes {run.cpu_s_per_million:.1f} us of processor time for an event")
             records = list(Load(options.events, options.users, end_ms, self._tag))
             ruleset = build_evaluator(settings).ruleset
-            found = profile(records, settings, ruleset, ground.directory, options.runs)
+            found = profile(records, settings, ruleset, environment.directory, options.runs)
         rest = round(run.cpu_s_per_million - sum(found.stages.values()), 2)
         return Profile({**found.stages, "everything else in the worker": rest}, found.functions)
 
@@ -148,19 +148,21 @@ class Bench:
         """A worker under an even load for so long.
 
         Raises:
-            MissingError: a broker, or a worker that ended or does not get on.
+            MissingError: a broker, or a worker that ended or makes no progress.
         """
         options, prefix = self._options, f"{self._tag}.soaked."
         load = options.load_per_s or _SOAK_LOAD
         events = int(minutes * 60 * load)
         with self._own_topics():
-            asyncio.run(ensure_topics(self._settings({"OTT_TOPIC_PREFIX": prefix}), say=self._ground.say))
+            asyncio.run(
+                ensure_topics(self._settings({"OTT_TOPIC_PREFIX": prefix}), say=self._environment.say)
+            )
             records = Load(events, options.users, _now_ms(), self._tag)
             with self._start(WORKER, prefix, f"{self._tag}-{WORKER.name}") as running:
-                return measure_soak(running, records, events, load, self._ground.say)
+                return measure_soak(running, records, events, load, self._environment.say)
 
     def web(self, seconds: float) -> dict[str, Any]:
-        """What requests cost a worker at a full backlog, and how soon they are answered beside an even load.
+        """Measure the cost of requests for a worker with a backlog, and the time of answers beside an even load.
 
         Args:
             seconds: of each of the four stretches under the even load; those at a full backlog last as long, at most
@@ -170,7 +172,7 @@ class Bench:
             the figures of a `Backlog` and of `Answers`, by name.
 
         Raises:
-            MissingError: a broker, or a worker that ended or does not get on.
+            MissingError: a broker, or a worker that ended or makes no progress.
             RefusedError: accounts do not add up, or an even load is not one.
         """
         with self._own_topics():
@@ -183,12 +185,12 @@ class Bench:
         options, backlog, end_ms = self._options, Backlog(), _now_ms()
         subjects = self._subjects(end_ms)
         for number in range(1, options.runs + 1):
-            # On topics of its own: a worker also reads what others have published on its topics.
+            # It gets topics of its own, because a worker also reads what others publish on its topics.
             prefix = f"{self._tag}.asked-preloaded-{number}."
             self._preload(prefix, end_ms)
             with self._start(WORKER, prefix, f"{self._tag}-asked-{number}") as running:
                 measure_backlog(running, options.events, subjects, stretch_s, backlog)
-            self._ground.say(
+            self._environment.say(
                 f"worker {number} of {options.runs}: in {len(backlog.groups)} groups of stretches up to now "
                 f"{backlog.over_all(with_requests=False).events_per_s:,.0f} events/s without requests, "
                 f"{backlog.over_all(with_requests=True).events_per_s:,.0f} with"
@@ -198,10 +200,10 @@ class Bench:
     def _run_asked_paced(self, load: float, seconds: float) -> Answers:
         prefix = f"{self._tag}.asked."
         events, end_ms = int((4 * seconds + WARM_UP_S + _WEB_MARGIN_S) * load), _now_ms()
-        asyncio.run(ensure_topics(self._settings({"OTT_TOPIC_PREFIX": prefix}), say=self._ground.say))
+        asyncio.run(ensure_topics(self._settings({"OTT_TOPIC_PREFIX": prefix}), say=self._environment.say))
         records = Load(events, self._options.users, end_ms, self._tag)
         subjects = subjects_of(islice(records, _ASKED_RECORDS))
-        self._ground.say(f"an even load of {load:,.0f} events/s, four stretches of {seconds:g} s")
+        self._environment.say(f"an even load of {load:,.0f} events/s, four stretches of {seconds:g} s")
         with self._start(WORKER, prefix, f"{self._tag}-{WORKER.name}") as running:
             return measure_answers(running, records, subjects, load, seconds)
 
@@ -215,15 +217,15 @@ class Bench:
     def _own_topics(self) -> Iterator[None]:
         """A broker that answers; the topics are deleted at the end where it stays."""
         settings = self._settings({})
-        asyncio.run(wait_for_broker(settings, _BROKER_TIMEOUT_S, self._ground.say))
+        asyncio.run(wait_for_broker(settings, _BROKER_TIMEOUT_S, self._environment.say))
         try:
             yield
         finally:
-            if not self._ground.is_embedded:
+            if not self._environment.is_embedded:
                 delete_topics(settings, topics_with(settings, self._tag))
 
     def _run_preloaded(self) -> None:
-        options, say = self._options, self._ground.say
+        options, say = self._options, self._environment.say
         end_ms = _now_ms()
         contestants = (WORKER, YARDSTICK) if THROUGHPUT in options.parts else (WORKER,)
         for number in range(1, options.runs + 1):
@@ -250,7 +252,7 @@ class Bench:
 
     def _look_back(self, settings: Settings, app_id: str, prefix: str, number: int) -> None:
         """What the worker left: its state's size, and how soon another has it."""
-        measured, say = self._measured[WORKER.name], self._ground.say
+        measured, say = self._measured[WORKER.name], self._environment.say
         if measured.state is None:
             (changelog,) = topics_with(settings, f"{app_id}-{TABLE_NAME}-changelog")
             measured.state = measure_state(settings, changelog)
@@ -277,7 +279,7 @@ class Bench:
                     )
 
     def _run_paced(self) -> None:
-        options, say = self._options, self._ground.say
+        options, say = self._options, self._environment.say
         load = options.load_per_s or self._half_load()
         events = min(options.events, int(load * _LATENCY_SECONDS))
         records = list(Load(events, options.users, _now_ms(), self._tag))
@@ -302,42 +304,42 @@ class Bench:
         """Send the events, the last of which are of this time."""
         options = self._options
         settings = self._settings({"OTT_TOPIC_PREFIX": prefix})
-        asyncio.run(ensure_topics(settings, say=self._ground.say))
+        asyncio.run(ensure_topics(settings, say=self._environment.say))
         begin = time.perf_counter()
         Sender(settings, settings.topic(RAW_EVENTS.name)).send_all(
             Load(options.events, options.users, end_ms, self._tag)
         )
-        self._ground.say(
+        self._environment.say(
             f"preloaded {options.events:,} events of {options.users:,} users into {options.partitions} "
             f"partitions in {time.perf_counter() - begin:.1f} s"
         )
 
     def _start(self, contestant: Contestant, prefix: str, app_id: str) -> Running:
         self._started += 1
-        directory = self._ground.directory
+        directory = self._environment.directory
         variables = self._variables(
             {
                 "OTT_TOPIC_PREFIX": prefix,
                 "OTT_APP_ID": app_id,
                 "OTT_STATE_DIR": str(directory / f"state-{self._started}"),
                 "OTT_WEB_HOST": "127.0.0.1",
-                "OTT_WEB_PORT": str(self._ground.free_port()),
+                "OTT_WEB_PORT": str(self._environment.free_port()),
                 "OTT_DEMO": "true",
             }
         )
         log = directory / f"{self._started}-{contestant.name}.log"
-        return Running(contestant, variables, log, self._ground.launch)
+        return Running(contestant, variables, log, self._environment.launch)
 
     def _settings(self, variables: Mapping[str, str]) -> Settings:
         return load_settings(environ={**os.environ, **self._variables(variables)})
 
     def _variables(self, more: Mapping[str, str]) -> dict[str, str]:
         variables = {
-            "OTT_BOOTSTRAP_SERVERS": self._ground.bootstrap_servers,
+            "OTT_BOOTSTRAP_SERVERS": self._environment.bootstrap_servers,
             "OTT_PARTITIONS": str(self._options.partitions),
             **more,
         }
-        if self._ground.is_embedded:
+        if self._environment.is_embedded:
             # A group's join takes half of it there.
             variables["OTT_SESSION_TIMEOUT_MS"] = "6000"
         return variables

@@ -117,7 +117,7 @@ def measure_latency(running: Running, records: list[tuple[bytes, bytes]], per_se
         per_second: the pace.
 
     Raises:
-        MissingError: it ended, or does not get on, or verdicts are missing.
+        MissingError: it ended, or makes no progress, or verdicts are missing.
     """
     settings = running.settings
     running.wait_until(lambda sample: sample.accounts is not None, "its start")

@@ -1,4 +1,4 @@
-"""On what was measured."""
+"""The machine that a benchmark ran on."""
 
 from __future__ import annotations
 

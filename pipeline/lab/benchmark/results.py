@@ -1,4 +1,4 @@
-"""What was measured, its medians, and how they are shown."""
+"""The figures of the contestants, their medians, and the tables that show them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MEBIBYTE: Final = 1 << 20
 
-# What is shown of `Measured.as_dict`, in this order.
+# The figures of `Measured.as_dict` that the table shows, in this order.
 _ROWS: Final = (
     ("events_per_s", "events/s"),
     ("cpu_s_per_million", "CPU s per million events"),
@@ -43,7 +43,7 @@ class Measured:
     state: StateSize | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Medians by name; what was not measured is not there."""
+        """The medians by name, without figures that were not measured."""
         figures: dict[str, Any] = {}
         if runs := self.throughputs:
             figures["events_per_s"] = round(median(run.events_per_s for run in runs))
@@ -75,7 +75,7 @@ class Measured:
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """The lines of a table: a figure a line, a contestant a column."""
+    """The lines of a table with one figure in a line and one contestant in a column."""
     names = list(results)
     yield f"{'':26}" + "".join(f"{name:>14}" for name in names)
     for key, label in _ROWS:
@@ -93,7 +93,7 @@ def ratio_of(results: Mapping[str, Mapping[str, Any]]) -> float | None:
 
 
 def stage_table(stages: Mapping[str, float]) -> Iterator[str]:
-    """The lines of a table of stages, with each one's share."""
+    """The lines of a table of stages with their shares."""
     total = sum(stages.values())
     yield f"{'stage':36}{'us/event':>10}{'share':>8}"
     for name, microseconds in stages.items():
@@ -102,7 +102,7 @@ def stage_table(stages: Mapping[str, float]) -> Iterator[str]:
 
 
 def function_table(profile: Profile) -> Iterator[str]:
-    """The lines of a table of the functions that take most time of their own."""
+    """The lines of a table of functions."""
     yield f"{'own time':>8}{'calls/event':>13}  function (evaluation and state encoding, traced)"
     for function in profile.functions:
         yield f"{function.own_share:>8.1%}{function.calls:>13.2f}  {function.place}"

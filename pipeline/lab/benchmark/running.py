@@ -55,7 +55,7 @@ class Contestant:
     """A program that judges `raw-events`.
 
     Attributes:
-        name: what it is called in the results.
+        name: its name in the results.
         arguments: of Python.
     """
 
@@ -63,14 +63,14 @@ class Contestant:
     arguments: tuple[str, ...]
 
 
-# -P: a directory named `pipeline` where the benchmark is started must not stand in for ours.
+# With -P, Python does not import a directory named `pipeline` from the working directory.
 WORKER: Final = Contestant("worker", ("-P", "-m", "pipeline.cli", "worker"))
 YARDSTICK: Final = Contestant("yardstick", ("-P", "-m", "pipeline.lab.benchmark.yardstick"))
 
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """How records ended; `flagged` are among the judged."""
+    """Numbers of records by how they ended. `flagged` are part of `judged`."""
 
     judged: int
     duplicate: int
@@ -85,11 +85,11 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at a contestant.
+    """The state of a contestant at one moment.
 
     Attributes:
         at: when, by `time.perf_counter`.
-        accounts: None while it does not answer, or recovers.
+        accounts: its accounts; None while it does not answer.
         cpu_s: processor time since its start, of all its threads, user and system.
     """
 
@@ -99,7 +99,7 @@ class Sample:
 
     @property
     def read(self) -> int:
-        """Records that ended; 0 while it does not say."""
+        """Records that ended; 0 while it does not answer."""
         return 0 if self.accounts is None else self.accounts.read
 
 
@@ -108,7 +108,7 @@ class Running:
 
     Attributes:
         settings: those that it runs with.
-        log: all that it says.
+        log: the file with its output.
     """
 
     def __init__(
@@ -122,8 +122,8 @@ class Running:
 
         Args:
             contestant: what to run.
-            variables: its settings, over those of this process; the web port is among them.
-            log: where its output goes.
+            variables: its settings, which replace those of this process. The web port is among them.
+            log: the file for its output.
             launch: starts it.
         """
         self.settings: Settings = load_settings(environ={**os.environ, **variables})
@@ -155,7 +155,7 @@ class Running:
         self._process.stop()
 
     def look(self) -> Sample:
-        """How it stands.
+        """Ask for its state.
 
         Raises:
             MissingError: it has ended.
@@ -170,14 +170,14 @@ class Running:
         return Sample(time.perf_counter(), accounts, times.user + times.system)
 
     def wait_until(self, done: Callable[[Sample], bool], what: str) -> tuple[Sample, Sample]:
-        """Look ten times a second until it is so.
+        """Ask ten times a second until a condition holds.
 
         Args:
-            done: whether it is.
-            what: is waited for, for the message.
+            done: the condition.
+            what: names the condition in the message.
 
         Returns:
-            the last look before its first record, and the look at which it was done.
+            the last state before its first record, and the first state for which the condition held.
 
         Raises:
             MissingError: it has ended, or did nothing for a minute.
@@ -198,7 +198,7 @@ class Running:
         return before, latest
 
     def peak_memory_bytes(self) -> int:
-        """The most memory that it held; where the system does not keep count, what it holds now."""
+        """The most memory that it has had; its memory now if the system does not tell that."""
         status = Path(f"/proc/{self._process.pid}/status")
         if status.exists():
             for line in status.read_text(encoding="ascii", errors="replace").splitlines():
@@ -207,11 +207,11 @@ class Running:
         return int(self._watched.memory_info().rss)
 
     def memory_bytes(self) -> int:
-        """The memory that it holds now."""
+        """Its memory now."""
         return int(self._watched.memory_info().rss)
 
     def _ask(self) -> Accounts | None:
-        """Over a connection that is kept: a new one for each look would cost the contestant as much as the answer."""
+        """Ask over a connection that stays open: a new one would cost the contestant as much as the answer."""
         try:
             self._connection.request("GET", _PATH, headers=self._headers)
             answer = self._connection.getresponse()

@@ -1,7 +1,7 @@
-"""How steady: memory and lag of a worker that is given events at an even pace for a long time.
+"""Memory and lag of a worker that gets events at an even rate for a long time.
 
-Memory is looked at every few seconds. The first fifth warms up: caches fill, and the allocator finds its size.
-After it the memory's trend (least squares) and its highest value tell whether it is bounded.
+Memory is measured every few seconds. The first fifth of the time is the warm-up, in which caches fill. After it the
+trend of the memory (least squares) and its highest value tell whether it is bounded.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Soak:
     """One run.
 
     Attributes:
-        minutes: that it took.
-        events: that were sent, and judged, duplicates or failed events at its end.
-        events_per_s: that were really sent.
+        minutes: its length.
+        events: the events that were sent. At its end all of them are judged, duplicates or failed events.
+        events_per_s: the real rate.
         warm_mb: resident memory at the end of the warm-up, in MiB.
         end_mb: at the end.
-        highest_mb: the most after the warm-up.
+        highest_mb: the highest value after the warm-up.
         trend_mb_per_hour: of the memory after the warm-up, by least squares.
         settled_s: from the last event sent until all were accounted for.
     """
@@ -63,17 +63,17 @@ def measure_soak(
     per_second: float,
     say: Callable[[str], None],
 ) -> Soak:
-    """Send records at a pace and watch the worker's memory meanwhile.
+    """Send records at a rate and measure the worker's memory.
 
     Args:
         running: the worker; its topics are new and empty.
         records: keys and values.
         events: how many there are.
-        per_second: the pace.
-        say: tells once a minute how it goes.
+        per_second: the rate.
+        say: gets a message every minute.
 
     Raises:
-        MissingError: it ended, or does not get on.
+        MissingError: it ended, or makes no progress.
     """
     running.wait_until(lambda sample: sample.accounts is not None, "its start")
     sender = Sender(running.settings, running.settings.topic(RAW_EVENTS.name))
@@ -122,7 +122,7 @@ def measure_soak(
 
 
 def soak_lines(soak: Soak) -> list[str]:
-    """The figures, one a line."""
+    """One line for each figure."""
     rows = (
         ("minutes", f"{soak.minutes:,}"),
         ("events", f"{soak.events:,}"),

@@ -1,9 +1,8 @@
-"""Where the time goes: the processor time of an event, taken apart.
+"""The processor time of an event by stage.
 
-The evaluation's stages are measured without a tracer, which would make small calls look dear: the same
-records are judged with less and less of it (no verdicts, no rules, only parsed), and the differences are the
-stages. What all stages together do not explain of a real worker's processor time is the delivery around them:
-Faust, the event loop, the books of a commit.
+A tracer would make small calls look expensive. So the same records are judged several times with less and less of the
+evaluation (no verdicts, no rules, only parsing), and the differences are the stages. The rest of a worker's processor
+time is the delivery: Faust, the event loop and the commits.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 _SLICE: Final = 500
 """Records that are judged at once, as in the worker."""
 _COMMIT_EVERY: Final = 50_000
-"""Events between two commits: about a second's."""
+"""Events between two commits, about as many as in a second."""
 _TRACED: Final = 50_000
 _SHOWN: Final = 15
 _REQUEST_TIMEOUT_S: Final = 30.0
@@ -51,12 +50,12 @@ _REQUEST_TIMEOUT_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function, as the tracer saw it.
+    """A function, as the tracer measured it.
 
     Attributes:
         place: file, line and name.
         calls: of one event, on average.
-        own_share: of all traced time, without what it calls.
+        own_share: its share of the traced time, without the functions that it calls.
     """
 
     place: str
@@ -66,11 +65,11 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Where the time goes.
+    """The result.
 
     Attributes:
         stages: microseconds of processor time for an event, by stage, in the order of the work.
-        functions: those with the most time of their own in the evaluation, traced.
+        functions: the functions of the evaluation that take most time, as traced.
     """
 
     stages: dict[str, float]
@@ -79,7 +78,7 @@ class Profile:
 
 @dataclass(slots=True)
 class _Judged:
-    """What one pass over the records cost and left, in processor seconds."""
+    """The processor seconds of one pass over the records, and its outputs."""
 
     evaluation: float = 0.0
     encoding: float = 0.0
@@ -132,7 +131,7 @@ def profile(
 
 
 def _with_mode(ruleset: RuleSet, mode: str) -> RuleSet:
-    """Every rule switched to one mode; parameters are left at their defaults, which cost the same."""
+    """Every rule switched to one mode. Parameters have their defaults, which cost the same."""
     rules = {rule_id: {"mode": mode} for rule_id in ruleset.rules}
     return read_ruleset({"version": ruleset.version, "rules": rules})
 
@@ -171,7 +170,7 @@ def _judge(records: list[PlainRecord], ruleset: RuleSet) -> _Judged:
 
 
 def _slices(records: Iterable[PlainRecord]) -> list[tuple[int, list[PlainRecord]]]:
-    """Records of each partition in their order, in slices, the partitions taking turns."""
+    """The records in slices: each holds records of one partition in their order, and the partitions take turns."""
     slices: list[tuple[int, list[PlainRecord]]] = []
     growing: dict[int, list[PlainRecord]] = {}
     for record in records:
@@ -204,7 +203,7 @@ async def _fetch(settings: Settings, topic: str, records: int) -> float:
 
 
 async def _publish(settings: Settings, judged: _Judged) -> float:
-    """Write what the commits hold to `flagged-events`: what a record costs does not depend on its topic."""
+    """Write all outputs and changelog entries to `flagged-events`. A record costs the same on any topic."""
     topic = settings.topic(FLAGGED_EVENTS.name)
     partition_of = Partitioner(settings.partitions)
     producer = new_producer(settings.kafka_client_options(), _REQUEST_TIMEOUT_S)
@@ -234,7 +233,7 @@ def _trace(records: list[PlainRecord], ruleset: RuleSet) -> list[Function]:
 
 
 def _place(file: str, line: int, name: str) -> str:
-    """`pipeline/windows/window.py:106 observe`; what is written in C has no file."""
+    """`pipeline/windows/window.py:106 observe`; functions in C have no file."""
     if file == "~":
         return name
     parts = file.replace("\\", "/").split("/")

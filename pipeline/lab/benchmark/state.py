@@ -1,4 +1,4 @@
-"""What a user costs: the newest value of every key in the changelog."""
+"""The size of a user's state: the newest value of every key in the changelog."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _USER: Final = bytes((Kind.USER,))
 
 @dataclass(frozen=True, slots=True)
 class StateSize:
-    """The state as the changelog has it.
+    """The state in the changelog.
 
     Attributes:
-        users: how many there are.
-        changelog_records: in the topic, older values too.
+        users: their number.
+        changelog_records: records in the topic, older values included.
         bytes_per_user: key and value, on average.
         events_per_user: in the window, on average.
         bytes_at_60_events: on average of users with 57 to 63 events in the hour; None if there are none.

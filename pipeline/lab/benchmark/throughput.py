@@ -1,9 +1,8 @@
-"""How fast: events a second, processor time for a million of them, and the most memory, on preloaded records.
+"""Throughput: events a second, processor time for a million events, and the most memory, on preloaded records.
 
-The clock runs from the last look at which nothing was judged to the first at which every record was judged,
-a duplicate or a failed event; a look is taken ten times a second over HTTP. What comes before (imports, group
-join, recovery) is left out; the time between the two looks and the true instants makes the figure too low, by
-up to 0.2 s of the whole, never too high. Processor time runs on until the last offset is committed.
+The contestant is asked ten times a second over HTTP. The time runs from the last answer without a judged record to the
+first one in which every record is judged, a duplicate or a failed event. So imports, the join of the group and recovery
+do not count. The time may be up to 0.2 s too long, never too short. Processor time runs until the last commit.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ class Throughput:
         events_per_s: see the module.
         cpu_s_per_million: processor seconds for a million events, of all threads, user and system.
         peak_memory_bytes: the most memory that the process held, from its start on.
-        seconds: that the records took.
-        accounts: how they ended.
+        seconds: the time for all records.
+        accounts: how the records ended.
     """
 
     events_per_s: float
@@ -46,7 +45,7 @@ def measure_throughput(running: Running, events: int) -> Throughput:
         events: how many there are.
 
     Raises:
-        MissingError: it ended, or does not get on.
+        MissingError: it ended, or makes no progress.
         RefusedError: its accounts do not add up.
     """
     before, after = running.wait_until(lambda sample: sample.read >= events, f"{events} records to be judged")

@@ -1,8 +1,8 @@
-"""What the web views cost beside the stream, and how soon a user's view answers.
+"""The cost of requests to the web views for the stream, and the time in which a user's view answers.
 
-The cost is measured while a worker works off a backlog, in short stretches without and with requests: runs of whole
-workers lie so far apart that a cost of some per cent cannot be seen between them. The answers are timed beside an even
-load, again in stretches of one worker; its processor time in them tells what requests cost when it is not busy.
+The cost is measured while a worker has a backlog, in short stretches without and with requests. Whole runs differ so
+much that a cost of some per cent would not be visible between them. Answers are timed beside an even load, also in
+stretches of one worker. Its processor time in them tells the cost of requests for a worker that is not busy.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from pipeline.lab.benchmark.running import Running, Sample
 
 WITH_REQUESTS: Final = (False, True, True, False)
-"""The order of what is compared, so that a drift cancels."""
+"""The order of the stretches. It cancels a drift of the machine."""
 WARM_UP_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What a worker did in some seconds.
+    """The work of a worker in some seconds.
 
     Attributes:
         events: that ended.
@@ -69,10 +69,10 @@ class Stretch:
 
 @dataclass(slots=True)
 class Backlog:
-    """Stretches of workers that work off a backlog.
+    """Stretches of workers with a backlog.
 
     Attributes:
-        groups: of stretches, each in the order `WITH_REQUESTS`.
+        groups: groups of stretches, each in the order `WITH_REQUESTS`.
         requests: that were sent.
         refused: what came instead of a good answer.
     """
@@ -182,7 +182,7 @@ def measure_backlog(
         backlog: takes the groups.
 
     Raises:
-        MissingError: it ended, or does not get on, or does not let the demo's analyst in.
+        MissingError: it ended, or makes no progress, or does not let the demo's analyst in.
         RefusedError: its accounts do not add up, or it was done before the first group was.
     """
     token, paths = log_in(running), paths_of(subjects)
@@ -233,7 +233,7 @@ def measure_answers(
         stretch_s: how long each of the four stretches is.
 
     Raises:
-        MissingError: the worker ended, or does not get on, or the broker does not take the records.
+        MissingError: the worker ended, or makes no progress, or the broker does not take the records.
         RefusedError: the events ended before the stretches did, or no user's view was answered.
     """
     running.wait_until(lambda sample: sample.accounts is not None, "its start")
@@ -243,7 +243,7 @@ def measure_answers(
     port = running.settings.web_port
     shares: dict[bool, list[float]] = {False: [], True: []}
     per_event: dict[bool, list[float]] = {False: [], True: []}
-    # Who sends the events would keep who asks waiting, were they threads of one process.
+    # Sending events in the same process would delay the requests.
     with (
         ProcessPoolExecutor(1, get_context("spawn")) as aside,
         _EvenLoad(running, records, per_second) as load,
@@ -257,7 +257,7 @@ def measure_answers(
                 time.sleep(stretch_s)
             stretch = _between(before, _answering(running))
             shares[with_requests].append(stretch.cpu_s / stretch.seconds)
-            # Not the shares: a worker that falls behind or catches up is given more or less to do.
+            # Shares of a core would not do, because a worker may fall behind or catch up in a stretch.
             per_event[with_requests].append(stretch.cpu_s / max(1, stretch.events))
     ended = time.monotonic()
     running.wait_until(lambda sample: sample.read >= load.events, f"{load.events} records to be judged")
@@ -287,7 +287,7 @@ def measure_answers(
 
 
 def _answering(running: Running) -> Sample:
-    """A look that it answers: without one its records are not known."""
+    """The next state with accounts."""
     return running.wait_until(lambda sample: sample.accounts is not None, "its accounts")[1]
 
 
@@ -296,7 +296,7 @@ def _between(before: Sample, after: Sample) -> Stretch:
 
 
 class _EvenLoad:
-    """Events at a pace, from a thread of their own, while the `with` block lasts.
+    """Sends events at a rate from a thread of its own, while the `with` block lasts.
 
     Attributes:
         events: that were sent.

@@ -1,11 +1,11 @@
-"""The yardstick: the loop that one would write by hand, with the worker's evaluation and no framework.
+"""The yardstick: a loop as one would write it by hand, with the worker's evaluation and no framework.
 
-A librdkafka consumer, a dictionary per partition, and once a second: outputs, changed keys to a changelog
-topic, one RocksDB batch per partition, then offsets. It runs as a process of its own, is told everything by
-the same settings as the worker, and answers the same question over HTTP, so that both are measured alike.
+It has a librdkafka consumer and a dictionary for each partition. Once a second it writes outputs, changed keys to a
+changelog topic, one RocksDB batch for each partition, and offsets. It runs as a process of its own with the settings of
+the worker, and answers the same question over HTTP, so both are measured in the same way.
 
-What it lacks is what the worker is for: it loses and repeats records when it crashes, it knows neither
-rebalances nor recovery, it trusts producers with the partition, and its memory has no bound.
+It lacks what the worker is for: it loses and repeats records when it crashes, it knows neither rebalances nor recovery,
+it trusts the partition that producers chose, and its memory has no bound.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ class PartitionUsers(dict[str, UserState]):
         return True
 
     def take_changes(self) -> list[Entry]:
-        """The changed users, encoded; from here on none has changed."""
+        """The changed users, encoded. After this none counts as changed."""
         entries: list[Entry] = [(user_key(user_id), encode_user(self[user_id])) for user_id in self.dirty]
         self.dirty.clear()
         return entries
 
 
 class _Partition:
-    """What is known of one partition."""
+    """The state of one partition."""
 
     def __init__(self, number: int, store: PartitionStore) -> None:
         self.number = number
@@ -83,7 +83,7 @@ class _Partition:
         self.moved = False
 
     def take_changes(self, topic: str) -> list[Entry]:
-        """The changed keys, encoded; from here on nothing has changed."""
+        """The changed keys, encoded. After this none counts as changed."""
         entries = self.users.take_changes()
         entries.append((PARTITION_KEY, PARTITION_FORM.encode(self.state)))
         entries.append((WATERMARKS, encode_watermarks({topic: self.next_offset})))
@@ -92,7 +92,7 @@ class _Partition:
 
 
 class _Loop:
-    """The loop; `run` returns when it was asked to stop."""
+    """The loop. `run` returns after it was asked to stop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -240,14 +240,14 @@ def _serve(loop: _Loop, port: int) -> None:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Ten questions a second need no log."""
+            """Log nothing, because ten requests arrive each second."""
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, name="accounts", daemon=True).start()
 
 
 def main() -> int:
-    """Run until SIGTERM; settings from the environment."""
+    """Run until SIGTERM, with the settings of the environment."""
     try:
         settings = load_settings()
         loop = _Loop(settings)

@@ -1,7 +1,7 @@
-"""A made-up audience that sends events: seeded, realistic, with its truth written beside it.
+"""A made-up audience that sends events, and labels that say what is true about them.
 
-The simulation (everything but the sinks and the delivery) is pure: it reads no clock, no environment and no
-file. Times are handed in, chance comes from the seed, so the same plan gives the same bytes.
+The simulation (everything but the sinks and the sending) is pure: it reads no clock, no environment and no file. Times
+are parameters, and chance comes from the seed. So the same plan gives the same bytes.
 """
 
 from pipeline.lab.generator.stream import EventStream, Plan, Record

@@ -1,7 +1,7 @@
 """Messages that are not valid, one function per way to break one.
 
-Each takes a valid event (as a dict that may be changed, with an id of its own) and gives the bytes to send,
-None = a null value. The reason is what the failed event must say.
+Each takes a valid event as a dict, which it may change, and gives the bytes to send, or None for a null value. The
+reason is that of the failed event.
 """
 # ruff: noqa: PLR2004 - sizes just beyond a limit, beside the name of the limit
 
@@ -27,7 +27,7 @@ _UNKNOWN_YEAR = "2099-01-01T00:00:00.000Z"
 
 
 def _with(**members: object) -> Callable[[Event], bytes]:
-    """Replaces members; a value that is a function is called with the old one."""
+    """Replaces members. A function as a value is called with the old value."""
 
     def breaks(event: Event) -> bytes:
         for name, value in members.items():
@@ -46,7 +46,7 @@ def _without(name: str) -> Callable[[Event], bytes]:
 
 
 def _raw(change: Callable[[str], str | bytes]) -> Callable[[Event], bytes]:
-    """Works on the text of the event."""
+    """Changes the text of the event."""
 
     def breaks(event: Event) -> bytes:
         changed = change(encode(event))
@@ -151,7 +151,7 @@ TOO_LARGE: dict[str, Callable[[Event], bytes]] = {
     "too_large_and_cut_off": _raw(lambda text: f'{text[:-1]},"debug":"{_FILLER}'),
 }
 
-# What cannot stand on a line of its own, or needs the topic or the record's timestamp to be judged.
+# These cannot be on a line of their own, or are judged by the topic or the record's timestamp.
 NOT_ON_A_LINE = frozenset(
     {"line_breaks", "null_value", "future_minutes", "future_days", "future_year", "request_on_events_topic"}
 )
@@ -185,7 +185,7 @@ _REASONS: dict[str, tuple[str, Callable[[Event], bytes]]] = {
     **_WITH_TOPIC,
 }
 
-# Nobody can look for an opt-out in these: they are no object, or cannot be opened. So they carry none.
+# No opt-out can be found in these, because they are no object or cannot be decoded.
 _CLOSED = frozenset({*NOT_JSON, "line_breaks", "an_array", "a_string", "a_number", "null_literal"}) | {
     "nested_too_deep",
     "number_beyond_double",
@@ -195,11 +195,11 @@ _CLOSED = frozenset({*NOT_JSON, "line_breaks", "an_array", "a_string", "a_number
 
 
 def kinds(*, with_topic: bool, stamped_on_arrival: bool) -> tuple[str, ...]:
-    """Names of the ways to break an event where it is going.
+    """The names of the ways to break an event that are possible at its destination.
 
     Args:
-        with_topic: records keep topic, key and timestamp, and may hold any bytes; else they are lines.
-        stamped_on_arrival: record timestamps are the simulation's, so that minutes can be too far ahead.
+        with_topic: whether records keep topic, key and timestamp, and may have any bytes; else they are lines.
+        stamped_on_arrival: whether record timestamps are simulated, so that event times can be too far ahead of them.
     """
     ways = [kind for kind in _REASONS if with_topic or kind not in NOT_ON_A_LINE]
     if with_topic:
@@ -208,13 +208,13 @@ def kinds(*, with_topic: bool, stamped_on_arrival: bool) -> tuple[str, ...]:
 
 
 def break_event(kind: str, event: Event, arrival_ms: int, rng: Random) -> tuple[bytes | None, Fault]:
-    """One broken message.
+    """Make a broken message.
 
     Args:
         kind: one of `kinds`.
         event: a valid event with an id of its own; it is changed.
-        arrival_ms: the record's timestamp, where the simulation sets it.
-        rng: the run's chance.
+        arrival_ms: the record's timestamp, if it is simulated.
+        rng: the source of chance of the run.
     """
     if kind == "null_value":
         return None, Fault("failed", kind, "not_json")
@@ -244,5 +244,5 @@ def _opts_out(event: Event) -> bool:
 
 
 def _replace_member(text: str, name: str, literal: str) -> str:
-    """Sets a member to a number that Python would write otherwise; the last of repeated keys counts."""
+    """Sets a member to a number that Python would write in another way. The last of repeated keys counts."""
     return f'{text[:-1]},"{name}":{literal}}}'

@@ -1,4 +1,4 @@
-"""Who becomes active next: somebody who just watches, or the next story of the cast."""
+"""Chooses who becomes active next: somebody who just watches, or the next story."""
 # ruff: noqa: PLR2004 - shares of stories and numbers of attempts; each is used once
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from pipeline.lab.generator.world import HOUR_MS
 if TYPE_CHECKING:
     from pipeline.lab.generator.seat import Run
 
-# What one user can be asked for without living more than one evening at a time.
+# So many events a user can send with one evening at a time.
 EVENTS_PER_USER_HOUR = 8.0
-# However short the stretch: who becomes active sends one event at once.
+# Every user who becomes active sends one event at once, however short the stretch is.
 _EVENTS_PER_USER = 1.0
 FEWEST_USERS = 8
 
 
 def capacity(users: int, hours: float) -> int:
-    """Events that an audience can send in a stretch and stay believable."""
+    """The number of events that an audience can send in a stretch and be realistic."""
     return int(users * max(_EVENTS_PER_USER, EVENTS_PER_USER_HOUR * hours))
 
 
 class Activation:
-    """One user's time on stage.
+    """One user's time of activity.
 
     Attributes:
-        user: who it is, dressed for its story.
-        persona: what it does.
+        user: the user, with what its story needs.
+        persona: its story.
         key: the key of its records.
-        partition: where its records go, -1 = not computed yet (a sink's own note).
+        partition: of its records; -1 until a sink has computed it.
         open_timelines: timelines that have not ended.
     """
 
@@ -49,7 +49,7 @@ class Activation:
 
 
 class Casting:
-    """Chooses who comes next and keeps everybody from coming back too early.
+    """Chooses who comes next, so that nobody comes back too early.
 
     Args:
         run: the run.
@@ -57,7 +57,7 @@ class Casting:
         seed: the run's seed.
         requests: privacy requests in all.
         risk_share: share of the load that belongs to stories.
-        with_topic: whether broken requests can be told from broken events where they go.
+        with_topic: whether the destination can tell broken requests from broken events.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class Casting:
         self._next_sweep_ms = 0
 
     def next(self, at_ms: int, target: int, *, history: bool) -> Activation | None:
-        """Who becomes active at an instant, None = everybody is active or rests.
+        """The user who becomes active at an instant; None if everybody is active or rests.
 
         Args:
             at_ms: the instant.
-            target: records that the schedule wants by now; the stories' share is measured on it.
-            history: whether this is the hour told fast before the present; it is told densely.
+            target: the number of records that the schedule wants by now. The share of stories is a share of it.
+            history: whether this is the history before a live stretch, which has a higher density.
         """
         if at_ms >= self._next_sweep_ms:
             self._ready_ms = {index: ready for index, ready in self._ready_ms.items() if ready > at_ms}
@@ -96,7 +96,7 @@ class Casting:
         if share > 0 and history:
             share = max(share, 0.6)
         elif self._next_actor < len(CAST):
-            # Every story is to be met once before the stretch is half over.
+            # Every story comes once in the first half of the stretch.
             share = max(share, min(0.6, 3 * share))
         if self._actors and self._spent < share * target:
             actor = self._actor(at_ms)
@@ -105,14 +105,14 @@ class Casting:
         return self._watcher(at_ms)
 
     def asker(self, at_ms: int) -> Activation | None:
-        """Somebody who writes to the privacy office, None = all of them have just done so."""
+        """Somebody who writes to the privacy office; None if everybody has just done so."""
         left = self._requests - self.requests_called
         for _ in range(self._askers):
             index = self._actors + self._next_asker % self._askers
             self._next_asker += 1
             if self._ready_ms.get(index, 0) > at_ms:
                 continue
-            # Always the same kind for a user: a withdrawal is never followed by its opposite.
+            # A user always sends the same kind of request, so a withdrawal is never followed by its opposite.
             kind = pick_for(index, self._request_kinds)
             if len(SEQUENCES[kind]) > left:
                 continue
@@ -142,7 +142,7 @@ class Casting:
         return None
 
     def _watcher(self, at_ms: int) -> Activation | None:
-        """The next who does not rest, sooner where it is evening."""
+        """The next user who does not rest. Users for whom it is evening come sooner."""
         spare: User | None = None
         awake = 0
         for _ in range(self._plain):
@@ -161,7 +161,7 @@ class Casting:
 
 
 def _coprime(size: int, seed: int) -> int:
-    """A stride that visits everybody before anybody twice."""
+    """A step size with which all users are visited before one is visited twice."""
     stride = max(1, int(size * 0.618) + seed % 7)
     while gcd(stride, max(1, size)) != 1:
         stride += 1

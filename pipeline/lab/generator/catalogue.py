@@ -1,4 +1,4 @@
-"""The titles, how popular they are, and which of them are in trouble when."""
+"""The titles, how popular they are, and which of them have errors at which times."""
 # ruff: noqa: PLR2004 - ranks and rates of made-up titles
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from pipeline.lab.generator.world import HOUR_MS, MINUTE_MS
 
 _TITLES = 300
 ERROR_CODES = ("CDN_TIMEOUT", "MANIFEST_404", "DRM_LICENSE_DENIED", "SEGMENT_MISSING", "DECODER_RESET")
-# What goes wrong anyway, on any title and device.
+# The error rate of any title and device.
 BASE_ERROR_RATE = 0.002
 
 
 @dataclass(slots=True)
 class Trouble:
-    """Failures of one title or device: a steady share of its playback events, not a matter of luck.
+    """Failures of one title or device: a steady share of its playback events, without chance.
 
-    Every event adds `rate` to an account, and the event that fills it fails. So in any run of n events at
-    most `rate` n + 1 and at least `rate` n - 1 fail, and a label can promise what a threshold will say.
+    Every event adds `rate` to a sum, and the event with which the sum reaches 1 fails. So of n consecutive events at
+    most `rate` n + 1 and at least `rate` n - 1 fail, and a label can promise on which side of a threshold they are.
 
     Attributes:
-        working: what an event of its subject that did not fail carries for the labels.
-        failing: what one that failed carries.
+        working: the mark of an event that did not fail.
+        failing: the mark of an event that failed.
         rate: share of events that fail while it lasts.
         codes: error codes it shows.
         first_ms: when it begins.
@@ -44,7 +44,7 @@ class Trouble:
     _failures: int = 0
 
     def strikes(self, t_ms: int) -> str | None:
-        """The error code with which an event at `t_ms` fails, or None; it is counted either way."""
+        """The error code with which an event at `t_ms` fails, or None. The event counts in both cases."""
         if t_ms < self.first_ms:
             return None
         if self.lasts_ms is not None and (t_ms - self.first_ms) % self.every_ms >= self.lasts_ms:
@@ -64,7 +64,7 @@ class Title:
     Attributes:
         id: its content_id.
         minutes: how long it runs.
-        trouble: how it fails, None = as everything does now and then.
+        trouble: how it fails; None for the usual error rate.
     """
 
     id: str
@@ -89,11 +89,11 @@ class Catalogue:
         self._cumulative = tuple(accumulate(1 / rank for rank in range(1, _TITLES + 1)))
 
     def pick(self, chance: float) -> Title:
-        """The title that a number in [0, 1) falls on."""
+        """The title for a number in [0, 1)."""
         return self.titles[bisect_right(self._cumulative, chance * self._cumulative[-1])]
 
     def healthy(self, chance: float) -> Title:
-        """The same among the titles without a label: what a broken device plays must not blame one."""
+        """As above, among the titles without a label. A broken device plays these, so that no title seems broken."""
         title = self.pick(chance)
         return title if title.trouble is None else self.titles[0]
 
@@ -107,7 +107,7 @@ def trouble(
     lasts_ms: int | None = None,
     every_ms: int = 24 * HOUR_MS,
 ) -> Trouble:
-    """Failures of one subject, with the marks that tell the labels of them."""
+    """The failures of one subject with their marks for the labels."""
     codes = ERROR_CODES[:3] if rate < 0.4 else ERROR_CODES[2:]
     working = Health(subject_type, subject_id, kind, failed=False)
     failing = Health(subject_type, subject_id, kind, failed=True)
@@ -117,13 +117,13 @@ def trouble(
 def _title(rank: int, start_ms: int) -> Title:
     form = ("film", "episode", "episode", "live")[rank % 4]
     minutes = {"film": 95 + rank % 40, "episode": 22 + rank % 30, "live": 60 + rank % 60}[form]
-    # Now and then an id that is not ASCII: it is text to everything that handles it.
+    # Some ids are not ASCII, because ids are any text.
     content_id = f"{form}-{rank:04d}" if rank % 50 else f"película-ñ{rank:04d}-日本"
     return Title(content_id, minutes, _title_trouble(rank, content_id, start_ms))
 
 
 def _title_trouble(rank: int, content_id: str, start_ms: int) -> Trouble | None:
-    """Two outages that come back, and a title that is a little rough all the time; all of them popular."""
+    """Two popular titles with outages that come back, and a popular one with a few errors all the time."""
     if rank == 2:
         return trouble("content", content_id, "outage", 0.45, start_ms, 150 * MINUTE_MS, 8 * HOUR_MS)
     if rank == 4:

@@ -1,4 +1,4 @@
-"""Sending a stream at its pace: to a file in order, or to Kafka or HTTP by several tasks at once."""
+"""Sends a stream at its rate: to a file in order, or to Kafka or HTTP with several tasks at once."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from pipeline.lab.generator.pace import Chunk
     from pipeline.lab.generator.stream import Record
 
-# A stop is noticed within this while waiting.
+# A request to stop is noticed within this time.
 _NAP_S = 0.2
-# Chunks that may wait for a task: enough to keep it busy, few enough to bound memory.
+# So many chunks may wait for a task: enough to keep it busy, and few enough to bound memory.
 _WAITING = 4
 
 
 class Sink(Protocol):
-    """Takes records over a network; it tells the ledger of each."""
+    """Sends records over a network, and tells the ledger of each one."""
 
     def lane(self, record: Record, lanes: int) -> int:
-        """Which task sends a record: the same one for all of a user's, so that they keep their order."""
+        """The number of the task that sends a record. All records of a user have the same one, to keep their order."""
 
     async def send(self, records: list[Record]) -> None:
-        """Sends records in their order and returns when the other side has acknowledged each."""
+        """Sends records in their order, and returns when all of them are acknowledged."""
 
 
 @dataclass(slots=True)
@@ -38,14 +38,14 @@ class Stop:
     """Whether somebody asked the run to end before its count.
 
     Attributes:
-        signal: the signal that asked, None = nobody did.
+        signal: the signal that asked for it, or None.
     """
 
     signal: int | None = None
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Lets SIGINT and SIGTERM end the run in good order; a second one ends it at once."""
+        """Lets SIGINT and SIGTERM end the run in order. A second one ends it at once."""
 
         def ask(number: int, _frame: FrameType | None) -> None:
             if self.signal is not None:
@@ -61,7 +61,7 @@ class Stop:
 
 
 class Clock:
-    """Milliseconds since the start that no correction of the system's clock can turn back."""
+    """Milliseconds since the start, by a clock that never goes back."""
 
     def __init__(self) -> None:
         self.started_ms = int(time.time() * 1000)
@@ -118,7 +118,7 @@ async def _feed(
     stop: Stop,
 ) -> None:
     for chunk in paced:
-        # In naps, because the handler of a signal cannot wake an Event.
+        # It sleeps for short times, because the handler of a signal cannot set an asyncio.Event.
         while (left_s := clock.until_s(chunk.due_ms)) > 0 and stop.signal is None:  # noqa: ASYNC110
             await asyncio.sleep(min(left_s, _NAP_S))
         if stop.signal is not None:
@@ -129,7 +129,7 @@ async def _feed(
         for queue, records in zip(queues, lanes, strict=True):
             if records:
                 await queue.put(records)
-        # Simulating is work without waiting; the tasks need their turn.
+        # The simulation never waits, so the other tasks get their turn here.
         await asyncio.sleep(0)
     for queue in queues:
         await queue.put(None)

@@ -1,4 +1,4 @@
-"""What transport does to events: it repeats them, delays them and breaks them."""
+"""What transport does to events: it repeats, delays and breaks them."""
 # ruff: noqa: PLR2004 - shares among the ways to repeat an event; each is used once
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _UPPER = {"STREAM_START": "PLAY", "STREAM_PAUSE": "PAUSE", "STREAM_END": "STOP"}
 
 
 def repeat(value: str, rng: Random) -> tuple[str, Fault]:
-    """The same event once more: byte for byte, written differently, or (one in ten) with another content."""
+    """A repeated event: the same bytes, other bytes with the same meaning, or (one in ten) another content."""
     chance = rng.random()
     if chance < 0.5:
         return value, _SAME_BYTES
@@ -41,7 +41,7 @@ def repeat(value: str, rng: Random) -> tuple[str, Fault]:
 
 
 def late_copy(value: str, new_id: str, t_ms: int, rng: Random) -> tuple[str, int]:
-    """An event like this one that comes more than an hour behind it, from a device that was offline.
+    """An event like this one that arrives more than an hour late, from a device that was offline.
 
     Returns:
         The event and its time in milliseconds; at least 3,605 s before `t_ms`.
@@ -54,7 +54,7 @@ def late_copy(value: str, new_id: str, t_ms: int, rng: Random) -> tuple[str, int
 
 
 def _reformatted(event: dict[str, Any], rng: Random) -> str:
-    """Other bytes, equal after normalisation: order, spaces, spelling, time zone, escapes, nulls."""
+    """Other bytes that are equal after normalisation: order, spaces, spelling, time zone, escapes, nulls."""
     members = list(event.items())
     rng.shuffle(members)
     changed: dict[str, Any] = dict(members)
@@ -74,7 +74,7 @@ def _reformatted(event: dict[str, Any], rng: Random) -> str:
 def _elsewhere(timestamp: str, rng: Random) -> str:
     """The same millisecond on a clock in another time zone."""
     text = timestamp.upper()
-    # fromisoformat knows microseconds; what is behind the millisecond is cut off anyway.
+    # fromisoformat reads microseconds. Digits behind the millisecond are cut off anyway.
     instant = datetime.fromisoformat(text)
     zone = timezone(timedelta(minutes=15 * int(rng.random() * 96 - 48)))
     return instant.astimezone(zone).isoformat(timespec="milliseconds")

@@ -1,4 +1,4 @@
-"""Sending to `POST /events`, one event per request: a 202 counts, a 429 or 503 is waited for."""
+"""Sends to `POST /events`, one event for each request. After a 429 or 503 it waits and tries again."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class HttpSink:
         client: the connections.
         url: of the ingest.
         ledger: takes note of each answer.
-        patience_s: how long an event is tried again before the run gives up.
+        patience_s: the run ends when an event was tried for so long.
     """
 
     client: aiohttp.ClientSession
@@ -100,7 +100,7 @@ class HttpSink:
 
 
 def retry_after_s(header: str | None, now_s: float) -> float | None:
-    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3), None = it says nothing readable.
+    """The seconds in a Retry-After header (RFC 9110, 10.2.3); None if it cannot be read.
 
     Args:
         header: a number of seconds, or a date.
@@ -117,7 +117,7 @@ def retry_after_s(header: str | None, now_s: float) -> float | None:
 
 
 def ingest_url(given: str) -> str:
-    """The URL to post to: a bare host means its `/events`.
+    """The URL of the ingest. A URL without a path means `/events`.
 
     Raises:
         UsageError: it is not an HTTP URL.

@@ -1,4 +1,4 @@
-"""Sending to Kafka: batches per partition, every acknowledgement awaited and counted."""
+"""Sends to Kafka in batches for each partition, and counts every acknowledgement."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pipeline.lab.generator.stream import Record
     from pipeline.settings.schema import Settings
 
-# Brokers take a megabyte a message by default; an event too large for the contract still has to fit.
+# Brokers accept a megabyte by default. An event that is too large for the contract still has to fit.
 _BATCH_BYTES = 512 * 1024
-# A leader that moves takes 8 to 18 s; records wait that long before the run gives up.
+# A partition may be without a leader for 8 to 18 s. Records wait for so long before the run ends.
 _PATIENCE_MS = 30_000
 
 
@@ -49,14 +49,14 @@ class KafkaSink:
     ledger: Ledger
 
     def lane(self, record: Record, lanes: int) -> int:
-        """By partition: one task makes larger batches of fewer partitions."""
+        """The number by partition: a task with fewer partitions makes larger batches."""
         return place(record.who, self.partitions) % lanes
 
     async def send(self, records: list[Record]) -> None:
         """Sends records and waits for all acknowledgements.
 
         Raises:
-            MissingError: the brokers did not take them in time.
+            MissingError: the brokers did not accept them in time.
         """
         waiting: list[tuple[list[Record], str, int, asyncio.Future[Any]]] = []
         groups: dict[tuple[str, int], list[Record]] = {}

@@ -1,7 +1,7 @@
-"""The truth about what was sent: who did what since when, what a rule should say to it, and what was broken.
+"""Labels, the truth about what was sent: who did what since when, which rules should fire, and what was broken.
 
-Labels are made by construction and from what was really sent, never by judging: a story that the end of the
-run cut off promises nothing.
+Labels follow from how the events were made, and from what was really sent. Nothing is judged for them. If the end of
+the run cuts off a story, its labels promise nothing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Label = dict[str, object]
 _HARMFUL_HEALTH = frozenset({"outage", "faulty_device"})
 _ROUGH_HEALTH = frozenset({"rough_title", "rough_device"})
 _WINDOW_MINUTES = 60
-# (events, failed share) at which a label promises a finding: well beyond the limits, which are 20 and 0.20,
-# and 50 and 0.10.
+# A label promises a finding from these events and failed shares on. They are well beyond the limits of the rules, which
+# are 20 and 0.20, and 50 and 0.10.
 _SURE = ((25, 0.25), (60, 0.13))
 # A minute is judged a minute after its end at the earliest; two more, because partitions differ.
 _UNTIL_JUDGED_MS = 3 * MINUTE_MS
@@ -33,7 +33,7 @@ _UNTIL_JUDGED_MS = 3 * MINUTE_MS
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a record stands.
+    """The position of a record.
 
     Attributes:
         topic: without the environment's prefix, as verdicts name it; None for a raw line.
@@ -80,7 +80,7 @@ class _UserTruth:
 
 @dataclass(slots=True)
 class _HealthTally:
-    """Minutes of one title or device, as far back as a window reaches."""
+    """The minutes of one title or device in a window."""
 
     subject: Health
     minutes: dict[int, list[int]] = field(default_factory=dict)
@@ -135,7 +135,7 @@ class Truth:
     """Collects labels while records are sent.
 
     Attributes:
-        write: takes each label when it is final; those of messages at once, the others by `finish`.
+        write: gets each label when it is final: those of messages at once, the others in `finish`.
     """
 
     write: Callable[[Label], None]
@@ -144,7 +144,7 @@ class Truth:
     _last_arrival_ms: int = 0
 
     def note(self, record: Record, position: Position | None) -> None:
-        """A record has been written or acknowledged; records of one user in the order of sending."""
+        """Note a record that was written or acknowledged. Records of one user come in the order of sending."""
         self._last_arrival_ms = max(self._last_arrival_ms, record.arrival_ms)
         fault, mark = record.fault, record.mark
         if fault is not None:
@@ -183,7 +183,7 @@ class Truth:
             tally.count(event_ms, failed=mark.failed)
 
     def finish(self) -> None:
-        """Writes what is known of users, titles and devices."""
+        """Write the labels of users, titles and devices."""
         for user in self._users.values():
             self.write(user.label())
         for tally in self._health.values():

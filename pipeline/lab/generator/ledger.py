@@ -1,4 +1,4 @@
-"""What became of every record that was sent: the counts for the summary, and the labels."""
+"""Counts how the sent records ended, for the summary, and passes them to the labels."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def _nothing(_count: int) -> None:
-    """Nobody watches."""
+    """Shows no progress."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Counts what has been written, or acknowledged by whoever took it.
+    """Counts records that were written or acknowledged.
 
     Attributes:
-        truth: collects the labels, None = nobody wants them.
-        advance: is told of every number of events that are done.
-        events: events taken.
-        requests: privacy requests taken.
-        refused: broken events that the other side rightly did not take.
-        refused_wrongly: valid ones that it did not take.
+        truth: collects the labels; None for no labels.
+        advance: gets every number of events that are done.
+        events: accepted events.
+        requests: accepted privacy requests.
+        refused: broken events that the ingest rightly refused.
+        refused_wrongly: valid events that the ingest refused.
     """
 
     truth: Truth | None = None
@@ -47,15 +47,15 @@ class Ledger:
 
     @property
     def done(self) -> int:
-        """Events of which it is known what became of them."""
+        """Events that were accepted or refused."""
         return self.events + self.refused + self.refused_wrongly
 
     def took(self, record: Record, position: Position | None) -> None:
-        """A record was written or acknowledged.
+        """Note a record that was written or acknowledged.
 
         Args:
             record: the record.
-            position: where it stands, None where only the other side knows.
+            position: its position; None if only the ingest knows it.
         """
         fault = record.fault
         if record.is_request:
@@ -75,14 +75,14 @@ class Ledger:
             self.truth.note(record, position)
 
     def refuse(self, record: Record) -> None:
-        """The other side did not take a record, and never will."""
+        """Note a record that the ingest refused for good."""
         if record.fault is not None and record.fault.fate == "failed":
             self.refused += 1
         else:
             self.refused_wrongly += 1
 
     def summary(self) -> dict[str, object]:
-        """The counts; judged counts late events too, failed only events, not requests."""
+        """The counts. Judged includes late events; failed includes events only, no requests."""
         return {
             "events": self.events,
             "requests": self.requests,

@@ -21,20 +21,20 @@ _quote = msgspec.json.Encoder().encode
 
 
 class LineForm(Protocol):
-    """How a record becomes a line."""
+    """The form of a line."""
 
     def line(self, record: Record) -> tuple[bytes, Position]:
-        """The line with its line feed, and where the record stands for whoever reads the file."""
+        """The line with its line feed, and the position of the record in the file."""
 
 
 @dataclass(slots=True)
 class RawLines:
-    """One value per line and nothing else: for eyes, for `ott judge`, for other tools."""
+    """A line is the value of a record: for people, for `ott judge`, and for other tools."""
 
     _count: int = 0
 
     def line(self, record: Record) -> tuple[bytes, Position]:
-        """The value as it is; a null value is an empty line."""
+        """The value. A null value is an empty line."""
         position = Position(None, 0, self._count)
         self._count += 1
         return (record.value or b"") + b"\n", position
@@ -42,7 +42,7 @@ class RawLines:
 
 @dataclass(slots=True)
 class EnvelopeLines:
-    """One envelope per line, as a consumer of the topics would dump them.
+    """A line is an envelope with the record's topic, partition, offset, timestamp and key.
 
     Attributes:
         events: name of the topic of events.
@@ -56,7 +56,7 @@ class EnvelopeLines:
     _offsets: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def line(self, record: Record) -> tuple[bytes, Position]:
-        """The envelope; what is not UTF-8 goes as base64."""
+        """The envelope. A value that is not UTF-8 becomes base64."""
         topic = self.requests if record.is_request else self.events
         partition = place(record.who, self.partitions)
         offset = self._offsets.get((topic, partition), 0)

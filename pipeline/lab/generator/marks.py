@@ -1,4 +1,4 @@
-"""What a record carries besides its bytes: what it proves, breaks or asks for. Labels are made of these."""
+"""Marks, which say what a record proves, breaks or asks for. Labels are made from them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Fate = Literal["judged", "late", "duplicate", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """From this event on the user has done what these rules look for.
+    """From this event on, the user has done what these rules look for.
 
     Attributes:
-        rules: ids of rules of which each must have fired for the user by now.
+        rules: ids of rules that must all have fired for the user by now.
     """
 
     rules: tuple[str, ...]
@@ -41,9 +41,9 @@ class Fault:
     """What was done to a record on purpose.
 
     Attributes:
-        fate: what must become of it.
-        kind: which fault it is.
-        reason: the reason of its failed event, None unless it fails.
+        fate: how the record must end.
+        kind: the fault.
+        reason: the reason of its failed event; None if it does not fail.
         carries_opt_out: whether its failed event must say that an opt-out was not recorded.
     """
 
@@ -59,7 +59,7 @@ class Ask:
 
     Attributes:
         type: the request's type, as it was meant.
-        fault: what is wrong with it, None = nothing.
+        fault: the fault of the request, or None.
     """
 
     type: str

@@ -1,7 +1,7 @@
-"""What people and programs do with accounts: shared, stolen, hammered, or merely on the move.
+"""Stories about accounts: shared ones, stolen ones, attacked ones, and people who travel.
 
-Each story takes the run, its user and a start, and returns the timelines of its devices. A timeline's
-steps are in the order of their event times, the first of the first one at the start.
+Each story takes the run, its user and a start, and returns the timelines of its devices. The steps of a timeline are in
+the order of their event times. The first step of the first timeline is at the start.
 """
 # ruff: noqa: PLR2004 - numbers of made-up stories; those that meet a limit of the rules say so
 
@@ -44,7 +44,7 @@ def steady(
     proof: Proof | None = None,
     stop: bool = True,
 ) -> Iterator[Step]:
-    """PLAY, heartbeats without any whim, STOP; the proof is on its first event."""
+    """PLAY, regular heartbeats, STOP. The proof is on the first event."""
     on = seat.on(run.catalogue.healthy(run.rng.random()))
     yield start_ms, run.pen.event(on, "PLAY", start_ms), proof
     t = start_ms

@@ -1,4 +1,4 @@
-"""What is done with people's data: without consent, against their will, with children; or only seems so."""
+"""Stories about personal data: without consent, after an opt-out, of children; and some that only seem so."""
 # ruff: noqa: PLR2004 - numbers of made-up stories
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OPT_OUT_IGNORED = "retention.opt_out_ignored"
 
 
 def flagged_throughout(*rules: str) -> Callable[[Run, User, int], Timelines]:
-    """An ordinary evening each event of which breaks these rules."""
+    """An ordinary evening in which each event breaks these rules."""
 
     def story(run: Run, user: User, start_ms: int) -> Timelines:
         return [proving(watch(run, Seat(run, user, user.devices[0]), start_ms, 14), {0: rules})]
@@ -34,7 +34,7 @@ def flagged_throughout(*rules: str) -> Callable[[Run, User, int], Timelines]:
 
 
 def short_evening(run: Run, user: User, start_ms: int) -> Timelines:
-    """An ordinary evening of somebody about whom something looks odd and nothing is."""
+    """An ordinary evening that looks suspicious and breaks no rule."""
     return [watch(run, Seat(run, user, user.devices[0]), start_ms, 16)]
 
 
@@ -58,7 +58,7 @@ def _objection(run: Run, user: User, start_ms: int, flag: str) -> Iterator[Step]
     yield from watch(run, Seat(run, user, device), t + 30_000, 9)
 
 
-# What a request does to the evening after it: does the user's next event break the rule?
+# Whether the user's next event after a request breaks the rule.
 ASKED = {
     "request_opt_out": True,
     "request_delete": True,
@@ -107,7 +107,7 @@ def _request(run: Run, user: User, request_type: str, t_ms: int) -> dict[str, ob
 
 
 def _broken_request(run: Run, user: User, t_ms: int) -> Step:
-    """A request that cannot be read; where it may be a deletion or an opt-out, its failure must say so."""
+    """A request that cannot be read. If it may be a deletion or an opt-out, its failed event must say so."""
     breakage = int(run.rng.random() * 4)
     request = _request(run, user, ("delete", "opt_out", "forget_me", "delete")[breakage], t_ms)
     if breakage == 0:
@@ -119,7 +119,7 @@ def _broken_request(run: Run, user: User, t_ms: int) -> Step:
     elif breakage == 2:
         fault = Fault("failed", "request_of_unknown_type", "schema_violation")
     else:
-        # What is not JSON may have been anything, also a deletion.
+        # A request that is not JSON may have been a deletion.
         fault = Fault("failed", "request_cut_off", "not_json", carries_opt_out=True)
         return t_ms, encode(request)[:-20], Ask("delete", fault)
     return t_ms, encode(request), Ask(str(request["type"]), fault)

@@ -1,4 +1,4 @@
-"""The run as one iterator of records in the order in which they arrive: exactly as many as were asked for."""
+"""The run as one iterator of records in the order of arrival, with exactly the number of records of the plan."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from pipeline.lab.generator.schedule import Schedule
     from pipeline.lab.generator.sessions import Step
 
-# Delay from an event to its record: the usual, and that of a bad connection.
+# The delay from an event to its record: the usual one, and the one of a bad connection.
 _SHORTEST_DELAY_MS = 20
 _USUAL_DELAY_MS = 400
 _BAD_CONNECTION = 0.015
 _BAD_DELAY_MS = 90_000
-# Only those of whom nothing is promised but that they are clean: their events may come in any order.
+# Only users without findings: their events may come in any order.
 _ON_BAD_CONNECTIONS = frozenset({"viewer", "mobile"})
 _REPEATED_WITHIN_MS = 30_000
 _ENDLESS_RECORDS_PER_REQUEST = 100
@@ -37,7 +37,7 @@ _ENDLESS_RECORDS_PER_REQUEST = 100
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to simulate. Equal plans give equal records.
+    """The parameters of a simulation. Equal plans give equal records.
 
     Attributes:
         seed: of all chance.
@@ -48,8 +48,8 @@ class Plan:
         duplicate_share: share that repeat an earlier one.
         late_share: share that come more than an hour behind their user.
         risk_share: share of the load that belongs to stories and their look-alikes.
-        with_topic: records keep topic, key and timestamp where they go; else they become lines.
-        stamped_on_arrival: their timestamps there are the simulated arrivals.
+        with_topic: whether records keep topic, key and timestamp; else they become lines.
+        stamped_on_arrival: whether their timestamps are the simulated arrivals.
     """
 
     seed: int
@@ -65,15 +65,15 @@ class Plan:
 
 
 class Record:
-    """One record, and what is known of it.
+    """One record and the truth about it.
 
     Attributes:
-        arrival_ms: when it reaches the broker; never before its event time, unless it is a future one.
-        event_ms: event time of the valid event that it is, or that it was made of.
-        value: the record's value, None = null.
+        arrival_ms: when it reaches the broker. This is never before its event time, unless that lies in the future.
+        event_ms: event time of the event, or of the valid event that it was made from.
+        value: the record's value, or None.
         who: the user, with the record's key.
-        mark: what it means for the labels.
-        fault: what was done to it, None = it is valid and judged.
+        mark: for the labels.
+        fault: its fault; None if it is valid and judged.
     """
 
     __slots__ = ("arrival_ms", "event_ms", "fault", "mark", "value", "who")
@@ -100,17 +100,17 @@ class Record:
         return type(self.mark) is Ask
 
 
-# Arrival, running number, event time, value, mark, fault, the rest of its timeline, whose it is.
+# Arrival, running number, event time, value, mark, fault, the rest of its timeline, and its user.
 _Entry = tuple[int, int, int, str, "Mark | None", "Fault | None", "Iterator[Step] | None", Activation]
 
 
 @dataclass(slots=True)
 class EventStream:
-    """Merges the timelines of everybody who is active and steers how many are.
+    """Merges the timelines of all active users, and controls their number.
 
-    Simulated time advances in slices. In each, what is due comes in the order of arrival; where that is less
-    than the schedule wants, further users become active. So the load follows the schedule, bursts stay
-    bursts, and the last slice of a past stretch ends at the exact number.
+    Simulated time advances in slices. In each slice the records that are due come in the order of arrival. If they are
+    fewer than the schedule wants, more users become active. So the load follows the schedule, bursts stay bursts, and
+    the last slice of a past stretch ends with the exact number of records.
     """
 
     plan: Plan
@@ -124,7 +124,7 @@ class EventStream:
 
     def __post_init__(self) -> None:
         plan = self.plan
-        # Not for cryptography: the point of this generator is that it repeats itself.
+        # This is no cryptography: equal seeds must give equal numbers.
         self._rng = Random(plan.seed)  # noqa: S311
         start = plan.schedule.start_ms
         self._run = Run(self._rng, Pen(plan.seed, start), Catalogue(start))
@@ -134,7 +134,7 @@ class EventStream:
         self._calendar = {}
 
     def __iter__(self) -> Iterator[Record]:
-        """All records; to be asked for once.
+        """All records. Call it once.
 
         Raises:
             UsageError: the audience is too small for the load.
@@ -152,7 +152,7 @@ class EventStream:
         schedule = self.plan.schedule
         step, start, end = schedule.step_ms, schedule.start_ms, schedule.end_ms
         plan = self.plan
-        # Shares are of all records, and a fault adds a record to the one that it is made of.
+        # Shares are shares of all records, and a fault adds a record to the one that it is made from.
         scale = 1 / max(1e-9, 1 - plan.broken_share - plan.late_share - plan.duplicate_share)
         broken_below = plan.broken_share * scale
         late_below = broken_below + plan.late_share * scale
@@ -191,7 +191,7 @@ class EventStream:
         )
 
     def _call_up(self, due: list[_Entry], slice_start: int, slice_end: int) -> None:
-        """Activates users until the slice holds as many records as the schedule wants by its end."""
+        """Activate users until the slice has as many records as the schedule wants."""
         schedule = self.plan.schedule
         target = schedule.target(slice_end)
         width = slice_end - slice_start
@@ -219,7 +219,7 @@ class EventStream:
     def _go_on(
         self, rest: Iterator[Step], last_ms: int, who: Activation, now: int, due: list[_Entry], slice_end: int
     ) -> None:
-        """Puts a timeline's next event where it will arrive."""
+        """Put the next event of a timeline into the queue of arrivals."""
         following = next(rest, None)
         if following is None:
             self._casting.ended(who, last_ms)
@@ -228,7 +228,7 @@ class EventStream:
         luck = self._rng.random()
         arrival = max(event_ms + _SHORTEST_DELAY_MS + int(luck * _USUAL_DELAY_MS), now)
         if luck < _BAD_CONNECTION and who.persona.kind in _ON_BAD_CONNECTIONS:
-            # It arrives behind its successors, so it leaves the timeline, which goes on.
+            # It arrives after its successors, so the timeline goes on without it.
             behind = arrival + int(self._rng.random() * _BAD_DELAY_MS)
             self._put((behind, self._number(), event_ms, value, mark, None, None, who), due, slice_end)
             self._go_on(rest, event_ms, who, now, due, slice_end)
@@ -248,7 +248,7 @@ class EventStream:
 
     def _broken(self, value: str, like: Record) -> Record:
         ways = kinds(with_topic=self.plan.with_topic, stamped_on_arrival=self.plan.stamped_on_arrival)
-        # A fixed stride through all ways: a short run meets most of them, in no order that matters.
+        # A fixed step through all kinds, so that a short run has most of them.
         kind = ways[self._breakages * 29 % len(ways)]
         self._breakages += 1
         event = json.loads(value)
@@ -258,11 +258,11 @@ class EventStream:
 
     def _late(self, value: str, like: Record) -> Record:
         late, late_ms = late_copy(value, self._run.pen.new_id(), like.event_ms, self._rng)
-        # It proves nothing: only the legal rules look at a late event, and no title or device counts it.
+        # It has no mark: only legal rules look at a late event, and titles and devices do not count it.
         return Record(like.arrival_ms, late_ms, late.encode(), like.who, None, LATE)
 
     def _requests_due(self, target: int) -> int:
-        """Requests that should have been called up by now."""
+        """The number of requests that should have been sent by now."""
         plan = self.plan
         if plan.requests == 0:
             return 0
@@ -270,6 +270,6 @@ class EventStream:
         if events is None:
             wanted = min(plan.requests, target // _ENDLESS_RECORDS_PER_REQUEST)
         else:
-            # All of them well before the end, so that some of the evenings after them still fit in.
+            # All of them are sent well before the end, so that some evenings follow them.
             wanted = min(plan.requests, plan.requests * target * 10 // (events * 9))
         return max(0, wanted - self._casting.requests_called)

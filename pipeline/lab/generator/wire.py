@@ -1,4 +1,4 @@
-"""Events as bytes on the wire: templates per session, so that an event costs one string formatting."""
+"""Events as bytes. A session has templates, so that an event takes one string formatting."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _ENCODE_ASCII = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encod
 
 
 def encode(value: object) -> str:
-    """Compact JSON, non-ASCII as it is."""
+    """Compact JSON in which non-ASCII characters are not escaped."""
     return _ENCODE(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One family of players: how it spells types and times. All of it is valid.
+    """A family of players, and how it writes types and times. All forms are valid.
 
     Attributes:
-        name: what it is called in `device_type`.
-        types: its own word for an event type; a type that is not here stays as it is.
+        name: its `device_type`.
+        types: its words for event types; other types are not changed.
         clock: how it writes an instant: ms, micros, seconds, offset or lower.
         escapes: whether it writes non-ASCII as JSON escapes.
     """
@@ -54,13 +54,13 @@ CLIENTS = (
     Client("stick", _ALIASES, clock="seconds"),
     Client("console", _LOWER),
 )
-# Most of the traffic comes from televisions, and televisions write the plainest events.
+# Most events come from televisions, and those write the plainest ones.
 CLIENT_WEIGHTS = (0.62, 0.76, 0.86, 0.90, 0.94, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Everything of an event that stays the same while one device plays one title from one address.
+    """The parts of an event that stay the same while a device plays a title from one address.
 
     Attributes:
         head: JSON members up to the type, with their commas.
@@ -91,7 +91,7 @@ def template(
 
 
 class Pen:
-    """Writes events and gives each an id of its own; one per run.
+    """Writes events, each with an id of its own. A run has one.
 
     Args:
         seed: the run's seed.

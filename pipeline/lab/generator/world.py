@@ -1,8 +1,7 @@
 """Where people live, when they watch, and from which addresses.
 
-The figures here make the audience; they are deliberately not those the rules judge by, so that labels say
-what was done and not what the code under test believes. Addresses come from ranges that belong to nobody
-(RFC 1918, RFC 6598, RFC 3849).
+These figures are not taken from the rules, so labels say what was done, and not what the tested code believes.
+Addresses come from ranges that belong to nobody (RFC 1918, RFC 6598, RFC 3849).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ MINUTE_MS = 60_000
 
 EARTH_RADIUS_KM = 6371.0
 
-# Share of the evening's peak by local hour: the night's trough, a lunch bump, prime time from 20 to 22.
+# The load by local hour as a share of the peak: lowest at night, higher at noon, and highest from 20 to 22.
 _UNTIL_NOON = (0.50, 0.32, 0.20, 0.14, 0.12, 0.13, 0.18, 0.26, 0.30, 0.32, 0.34, 0.38)
 _FROM_NOON = (0.44, 0.45, 0.44, 0.46, 0.52, 0.60, 0.72, 0.88, 1.00, 1.00, 0.90, 0.70)
 DIURNAL = (*_UNTIL_NOON, *_FROM_NOON)
@@ -120,15 +119,15 @@ FAR_APART = ("JP", "BR", "ZA", "GB", "NZ", "MX")
 COMMUTES = (("BE", "NL"), ("LU", "DE"), ("US-NJ", "US-NY"), ("DK", "SE"), ("IE", "GB"), ("CH", "AT"))
 # A corner of Europe where an hour on the road passes several countries.
 BORDER_TOURS = (("NL", "BE", "LU", "DE"), ("FR", "LU", "DE", "BE"), ("AT", "DE", "CZ"))
-# Journeys by air that are plausible within an afternoon.
+# Flights that fit into an afternoon.
 JOURNEYS = (("NL", "ES"), ("DE", "PT"), ("GB", "IT"), ("FR", "GR"), ("US-NY", "US-FL"), ("SG", "TH"))
 
-# Other ways to write the same region, all valid.
+# Other valid ways to write the same region.
 SPELLINGS = {"GB": "UK", "GR": "EL"}
 
 
 def distance_km(one: Place, other: Place) -> float:
-    """Great-circle distance of the two middles."""
+    """The great-circle distance between the centres of two regions."""
     lat1, lat2 = radians(one.lat), radians(other.lat)
     half_lat = sin((lat2 - lat1) / 2) ** 2
     half_lon = sin(radians(other.lon - one.lon) / 2) ** 2
@@ -136,7 +135,7 @@ def distance_km(one: Place, other: Place) -> float:
 
 
 def audience_load(t_ms: int) -> float:
-    """Load of the whole audience at an instant, as a share of everybody's peak."""
+    """The load of the whole audience at an instant, as a share of the sum of all peaks."""
     return sum(place.weight * place.load(t_ms) for place in PLACES) / CUMULATIVE[-1]
 
 

@@ -1,4 +1,4 @@
-"""A real Apache Kafka (KRaft, combined nodes) on loopback: one node or three, stopped by their own pids."""
+"""A real Apache Kafka (KRaft, combined nodes) on loopback, with one node or three. Nodes are stopped by their pids."""
 
 import contextlib
 import os
@@ -38,13 +38,13 @@ __all__ = ["KafkaCluster", "NodeStatus", "java_available"]
 
 _SIZES = (1, 3)
 _START_TIMEOUT_S = 120.0
-# Combined nodes that stop together lose their quorum, and would wait for it for minutes.
+# Combined nodes that stop together lose their quorum, and would wait minutes for it.
 _STOP_GRACE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """What a node does now.
+    """The state of a node.
 
     Attributes:
         id: 1, 2 or 3.
@@ -80,8 +80,8 @@ class KafkaCluster:
             nodes: 1 or 3; None takes what the directory holds, or 1.
             port: Port of the first node, the others take the next ones; 0 takes what the directory's
                 cluster has, or any free ones.
-            directory: Where it lives; None takes a temporary directory that goes with the ``with`` block.
-            settings: Broker settings over the written ones; for a directory that holds no cluster yet.
+            directory: Its directory; None takes a temporary one that is deleted after the ``with`` block.
+            settings: Broker settings beside or instead of the usual ones; for a directory without a cluster.
 
         Raises:
             UsageError: Neither one node nor three, or the directory holds a cluster that differs.
@@ -91,10 +91,10 @@ class KafkaCluster:
         self._is_temporary = directory is None
         self.directory = (directory or Path(tempfile.mkdtemp(prefix="ott-kafka-"))).absolute()
         self._settings = dict(settings or {})
-        # With the `with` block: nodes that cannot outlive this process, each with its leash.
+        # Nodes of a `with` block cannot outlive this process: each has its leash.
         self._is_leashed = False
         self._leashes: dict[int, Leashed] = {}
-        # Nodes that this process started and that may outlive it; kept to collect their exit status.
+        # Nodes that this process started and that may outlive it. They are kept to collect their exit status.
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         known = read_state(self.directory)
         self._is_new = known is None
@@ -136,7 +136,7 @@ class KafkaCluster:
         return pid if pid is not None and self._is_ours(node, pid) else None
 
     def status(self) -> list[NodeStatus]:
-        """What every node does now."""
+        """The state of every node."""
         found = []
         for node in self._state.nodes:
             pid = self.pid(node.id)
@@ -159,7 +159,7 @@ class KafkaCluster:
             self._read_again()
             missing = [node for node in self.node_ids if self.pid(node) is None]
             for node in missing:
-                # Before a new directory is filled, which then stays with its ports.
+                # This comes before a new directory is filled, because the directory keeps its ports.
                 self._check_ports(node)
             if self._is_new:
                 self._format(class_path)
@@ -184,7 +184,7 @@ class KafkaCluster:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def stop_node(self, node: int) -> None:
-        """Stop one node in good order and wait until it is gone. Repeatable."""
+        """Stop one node with SIGTERM and wait until it is gone. Repeatable."""
         self._stop([node])
 
     def start_node(self, node: int) -> None:
@@ -198,7 +198,7 @@ class KafkaCluster:
         self._wait_until_answers([node])
 
     def restart(self, node: int) -> None:
-        """Stop one node in good order if it runs, start it and wait until it answers.
+        """Stop one node with SIGTERM if it runs, start it and wait until it answers.
 
         Raises:
             MissingError: Its port is taken, or it does not come up.
@@ -216,7 +216,7 @@ class KafkaCluster:
         self._wait_until_gone([node], _STOP_GRACE_S)
 
     def freeze(self, node: int) -> None:
-        """Halt a node (SIGSTOP): its connections stay open and nothing answers.
+        """Freeze a node (SIGSTOP): its connections stay open, and it does not answer.
 
         Raises:
             MissingError: It does not run.
@@ -224,7 +224,7 @@ class KafkaCluster:
         self._signal(node, signal.SIGSTOP)
 
     def thaw(self, node: int) -> None:
-        """Let a frozen node go on (SIGCONT).
+        """Continue a frozen node (SIGCONT).
 
         Raises:
             MissingError: It does not run.
@@ -233,7 +233,7 @@ class KafkaCluster:
 
     @contextlib.contextmanager
     def slowed(self, node: int, *, frozen_s: float = 0.2, running_s: float = 0.05) -> Iterator[None]:
-        """Make a node slow while the block lasts: frozen and running in turns, for these seconds each.
+        """Make a node slow in the block: it is frozen and running in turns, for the given seconds each.
 
         Raises:
             MissingError: It does not run.
@@ -242,7 +242,7 @@ class KafkaCluster:
         ended = threading.Event()
 
         def alternate() -> None:
-            # Another fault may kill it meanwhile.
+            # A test may kill it meanwhile.
             with contextlib.suppress(MissingError):
                 while not ended.wait(frozen_s):
                     self.thaw(node)
@@ -283,14 +283,14 @@ class KafkaCluster:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        """Hold the directory for this process. What is created meanwhile, also by nodes, is its owner's alone."""
+        """Lock the directory for this process. Files that it or its nodes create are readable for the owner only."""
         with private_umask():
             make_private(self.directory, is_own_file)
             with FileLock(self.directory / "lock"):
                 yield
 
     def _read_again(self) -> None:
-        """Another process may have formatted, started or stopped it since."""
+        """Read the state again, because another process may have formatted, started or stopped the cluster."""
         state = read_state(self.directory)
         if state is not None:
             self._state, self._is_new = state, False
@@ -312,7 +312,7 @@ class KafkaCluster:
             )
             if done.returncode != 0:
                 raise MissingError(f"Kafka cannot format {properties.parent}: {done.stderr.strip()[-400:]}")
-        # Last: a directory with a state file is one that is formatted.
+        # The state file comes last: it says that the directory is formatted.
         write_state(self.directory, self._state)
         self._is_new = False
 
@@ -330,7 +330,7 @@ class KafkaCluster:
                 self._leashes[node] = leash = Leashed(command, output=output, grace_s=_STOP_GRACE_S)
                 pid = leash.pid
             else:
-                # A session of its own: Ctrl-C in this terminal is not meant for it.
+                # With a session of its own it does not get a Ctrl-C of this terminal.
                 self._children[node] = child = subprocess.Popen(  # noqa: S603 - the command is ours
                     command,
                     stdin=subprocess.DEVNULL,
@@ -396,7 +396,7 @@ class KafkaCluster:
         return wait_until(lambda: all(self.pid(node) is None for node in nodes), timeout_s)
 
     def _is_ours(self, node: int, pid: int) -> bool:
-        """Whether the process runs and is this node: a pid alone may long be another program's."""
+        """Whether the process runs and is this node. The pid alone may have been given to another program."""
         child = self._children.get(node)
         if child is not None and child.pid == pid:
             return child.poll() is None

@@ -29,7 +29,7 @@ class Node:
         id: 1, 2 or 3.
         port: Clients' port on 127.0.0.1.
         controller_port: The controllers' own port.
-        pid: Process id of the last start, None before it and after a stop.
+        pid: Process id of the last start; None before the first start and after a stop.
     """
 
     id: int
@@ -40,7 +40,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class ClusterState:
-    """What the state file holds.
+    """The content of the state file.
 
     Attributes:
         cluster_id: KRaft cluster id, a base64 UUID.
@@ -54,7 +54,7 @@ class ClusterState:
     def new(cls, ports: list[int], controller_ports: list[int]) -> Self:
         """A cluster that has never run, one node for each pair of ports."""
         cluster_id = "-"
-        # Kafka's tool takes one that begins with a dash for an option.
+        # Kafka's tool would read an id that begins with a dash as an option.
         while cluster_id.startswith("-"):
             cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         nodes = [Node(n, *pair) for n, pair in enumerate(zip(ports, controller_ports, strict=True), start=1)]
@@ -92,12 +92,12 @@ def write_state(directory: Path, state: ClusterState) -> None:
 
 
 def properties_path(directory: Path, node: Node) -> Path:
-    """A node's server.properties, which also tells its process from all others."""
+    """A node's server.properties. This path in the command line identifies its process."""
     return directory / f"node-{node.id}" / "server.properties"
 
 
 def log_path(directory: Path, node: Node) -> Path:
-    """Where a node's output goes."""
+    """The file with a node's output."""
     return directory / f"node-{node.id}" / "kafka.log"
 
 
@@ -117,7 +117,7 @@ def write_configuration(directory: Path, state: ClusterState, settings: Mapping[
     Args:
         directory: Where the cluster lives.
         state: Its nodes.
-        settings: Broker settings over the ones written here.
+        settings: Broker settings beside or instead of the ones here.
     """
     logging_path(directory).write_text(_LOGGING, encoding="utf-8")
     for node in state.nodes:

@@ -52,7 +52,7 @@ _POM = f"""<?xml version="1.0" encoding="UTF-8"?>
 
 
 def java_available() -> str | None:
-    """None when a real Kafka can be started here, else the reason why not, as a sentence for people."""
+    """None if Apache Kafka can be started here, else the reason why not, as a sentence for people."""
     if sys.platform == "win32":
         return "a local Apache Kafka is not supported on Windows; use WSL, or a Kafka elsewhere"
     java = _java()
@@ -71,7 +71,7 @@ def java_command() -> str:
     """Path of the Java to run.
 
     Raises:
-        MissingError: `java_available` has a reason against it.
+        MissingError: there is no Java that `java_available` accepts.
     """
     reason = java_available()
     if reason is not None:
@@ -121,7 +121,7 @@ def _fetch(jars: Path) -> None:
         if done.returncode != 0 or not list(fetched.glob("kafka_2.13-*.jar")):
             errors = [line for line in done.stdout.splitlines() if "ERROR" in line] or [done.stderr.strip()]
             raise MissingError(f"Maven could not fetch Apache Kafka {KAFKA_VERSION}: {errors[0][:400]}")
-        # A rename, so that a directory of this name is always complete.
+        # It is renamed at the end, so that a directory of this name is always complete.
         fetched.rename(jars)
 
 

@@ -1,11 +1,11 @@
 """A child process that cannot outlive the one that started it, not even after a kill -9.
 
-The parent starts this file as a script of its own and keeps the write end of its standard input. The pipe
-ends with the parent, however the parent ends; the script then stops the child. (``PR_SET_PDEATHSIG`` alone
-would be tied to the *thread* that started the child, and exists on Linux only; here it covers the one case
-left, a killed leash.)
+The parent starts this file as a script, the leash, and keeps the write end of its standard input. The pipe
+closes with the parent, however the parent ends. Then the leash stops the child. ``PR_SET_PDEATHSIG`` alone
+would not do: it depends on the thread that started the child, and exists on Linux only. Here it stops the
+child if the leash itself is killed.
 
-Standard library only: it runs as ``python -I -S leash.py``, which starts in a few milliseconds.
+Only the standard library is imported, so that ``python -I -S leash.py`` starts in a few milliseconds.
 """
 
 import contextlib
@@ -43,14 +43,14 @@ class Leashed:
         Args:
             command: Program and arguments.
             output: Open file for the child's standard output and standard error.
-            env: The child's whole environment; the parent's when None.
+            env: The child's whole environment; None for that of the parent.
             grace_s: Seconds between SIGTERM and SIGKILL when it is stopped.
 
         Raises:
             OSError: The program cannot be started; the reason is in the file ``output``.
         """
         self._grace_s = grace_s
-        # A session of its own: Ctrl-C goes to the parent, which decides in which order things stop.
+        # With a session of its own it does not get Ctrl-C: the parent decides in which order things stop.
         self._leash = subprocess.Popen(  # noqa: S603 - the command is ours
             [sys.executable, "-I", "-S", __file__, str(grace_s), *command],
             stdin=subprocess.PIPE,
@@ -112,7 +112,7 @@ def _main(grace_s: float, command: Sequence[str]) -> int:
 
 
 def last_lines(path: Path, count: int = 3) -> str:
-    """The last non-empty lines of a log file on one line, for an error message; empty if none."""
+    """The last lines of a log file that are not empty, joined for an error message."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -121,7 +121,7 @@ def last_lines(path: Path, count: int = 3) -> str:
 
 
 if __name__ == "__main__":
-    # Handlers and not SIG_IGN, which the child would inherit (a JVM then never stops on SIGTERM).
+    # These are handlers, because the child would inherit SIG_IGN, and a JVM would never stop at SIGTERM.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: None)
     sys.exit(_main(float(sys.argv[1]), sys.argv[2:]))

@@ -25,10 +25,10 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int = 1) -> list[int]:
-    """``count`` different ports that are free at this moment (another process may still take one).
+    """``count`` different ports that are free now. Another process may take one at any time.
 
-    They are below the range that systems hand to outgoing connections (from 32768 on Linux): else a client
-    that keeps trying a broker which is down can take that broker's port, or connect to itself.
+    They are below the range of outgoing connections (from 32768 on Linux). Otherwise a client that tries to
+    reach a broker which is down could take the broker's port, or connect to itself.
     """
     found: list[int] = []
     for port in random.sample(_PORTS, k=len(_PORTS)):
@@ -54,5 +54,5 @@ def kafka_answers(port: int, host: str = HOST) -> bool:
                 answer += part
     except OSError:
         return False
-    # A connection to an outgoing port that nobody listens on can connect to itself; the echo has no such id.
+    # If nobody listens, a connection can connect to itself. The echo of the request does not have this id.
     return bool(struct.unpack_from(">i", answer, 4)[0] == _CORRELATION)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def command_line(pid: int) -> str:
-    """A process's command line; empty when there is none (or it has ended and nobody has collected it)."""
+    """The command line of a process; empty if there is none, or if it has ended."""
     proc = Path("/proc")
     if (proc / "self" / "cmdline").exists():
         try:
@@ -19,7 +19,7 @@ def command_line(pid: int) -> str:
 
 
 def wait_until(done: Callable[[], bool], timeout_s: float) -> bool:
-    """Ask every 50 ms until it is so; False after ``timeout_s`` seconds."""
+    """Ask every 50 ms until the answer is yes; False after ``timeout_s`` seconds."""
     end = time.monotonic() + timeout_s
     while not done():
         if time.monotonic() > end:

@@ -24,7 +24,7 @@ _PICKED_PORT_ATTEMPTS = 5
 class EmbeddedBroker:
     """A Tansu broker with in-memory storage on 127.0.0.1, while the ``with`` block lasts (or until `stop`).
 
-    It ends with this process, however this process ends.
+    It ends when this process ends, even if that is killed.
 
     Attributes:
         port: Port that it listens on; 0 before the start when any free one will do.
@@ -35,7 +35,7 @@ class EmbeddedBroker:
 
         Args:
             port: Port to listen on; 0 takes any free one.
-            log: File for the broker's own output; None keeps it in a temporary file that goes with it.
+            log: File for the broker's output; None for a temporary file.
         """
         self.port = port
         self._any_port = port == 0
@@ -81,7 +81,7 @@ class EmbeddedBroker:
             try:
                 self._start_once(binary)
             except _PortTakenError:
-                # Somebody took it between the choice and the start.
+                # Another program took the port after it was chosen.
                 continue
             return self
         self._start_once(binary)
@@ -104,7 +104,7 @@ class EmbeddedBroker:
         self.stop()
 
     def _start_once(self, binary: Path) -> None:
-        """Start the binary on `port`; when it does not come up, it is stopped and a MissingError says why."""
+        """Start the binary on `port`. If it does not come up, stop it and raise MissingError with the reason."""
         log = self._log
         if log is None:
             self._directory = tempfile.TemporaryDirectory(prefix="ott-broker-")
@@ -147,7 +147,7 @@ class _PortTakenError(MissingError):
 
 
 def _lost_port(log: Path, start: int) -> bool:
-    """Whether the log says so from byte ``start`` on: such a broker lingers while another program answers."""
+    """Whether the log says so after byte ``start``. Such a broker goes on running while another program answers."""
     return b"AddrInUse" in log.read_bytes()[start:]
 
 
