@@ -1,1 +1,1 @@
-"""What happens: thin adapters between topics, tables and the evaluation. Agents never import each other."""
+"""What happens to records: one agent per stream, which hands records to the pure core and writes its tables."""

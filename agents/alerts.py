@@ -1,9 +1,10 @@
-"""The alert agent: verdicts to one living alert per subject and rule."""
+"""The alert agent: it folds verdicts into one alert per subject and rule, and publishes what changed."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from pipeline.alerting.alerts import (
+    Alert,
     AlertChange,
     SeenFinding,
     SeenVerdict,
@@ -22,11 +23,11 @@ from pipeline.rules.device_error_rate import DeviceErrorRate
 from tables.alerts import AlertValue, UnitAlerts
 
 _SUBJECT_RULES: Final = {"content": ContentErrorRate.rule_id, "device": DeviceErrorRate.rule_id}
-"""The verdict that closes has no finding that would name it."""
+"""The rule of each type of subject. A verdict that closes has no finding, so it does not name its rule."""
 
 
 class AlertAgent:
-    """Folds verdicts; `handle` and `poison` are what the delivery calls.
+    """Folds verdicts. The delivery calls `handle`, and `poison` for a record on which `handle` failed.
 
     Args:
         topic: the full name of `risk-alerts`.
@@ -37,33 +38,28 @@ class AlertAgent:
         self._read = json_reader(SeenVerdict)
 
     def handle(self, unit: State[AlertValue], records: Sequence[SourceRecord]) -> list[Output]:
-        """Fold verdicts of one partition, in order."""
+        """Fold the verdicts of one partition, in order."""
         alerts = UnitAlerts(unit)
-        clock = alerts.clock
+        partition = alerts.partition
         outputs: list[Output] = []
         for record in records:
             try:
                 verdict = self._read(record.value)
                 time = parse_formatted(verdict.event_time)
             except ValueError:
-                clock.refused += 1
+                partition.refused += 1
                 continue
-            clock.time = max(clock.time, time)
-            self._look_again(alerts, outputs)
+            partition.time = max(partition.time, time)
+            self._visit_due(alerts, outputs)
             self._fold(alerts, verdict, outputs)
-        alerts.keep_clock()
+        alerts.write_partition()
         return outputs
 
-    def poison(
-        self,
-        unit: State[AlertValue],
-        record: SourceRecord,  # noqa: ARG002 - the delivery's signature
-        error: Exception,  # noqa: ARG002
-    ) -> list[Output]:
-        """What cannot be read, or what our own code failed on, changes no alert; it is counted and logged."""
+    def poison(self, unit: State[AlertValue], *_: object) -> list[Output]:
+        """Count a record that cannot be read or that our code failed on. It changes no alert."""
         alerts = UnitAlerts(unit)
-        alerts.clock.refused += 1
-        alerts.keep_clock()
+        alerts.partition.refused += 1
+        alerts.write_partition()
         return []
 
     def _fold(self, alerts: UnitAlerts, verdict: SeenVerdict, outputs: list[Output]) -> None:
@@ -75,15 +71,14 @@ class AlertAgent:
             alert = alerts.get(key)
             if alert is not None and alert.closed_at is None:
                 alert.verdict_id, alert.last_at = verdict.verdict_id, verdict.event_time
-                close(alert, verdict.event_time, alerts.clock.time)
+                outputs.append(self._closed(alerts, key, alert, verdict.event_time))
                 alerts.schedule(key, alert)
                 alerts.put(key, alert)
-                outputs.append(self._output(key, encode_alert(alert, "closed")))
 
     def _fold_finding(
         self, alerts: UnitAlerts, verdict: SeenVerdict, finding: SeenFinding, outputs: list[Output]
     ) -> None:
-        now = alerts.clock.time
+        now = alerts.partition.time
         key = _key(verdict, finding.rule_id)
         alert = alerts.get(key)
         change: AlertChange | None = "opened"
@@ -91,12 +86,11 @@ class AlertAgent:
             alert = opened(verdict, finding, now)
         elif alert.closed_at is not None or (alert.closes_by_itself and alert.is_quiet(now)):
             if alert.closed_at is None:
-                # Many became quiet at once, and it was not its turn yet.
-                close(alert, format_instant(now), now)
-                outputs.append(self._output(key, encode_alert(alert, "closed")))
+                # The alert is quiet, but `_visit_due` has not reached it: many became quiet at once.
+                outputs.append(self._closed(alerts, key, alert, format_instant(now)))
             scheduled = alert.scheduled
             alert = opened(verdict, finding, now)
-            # The new alert has the same key, which may be scheduled already.
+            # The new alert has the key of the old one, which may be on a list already.
             alert.scheduled = scheduled
         else:
             change = repeat(alert, verdict, finding, now)
@@ -104,30 +98,30 @@ class AlertAgent:
             alerts.schedule(key, alert)
         alerts.put(key, alert)
         if change is not None:
-            outputs.append(self._output(key, encode_alert(alert, change)))
+            outputs.append(Output(self._topic, key, encode_alert(alert, change)))
 
-    def _look_again(self, alerts: UnitAlerts, outputs: list[Output]) -> None:
-        """Close what is quiet; delete, with a tombstone, what was closed a whole window ago."""
-        now = alerts.clock.time
+    def _visit_due(self, alerts: UnitAlerts, outputs: list[Output]) -> None:
+        """Close alerts that are quiet. Delete those that were closed a whole window ago, with a tombstone."""
+        now = alerts.partition.time
         for key, alert in alerts.due():
             if alert.closed_at is None and not alert.closes_by_itself:
-                pass  # it was opened again, and its verdicts will tell
+                pass  # The alert was opened again, and only its verdicts close it.
             elif not alert.is_quiet(now):
                 alerts.schedule(key, alert)
             elif alert.closed_at is not None:
-                alerts.forget(key)
-                outputs.append(self._output(key, None))
+                alerts.delete(key)
+                outputs.append(Output(self._topic, key, None))
                 continue
             else:
-                close(alert, format_instant(now), now)
+                outputs.append(self._closed(alerts, key, alert, format_instant(now)))
                 alerts.schedule(key, alert)
-                outputs.append(self._output(key, encode_alert(alert, "closed")))
             alerts.put(key, alert)
 
-    def _output(self, key: bytes, value: bytes | None) -> Output:
-        return Output(self._topic, key, value)
+    def _closed(self, alerts: UnitAlerts, key: bytes, alert: Alert, at: str) -> Output:
+        close(alert, at, alerts.partition.time)
+        return Output(self._topic, key, encode_alert(alert, "closed"))
 
 
 def _key(verdict: SeenVerdict, rule_id: str) -> bytes:
-    """The key on `risk-alerts`: subject and rule, apart by the last slash."""
+    """The key on `risk-alerts`: subject id, slash, rule id. A rule id has no slash, so the last one divides them."""
     return f"{verdict.subject.id}/{rule_id}".encode()

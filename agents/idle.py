@@ -1,7 +1,7 @@
-"""What is known of users who stayed away is erased: a few records are looked at with each commit.
+"""Erases idle users: each commit looks at a few stored users and erases those without an event for 31 days.
 
-Who comes back after 30 days starts anew anyway (`UserState.idle`); who does not would be kept for ever. So this changes
-no verdict, as long as nothing is erased of a user who could still send an event that is not 30 days after the last.
+A user who comes back after 30 days starts anew anyway (`UserState.idle`), so the erasure changes no verdict. Without it
+users who never come back would be stored for ever. Decision 46 has the reasons.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,75 +17,78 @@ from tables.risk import (
     PARTITION_KEY,
     USER_KEYS,
     RiskValue,
-    note_erased,
     partition_state,
+    record_erasure,
     user_of,
 )
 from tables.users import decode_without_window, last_record_time_of
 
 MARGIN_MS: Final = 24 * 3_600_000
-"""Added to the 30 days: a re-keyed record keeps its first timestamp, and may be on its way for so long."""
-TOGETHER: Final = 100
-"""So many records are looked at with a commit. With a commit a second 100,000 users take 17 minutes."""
-_ERASED_TOGETHER: Final = 20
-"""Then others have their turn. A look at a hundred records takes about 0.1 ms, and so do twenty erasures, where each
-window has 60 events."""
+"""Added to the 30 days, because a re-keyed record keeps its first timestamp and may arrive this much later."""
+PAGE: Final = 100
+"""The number of users that one commit looks at. With one commit a second, 100,000 users take 17 minutes."""
+_ERASURES: Final = 20
+"""The number of erasures without a break. Looking at 100 users takes about 0.1 ms; so do 20 erasures of users with 60
+events in their window."""
 
 
 class IdleUsers:
-    """Finds and erases them.
+    """Finds and erases idle users. The delivery calls `at_commit` before each commit of a partition.
 
-    Time goes by the broker's timestamps on `raw-events`: a producer with a wrong clock must not erase everybody. Where
-    the topic has the producers' timestamps nothing is erased before a user comes back.
+    Time is the newest timestamp that the broker made on `raw-events` among the records of this commit:
 
-    Nothing but the place where it goes on is kept between commits. The time is that of the records of this commit: one
-    that was seen earlier, or is read ahead, could be later than what the state holds, after a crash or in a backlog.
+    * The broker's timestamp, because a producer with a wrong clock must not erase everybody. Where the topic has the
+      producers' timestamps, nothing is erased here.
+    * Of this commit only, because a timestamp that was seen earlier or fetched ahead may be later than the state, after
+      a crash or in a backlog.
+
+    So nothing is remembered between commits but the key at which the next page begins.
 
     Args:
-        idle_ms: so long after the last judged event.
-        together: records that are looked at with a commit.
+        idle_ms: how long after the last judged event a user is erased.
+        page: the number of users that one commit looks at.
     """
 
-    def __init__(self, idle_ms: int = IDLE_MS + MARGIN_MS, together: int = TOGETHER) -> None:
+    def __init__(self, idle_ms: int = IDLE_MS + MARGIN_MS, page: int = PAGE) -> None:
         self._idle_ms = idle_ms
-        self._together = together
+        self._page = page
         self._next: dict[int, bytes] = {}
 
     def at_commit(self, unit: State[RiskValue], notes: Sequence[Notes]) -> Iterator[None]:
-        """Look at some more users of a partition; what is erased is part of the commit.
+        """Look at the next page of a partition's users. The erasures become part of the commit.
 
         Args:
-            unit: all that the notes are of is in it.
-            notes: since the last commit.
+            unit: the partition. It must hold the effect of every record that the notes are about.
+            notes: the notes since the last commit.
 
         Yields:
-            between pieces of work.
+            None between pieces of work, so that the event loop can run other tasks.
         """
         now = max([some.stamped for some in notes if some.stamped is not None], default=None)
         if now is None:
             return
-        page = unit.stored(self._next.get(unit.partition, USER_KEYS), self._together)
+        page = unit.stored(self._next.get(unit.partition, USER_KEYS), self._page)
         users = [(key, value) for key, value in page if key.startswith(USER_KEYS)]
-        self._next[unit.partition] = users[-1][0] + b"\0" if len(users) == self._together else USER_KEYS
+        self._next[unit.partition] = users[-1][0] + b"\0" if len(users) == self._page else USER_KEYS
         before = now - self._idle_ms
-        # The newest value may not be stored yet. By the stored one a user may seem idle, who is looked at again; or not
-        # idle yet, whose turn is the next one.
+        # The stored copy may be stale: a false "idle" is checked again in `_erase`, a false "active" is found when the
+        # pages come round again.
         idle = [(key, value) for key, value in users if _last_record_time(value) < before]
         if not idle:
             return
         yield None
         partition = partition_state(unit)
         for number, (key, value) in enumerate(idle, 1):
-            # What cannot be read stays: the next event of the user tells, as a failed one.
+            # A record that cannot be read stays. The next event of its user becomes a failed event, which says so.
             with suppress(WireError):
                 _erase(unit, partition, key, value, before, now)
-            if not number % _ERASED_TOGETHER:
+            if not number % _ERASURES:
                 yield None
         unit[PARTITION_KEY] = partition
 
 
 def _last_record_time(value: bytes) -> float:
-    """Of a stored user; infinite where there is none, or it cannot be read."""
+    """The record time of a stored user's last event; infinite where there is none or the value cannot be read."""
     try:
         time = last_record_time_of(value)
     except WireError:
@@ -100,7 +103,7 @@ def _erase(
     if not isinstance(state, UserState) or not 0 <= state.last_record_time < before:
         return
     place = state.last_place
-    note_erased(unit, partition, Erased(user_of(key), now, None if place is None else place.region))
+    record_erasure(unit, partition, Erased(user_of(key), now, None if place is None else place.region))
     rest = state.erased()
     if rest is None:
         unit.discard(key)

@@ -1,7 +1,8 @@
-"""The risk agent: batches of events and privacy requests to verdicts and failed events.
+"""The risk agent: it judges batches of events and privacy requests, and publishes verdicts and failed events.
 
-It takes records of one partition of one topic, lets the evaluation judge them, and hands on what came of it.
-A user's window lives where the user's partition is: a record that was written elsewhere is forwarded once.
+A batch has records of one partition of one topic. The evaluation judges them; the agent writes the table and makes the
+outputs. A user's window is kept in the partition of the user's id. A record that its producer wrote to another
+partition is forwarded there, once.
 """
 
 from collections.abc import Sequence
@@ -27,16 +28,16 @@ from tables.risk import (
     RULES_KEY,
     RiskValue,
     UnitUsers,
-    note_erased,
     partition_state,
     recent_results,
+    record_erasure,
     request_history,
     requests_key,
     rules_in_force,
 )
 
 LOG_APPEND_TIME: Final = 1
-"""Kafka's timestamp type of records that the broker stamped; 0 (CreateTime): the producer did."""
+"""Kafka's timestamp type of records whose timestamp the broker made. 0 (CreateTime) means that the producer did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,16 @@ class RiskTopics:
 
 
 class RiskAgent:
-    """Judges batches; `handle` and `poison` are what the delivery calls.
+    """Judges batches. The delivery calls `handle`, and `poison` for a record on which `handle` failed.
 
     Args:
-        evaluator: the one evaluation; its rule set is changed to that of the partition.
+        evaluator: the evaluation. Its rule set is set to that of the partition before each batch.
         book: the rule sets.
-        topics: full names.
-        partition_of: a message key's partition of the co-partitioned topics; the one that the table asks.
-        misplaced: told of records that are forwarded.
-        origins: where records were first written, as far as it is proven.
+        topics: the full names of the topics.
+        partition_of: gives a message key's partition of the co-partitioned topics. It must be the table's own, because
+            its memory of keys is shared.
+        misplaced: counts records that are forwarded.
+        origins: says where a record was first written, where that is proven.
     """
 
     def __init__(
@@ -83,11 +85,11 @@ class RiskAgent:
     def handle(self, unit: State[RiskValue], records: Sequence[SourceRecord]) -> list[Output]:
         """Judge records of one partition of one topic, in order."""
         topics, topic = self._topics, records[0].topic
-        # Of new users it is asked whether they belong here, and their ids mostly are the keys.
+        # New users trigger an ownership check. Their ids are usually the record keys, so hash those in bulk first.
         self._partition_of.learn(record.key for record in records)
         partition = partition_state(unit)
         published = self._take_rules(unit, records[0])
-        # Nothing is forwarded to `raw-events`: whatever the headers there say, producers wrote them.
+        # Nothing is ever forwarded to `raw-events`, so headers there that name an origin are a producer's and not ours.
         judged = records if topic == topics.raw else [self._at_origin(record) for record in records]
         notes = Notes(topic, self._device_types)
         outputs = evaluate_batch(
@@ -111,7 +113,7 @@ class RiskAgent:
             unit[requests_key(request.user_id)] = history.followed_by(request, record.timestamp)
             published.append(self._journal(unit, "request", request.request_id, record.timestamp))
         for erased in outputs.erased:
-            note_erased(unit, partition, erased)
+            record_erasure(unit, partition, erased)
         published += [Output(topics.flagged, key, value) for key, value in outputs.flagged]
         published += [Output(topics.failed, bounded_key(key), value) for key, value in outputs.failed]
         if outputs.misplaced:
@@ -122,14 +124,14 @@ class RiskAgent:
         return published
 
     def poison(self, unit: State[RiskValue], record: SourceRecord, error: Exception) -> list[Output]:
-        """The failed event of a record on which our own code failed, or of a batch that cannot be read."""
+        """The failed event of a record that our code failed on, or of a batch that cannot be read."""
         request, number = record.topic == self._topics.requests, 1
         if isinstance(record, UnreadableBatch):
             number = record.count
-            place = PlainRecord(
+            first = PlainRecord(
                 record.topic, record.partition, record.first_offset, record.timestamp, None, None
             )
-            outcome = self._evaluator.unreadable(place, str(record), request=request)
+            outcome = self._evaluator.unreadable(first, str(record), request=request)
         else:
             origin = record if record.topic == self._topics.raw else self._at_origin(record)
             outcome = self._evaluator.poisoned(origin, error, request=request)
@@ -139,7 +141,7 @@ class RiskAgent:
         return [Output(self._topics.failed, bounded_key(record.key), outcome.failed)]
 
     def _take_rules(self, unit: State[RiskValue], record: SourceRecord) -> list[Output]:
-        """Let the rule set take effect that is to judge from this record on; its line for the journal, if it is new."""
+        """Put the rule set in force that judges from this record on. A new one gets a line in the journal."""
         before = rules_in_force(unit)
         now = self._book.for_partition(before)
         self._evaluator.ruleset = self._book.ruleset(now)
@@ -149,20 +151,20 @@ class RiskAgent:
         return [self._journal(unit, "ruleset", now.version, record.timestamp)]
 
     def _journal(self, unit: State[RiskValue], kind: ControlKind, name: str, timestamp: int) -> Output:
-        """What took effect before the next record of `raw-events`."""
+        """The line in the journal for what took effect before the next record of `raw-events`."""
         at = None if timestamp < 0 else format_instant(timestamp)
         offset = unit.next_offsets.get(self._topics.raw, 0)
         value = encode_control(unit.partition, offset, kind, name, at)
         return Output(self._topics.journal, b"%d" % unit.partition, value)
 
     def _forward(self, record: SourceRecord, judged: Record, user_id: str) -> Output:
-        """The record for its user's partition; a request stays on its topic."""
+        """The record, addressed to its user's partition: a request on its own topic, an event on the re-keyed one."""
         topics = self._topics
         topic = topics.requests if record.topic == topics.requests else topics.rekeyed
         origin = Origin(judged.topic or record.topic, judged.partition, judged.offset, judged.timestamp)
         return self._origins.forward(record, origin, topic, self._partition_of(user_id.encode()))
 
     def _at_origin(self, record: SourceRecord) -> PlainRecord:
-        """A record at the place where it was first written; its original timestamp counts everywhere."""
+        """The record as it was where it was first written: that topic, partition, offset and timestamp."""
         topic, partition, offset, timestamp = self._origins.of(record)
         return PlainRecord(topic, partition, offset, timestamp, record.key, record.value)

@@ -1,4 +1,4 @@
-"""Titles and devices live: the risk agent publishes chunks with its commits, and the title agent folds them."""
+"""Titles and devices, live: each commit of the risk agent publishes a chunk, and the title agent folds the chunks."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -20,15 +20,15 @@ from pipeline.titles.state import RULES_KEY, TitlesValue, partition_of
 from tables.risk import PARTITION_KEY, RiskValue, partition_state
 
 _COUNTED: Final = {"playback": TOTAL, "playback.failed": FAILED, "plays": PLAYS, "watched_ms": WATCHED}
-"""What of a chunk's totals is in the counts of the partition."""
+"""Which totals of a chunk are added to the counts of the partition, under which name."""
 
 
 class ChunkPublisher:
-    """Makes chunks of the risk agent's notes; `at_commit` is what the delivery calls.
+    """Makes chunks of the risk agent's notes. The delivery calls `at_commit` before each commit of a partition.
 
     Args:
         topic: the full name of `health-partials`.
-        partitions: of it.
+        partitions: the number of its partitions.
         sources: the full names of the topics of events.
     """
 
@@ -39,7 +39,10 @@ class ChunkPublisher:
         self._partition_of = Partitioner(partitions)
 
     def at_commit(self, unit: State[RiskValue], notes: list[Notes]) -> Iterator[Output | None]:
-        """The chunk of a partition's next commit, and None between pieces of work."""
+        """The messages of the chunk of a partition's next commit, and None between pieces of work.
+
+        The messages are published in the commit's transaction. At each None the event loop can run other tasks.
+        """
         partition = partition_state(unit)
         partition.sequence += 1
         unit[PARTITION_KEY] = partition
@@ -74,14 +77,14 @@ class ChunkPublisher:
 
 
 class TitleAgent:
-    """Folds chunks; `handle` and `poison` are what the delivery calls.
+    """Folds chunks. The delivery calls `handle`, and `poison` for a record on which `handle` failed.
 
     Args:
-        evaluator: of the risk agent; it names the model, and the form of ids in outputs.
+        evaluator: the risk agent's. It names the model and shows ids in the form that outputs have.
         book: the rule sets.
         flagged: the full name of `flagged-events`.
         sources: the full names of the topics of events.
-        partitions: of each of them.
+        partitions: the number of partitions of each of them.
     """
 
     def __init__(
@@ -94,28 +97,23 @@ class TitleAgent:
         self._titles: tuple[InForce, LiveTitles] | None = None
 
     def handle(self, unit: State[TitlesValue], records: Sequence[SourceRecord]) -> list[Output]:
-        """Fold chunks of one partition, in order."""
-        titles = self._take_rules(unit)
+        """Fold the chunks of one partition, in order."""
+        titles = self._titles_in_force(unit)
         verdicts = titles.fold(unit, [(record.timestamp, record.value) for record in records])
         return [
             Output(self._flagged, verdict.subject.id.encode(), encode_verdict(verdict))
             for verdict in verdicts
         ]
 
-    def poison(
-        self,
-        unit: State[TitlesValue],
-        record: SourceRecord,  # noqa: ARG002 - the delivery's signature
-        error: Exception,  # noqa: ARG002
-    ) -> list[Output]:
-        """What cannot be read, or what our own code failed on, changes no figure; it is counted and logged."""
+    def poison(self, unit: State[TitlesValue], *_: object) -> list[Output]:
+        """Count a record that cannot be read or that our code failed on. It changes no figure."""
         state = partition_of(unit)
         state.count("unreadable", 1)
         unit[TITLES_KEY] = state
         return []
 
-    def _take_rules(self, unit: State[TitlesValue]) -> LiveTitles:
-        """What judges by the rule set that is in force from now on."""
+    def _titles_in_force(self, unit: State[TitlesValue]) -> LiveTitles:
+        """The engine under the rule set that is in force from this batch on; a change is written to the table."""
         value = unit.get(RULES_KEY)
         before = value if isinstance(value, InForce) else None
         now = self._book.for_partition(before)

@@ -1,1 +1,4 @@
-"""What is kept: one module per kind of record, with its wire form, and the table that holds them."""
+"""Everything that is persisted in a table: one module per table, with its keys and its codec.
+
+`tables/forms.py` lists every kind of record and says which module has its form.
+"""

@@ -1,7 +1,8 @@
-"""The forms of all records in tables and on changelogs: what kind of record the bytes are, in which version.
+"""The forms of all records in tables and on changelogs. Start here to find the form of persisted bytes.
 
-Every value begins with two bytes, its kind and the version of its form. Both are persisted: a new form of a record gets
-a new version, and a kind is never used twice. The module of each table says which forms it holds, under which keys.
+Every value begins with two bytes: its kind and the version of its form. Both are persisted: a new form of a record gets
+a new version, and a kind is never used twice. The rest of the value is a MessagePack array. `Kind` says for each first
+byte which struct the array holds; the module of the table says under which key.
 """
 
 from enum import IntEnum
@@ -20,20 +21,23 @@ _encode_sorted: Final = msgspec.msgpack.Encoder(order="deterministic").encode
 class Kind(IntEnum):
     """The first byte of a value, a letter."""
 
-    # users-v1: tables/risk.py
-    USER = ord("U")
-    PARTITION = ord("P")
-    RECENT = ord("R")
-    REQUESTS = ord("Q")
-    RULES = ord("S")
-    # titles-v1: tables/titles.py
-    FIGURES = ord("F")
-    TITLES_PARTITION = ord("T")
-    SEEN = ord("X")
-    # alerts-v1: tables/alerts.py
-    ALERT = ord("A")
-    ALERTS_TO_LOOK_AT = ord("B")
-    ALERTS_CLOCK = ord("C")
+    # "H" is taken: chunks on the topic health-partials begin with it (pipeline/titles/chunks.py).
+    # Table users-v1, see tables/risk.py:
+    USER = ord(
+        "U"
+    )  # pipeline/windows/user.py: UserState; the only form that is not the struct itself: tables/users.py
+    PARTITION = ord("P")  # pipeline/evaluation/batch.py: PartitionState
+    RECENT = ord("R")  # pipeline/evaluation/recent.py: RecentResults
+    REQUESTS = ord("Q")  # pipeline/windows/requests.py: RequestHistory
+    RULES = ord("S")  # pipeline/evaluation/rule_book.py: InForce; also in titles-v1
+    # Table titles-v1, see tables/titles.py:
+    FIGURES = ord("F")  # pipeline/titles/figures.py: Figures
+    TITLES_PARTITION = ord("T")  # pipeline/titles/state.py: TitlesPartition
+    SEEN = ord("X")  # pipeline/titles/state.py: SeenSubjects
+    # Table alerts-v1, see tables/alerts.py:
+    ALERT = ord("A")  # pipeline/alerting/alerts.py: Alert
+    DUE_ALERTS = ord("B")  # tables/alerts.py: DueAlerts
+    ALERTS_PARTITION = ord("C")  # tables/alerts.py: AlertsPartition
 
 
 class WireError(ValueError):
@@ -42,20 +46,20 @@ class WireError(ValueError):
     def __init__(self, kind: str, value: bytes) -> None:
         super().__init__(
             f"a {kind} record begins with {value[:2].hex() or 'nothing'}, which this version cannot read; "
-            "it was written by a newer version, or the table is not one of ours"
+            "a newer version wrote it, or the table is not one of ours"
         )
 
 
 class Form(Generic[V]):
-    """The form of a record that is a msgspec struct: kind, version, and its fields as a MessagePack array.
+    """The codec of one kind of record: kind, version, and the fields of a msgspec struct as a MessagePack array.
 
     Args:
         kind: the first byte.
         version: the second byte.
-        struct: the type of the values; it is `array_like`.
-        name: of the record, in errors.
-        sort_keys: write dictionaries in the order of their keys. Without it they keep their own order, which is then
-            part of the value.
+        struct: the type of the values. It must be `array_like`.
+        name: what errors call the record.
+        sort_keys: whether dictionaries are written in the order of their keys, so that equal values have equal bytes.
+            Without it a dictionary keeps its own order, which is then part of the value.
     """
 
     def __init__(
@@ -75,7 +79,7 @@ class Form(Generic[V]):
         """The value of bytes that `encode` made.
 
         Raises:
-            WireError: they are of another kind or version, or damaged.
+            WireError: the bytes are of another kind or version, or damaged.
         """
         if not value.startswith(self.head):
             raise WireError(self._name, value)
@@ -86,11 +90,13 @@ class Form(Generic[V]):
 
 
 class Forms:
-    """The codec of a table: finds the form of a value by its type, and the form of bytes by their head.
+    """The codec of a table with several kinds of records.
+
+    It finds the form of a value by the value's type, and the form of bytes by their first two.
 
     Args:
-        name: of a record of the table, in errors.
-        forms: of all its records.
+        name: what errors call a record of the table.
+        forms: the forms of all its records.
     """
 
     def __init__(self, name: str, *forms: Form[Any]) -> None:
@@ -106,7 +112,7 @@ class Forms:
         """The value of bytes.
 
         Raises:
-            WireError: they are not of a form that this program reads.
+            WireError: this version of the program does not read their form.
         """
         form = self._by_head.get(value[:2])
         if form is None:

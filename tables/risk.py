@@ -1,15 +1,19 @@
-"""The table of the risk agent: one record per user, and three per partition beside them.
+"""The table of the risk agent: one or two records per user, and three per partition.
 
-Its name and the form of its keys are persisted identity. A key is `u` and the user's id, `q` and the user's id for the
-privacy requests of the user, `p` alone for what is kept of the partition, `r` alone for its last judged events,
-`s` alone for the rule set in force.
+The table's name and the form of its keys are persisted identity. A key is
+
+* `u` and a user's id: the `UserState`, whose form is in `tables/users.py`;
+* `q` and a user's id: the `RequestHistory`, the user's privacy requests;
+* `p` alone: the `PartitionState`;
+* `r` alone: the `RecentResults`, the partition's last judged events;
+* `s` alone: the rule set in force, `InForce`.
 """
 
 from typing import Final
 
 from pipeline.delivery.state.unit import State
 from pipeline.evaluation.batch import Erased, PartitionState
-from pipeline.evaluation.recent import Recent
+from pipeline.evaluation.recent import RecentResults
 from pipeline.evaluation.rule_book import InForce
 from pipeline.windows.requests import RequestHistory
 from pipeline.windows.user import UserState
@@ -22,19 +26,18 @@ PARTITION_KEY: Final = b"p"
 RECENT_KEY: Final = b"r"
 RULES_KEY: Final = b"s"
 
-RiskValue = UserState | PartitionState | Recent | RequestHistory | InForce
-
+RiskValue = UserState | PartitionState | RecentResults | RequestHistory | InForce
 
 PARTITION_FORM: Final = Form(Kind.PARTITION, 2, PartitionState, "partition", sort_keys=True)
 REQUESTS_FORM: Final = Form(Kind.REQUESTS, 1, RequestHistory, "request")
 RULES_FORM: Final = Form(Kind.RULES, 1, InForce, "rule set")
 _FORMS: Final = Forms(
-    "risk", PARTITION_FORM, Form(Kind.RECENT, 1, Recent, "recent results"), REQUESTS_FORM, RULES_FORM
+    "risk", PARTITION_FORM, Form(Kind.RECENT, 1, RecentResults, "recent results"), REQUESTS_FORM, RULES_FORM
 )
 
 
 class RiskCodec:
-    """The forms of the table's values. Users, nearly all of them, have a form of their own (`tables/users.py`)."""
+    """The forms of the table's values. Nearly all values are users, which have a form of their own."""
 
     def encode(self, value: RiskValue) -> bytes:
         """The bytes of a value; the same for the same state."""
@@ -44,7 +47,7 @@ class RiskCodec:
         """The value of bytes.
 
         Raises:
-            WireError: they are not of a form that this program reads.
+            WireError: this version of the program does not read their form.
         """
         if value[:1] == _USER:
             return decode_user(value)
@@ -53,16 +56,16 @@ class RiskCodec:
 
 
 USER_KEYS: Final = b"u"
-"""How the keys of users begin."""
+"""The beginning of the key of a user's state."""
 
 
 def user_key(user_id: str) -> bytes:
-    """The key of a user's record."""
+    """The key of a user's state."""
     return USER_KEYS + user_id.encode()
 
 
 def user_of(key: bytes) -> str:
-    """The id of the user whose record has this key."""
+    """The id of the user whose state has this key."""
     return key[len(USER_KEYS) :].decode()
 
 
@@ -72,10 +75,13 @@ def requests_key(user_id: str) -> bytes:
 
 
 class UnitUsers:
-    """The users of one partition, for the evaluation."""
+    """The users of one partition, as the evaluation reads and writes them (`pipeline.evaluation.evaluator.Users`).
+
+    It is called for every event, so it works on the cache of the unit directly.
+    """
 
     def __init__(self, unit: State[RiskValue]) -> None:
-        # The key that was made last: a user who is read is nearly always written next.
+        # A user who is read is nearly always written next, so the key that was made last is kept.
         self._user_id = ""
         self._key = user_key("")
         self._cache = unit.cache
@@ -104,33 +110,35 @@ class UnitUsers:
 
 
 def partition_state(unit: State[RiskValue]) -> PartitionState:
-    """What is kept of the partition; new where nothing is kept yet."""
+    """The state of the partition; a new one where there is none yet. Changes must be written by the caller."""
     value = unit.get(PARTITION_KEY)
     return value if isinstance(value, PartitionState) else PartitionState()
 
 
-def recent_results(unit: State[RiskValue]) -> Recent:
+def recent_results(unit: State[RiskValue]) -> RecentResults:
     """The last judged events of the partition."""
     value = unit.get(RECENT_KEY)
-    return value if isinstance(value, Recent) else Recent()
+    return value if isinstance(value, RecentResults) else RecentResults()
 
 
 def rules_in_force(unit: State[RiskValue]) -> InForce | None:
-    """The rule set that judges the partition; None where nothing was judged yet."""
+    """The rule set in force in the partition; None where nothing was judged yet."""
     value = unit.get(RULES_KEY)
     return value if isinstance(value, InForce) else None
 
 
-def note_erased(unit: State[RiskValue], partition: PartitionState, erased: Erased) -> None:
-    """Count that data of a user was erased, and write down when; of one who never asked for anything only the count.
+def record_erasure(unit: State[RiskValue], partition: PartitionState, erased: Erased) -> None:
+    """Count that data of a user was erased. Where the user has a request history, add the time to it.
+
+    The caller writes `partition`.
 
     Raises:
-        WireError: the user's requests cannot be read; nothing is changed.
+        WireError: the user's request history cannot be read. Nothing was changed then.
     """
     history = request_history(unit, erased.user_id)
     if history.requests:
         unit[requests_key(erased.user_id)] = history.erased_at(erased.time, erased.region)
-    partition.counts["erased"] = partition.counts.get("erased", 0) + 1
+    partition.count("erased", 1)
 
 
 def request_history(unit: State[RiskValue], user_id: str) -> RequestHistory:

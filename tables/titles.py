@@ -1,19 +1,20 @@
 """The table of the title agent: figures of titles, devices, regions, plans and rules.
 
-Its name and the form of its keys are persisted identity. A key is
+The table's name and the form of its keys are persisted identity. A key is
 
-* `s`, a dimension, a colon and an id: a subject's figures;
-* `p` alone: what is kept of the partition; `r` alone: the rule set in force;
-* `x`, an hour, a point and a number: subjects that were seen in it.
+* `s`, a dimension, a colon and an id: the `Figures` of one subject;
+* `p` alone: the `TitlesPartition`;
+* `r` alone: the rule set in force, `InForce`;
+* `x`, an hour, a point and a number: a `SeenSubjects`, subjects that had an event in that hour.
 
-`pipeline/titles/state.py` makes the keys, because the engine uses them.
+The engine uses the keys, and it must not import this package. So `pipeline/titles/state.py` makes them.
 """
 
 from typing import Final
 
 from pipeline.titles.figures import Figures
 from pipeline.titles.rows import NUMBERS, ROW_BYTES
-from pipeline.titles.state import Seen, TitlesPartition, TitlesValue
+from pipeline.titles.state import SeenSubjects, TitlesPartition, TitlesValue
 from tables.forms import Form, Forms, Kind, WireError
 from tables.risk import RULES_FORM
 
@@ -23,7 +24,7 @@ _FORMS: Final = Forms(
     "titles",
     Form(Kind.FIGURES, VERSION, Figures, "titles"),
     Form(Kind.TITLES_PARTITION, VERSION, TitlesPartition, "titles"),
-    Form(Kind.SEEN, VERSION, Seen, "titles"),
+    Form(Kind.SEEN, VERSION, SeenSubjects, "titles"),
     RULES_FORM,
 )
 
@@ -39,7 +40,7 @@ class TitlesCodec:
         """The value of bytes.
 
         Raises:
-            WireError: they are not of a form that this program reads.
+            WireError: this version of the program does not read their form.
         """
         found: TitlesValue = _FORMS.decode(value)
         if isinstance(found, Figures) and (len(found.past) != NUMBERS or len(found.rows) % ROW_BYTES):

@@ -1,9 +1,8 @@
-"""The wire form of a user's state: compact, versioned, the same bytes for the same state.
+"""The form of a user's state: compact, versioned, the same bytes for the same state.
 
-Version 3 is the two bytes `U`, 3, and a MessagePack array. The window's entries are columns: times as
-milliseconds before the stream time, and regions, networks and devices as numbers into lists of names in order
-of first use, so that an event in the hour costs 24 bytes and its names once. What is kept of the last event costs
-some 10 bytes more, and the place before it.
+Version 3 is the two bytes `U`, 3, and the MessagePack array `_User`. The window's entries are stored by column. Times
+are milliseconds before the stream time. Regions, networks and devices are numbers into a list of names in order of
+first use. So an event in the window costs 24 bytes, and each name is stored once.
 """
 
 import struct
@@ -12,20 +11,18 @@ from typing import Final
 
 import msgspec
 
-from pipeline.events.foreign import UnreadableError, packed_reader
 from pipeline.windows.privacy import NO_RECORD, Mark, PrivacyRecord
 from pipeline.windows.user import LastEvent, LastPlace, UserState
 from pipeline.windows.window import Entry, Window
-from tables.forms import Kind, WireError
+from tables.forms import Form, Kind, WireError
 
 VERSION: Final = 3
-_HEAD: Final = bytes((Kind.USER, VERSION))
 _BYTE: Final = 256
-"""So many names a byte can number; a window has at most 4,096."""
+"""How many names one byte can number. More names, of which a window has at most 4,096, take two bytes each."""
 
 
 class _Names(msgspec.Struct, array_like=True, frozen=True):
-    """One column of names: the names in order of first use, and each entry's number as one or two bytes."""
+    """One column of names: the distinct names in order of first use, and each entry's number as one or two bytes."""
 
     names: list[str]
     numbers: bytes
@@ -51,14 +48,14 @@ _FLAGS: Final = 5
 
 
 class _Beginning(msgspec.Struct, array_like=True, frozen=True):
-    """Of `_User`; what follows is passed over where only this is read."""
+    """The first fields of `_User`, for readers that need no more: msgspec skips the rest of the array."""
 
     stream_time: int | None
     last_record_time: int
 
 
 class _WithoutWindow(_Beginning, array_like=True, frozen=True):
-    """Of `_User`; the window, which is nearly all of it, is passed over."""
+    """`_User` without its last field. The window is nearly all of the bytes, so skipping it saves most of the time."""
 
     left_early: int | None
     last_place: tuple[str, int] | None
@@ -67,21 +64,20 @@ class _WithoutWindow(_Beginning, array_like=True, frozen=True):
 
 
 class _User(_WithoutWindow, array_like=True, frozen=True):
-    """The whole array."""
+    """The whole array, in the order of its fields."""
 
     window: _Columns | None
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = packed_reader(_User)
-_decode_without_window: Final = packed_reader(_WithoutWindow)
-_decode_beginning: Final = packed_reader(_Beginning)
+_FORM: Final = Form(Kind.USER, VERSION, _User, "user")
+_FORM_WITHOUT_WINDOW: Final = Form(Kind.USER, VERSION, _WithoutWindow, "user")
+_FORM_OF_BEGINNING: Final = Form(Kind.USER, VERSION, _Beginning, "user")
 
 
 def encode_user(state: UserState) -> bytes:
     """The bytes of a state."""
     window, privacy = state.window, state.privacy
-    return _HEAD + _encode(
+    return _FORM.encode(
         _User(
             state.stream_time,
             state.last_record_time,
@@ -100,12 +96,10 @@ def decode_user(value: bytes) -> UserState:
     """The state of bytes that `encode_user` made.
 
     Raises:
-        WireError: they are of another version, or not a user's.
+        WireError: the bytes are of another kind or version, or damaged.
     """
-    if not value.startswith(_HEAD):
-        raise WireError("user", value)
+    user = _FORM.decode(value)
     try:
-        user = _decode(value[2:])
         entries = (
             () if user.window is None or user.stream_time is None else _entries(user.window, user.stream_time)
         )
@@ -115,17 +109,12 @@ def decode_user(value: bytes) -> UserState:
 
 
 def decode_without_window(value: bytes) -> UserState:
-    """As `decode_user`, with an empty window in place of that in the bytes, which is not read.
+    """The same state with an empty window: the window in the bytes is not read, which is much faster.
 
     Raises:
         WireError: as `decode_user`.
     """
-    if not value.startswith(_HEAD):
-        raise WireError("user", value)
-    try:
-        return _state(_decode_without_window(value[2:]), Window())
-    except UnreadableError as error:
-        raise WireError("user", value) from error
+    return _state(_FORM_WITHOUT_WINDOW.decode(value), Window())
 
 
 def _state(user: _WithoutWindow, window: Window) -> UserState:
@@ -140,22 +129,17 @@ def _state(user: _WithoutWindow, window: Window) -> UserState:
 
 
 def last_record_time_of(value: bytes) -> int:
-    """`UserState.last_record_time` of bytes that `encode_user` made; the window in them is not read.
+    """Only `UserState.last_record_time` of bytes that `encode_user` made.
 
     Raises:
         WireError: as `decode_user`.
     """
-    if not value.startswith(_HEAD):
-        raise WireError("user", value)
-    try:
-        return _decode_beginning(value[2:]).last_record_time
-    except UnreadableError as error:
-        raise WireError("user", value) from error
+    return _FORM_OF_BEGINNING.decode(value).last_record_time
 
 
 def _columns(entries: list[Entry], stream_time: int) -> _Columns:
     if len(entries) == 1:
-        # What a new user costs: the columns of one row, without turning it.
+        # Every new user has a window of one entry, so this case has a short way of its own.
         time, identity, content, region, network, device, role = entries[0]
         age, hashes = _ONE_AGE(stream_time - time), _ONE_PAIR(identity, content)
         return _Columns(
@@ -199,7 +183,7 @@ def _entries(columns: _Columns, stream_time: int) -> list[Entry]:
 def _number(column: tuple[str, ...]) -> _Names:
     distinct = dict.fromkeys(column)
     if len(distinct) == 1:
-        # The most common case by far: one home, one line, one television.
+        # By far the most common case: one home, one line, one television.
         return _Names([column[0]], bytes(len(column)))
     names = {name: number for number, name in enumerate(distinct)}
     numbers = map(names.__getitem__, column)

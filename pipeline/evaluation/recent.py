@@ -34,15 +34,15 @@ class RecentResult(msgspec.Struct, frozen=True, array_like=True):
     offset: int
 
 
-class Recent(msgspec.Struct, frozen=True, array_like=True):
+class RecentResults(msgspec.Struct, frozen=True, array_like=True):
     """The last judged events, oldest first; at most `RECENT`."""
 
     results: tuple[RecentResult, ...] = ()
 
-    def followed_by(self, judged: Iterable[tuple[Record, Outcome]]) -> Recent:
+    def followed_by(self, judged: Iterable[tuple[Record, Outcome]]) -> RecentResults:
         """With the events that were judged since."""
         newer = tuple(_result(record, outcome) for record, outcome in judged)
-        return Recent((*self.results, *newer)[-RECENT:])
+        return RecentResults((*self.results, *newer)[-RECENT:])
 
 
 def _result(record: Record, outcome: Outcome) -> RecentResult:

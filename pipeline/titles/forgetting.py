@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pipeline.titles.state import Records, Seen, TitlesPartition, figures_key, figures_of, seen_key
+from pipeline.titles.state import Records, SeenSubjects, TitlesPartition, figures_key, figures_of, seen_key
 
 KEPT_HOURS: Final = 24
 """A subject without an event for so many hours of event time is forgotten."""
@@ -14,7 +14,7 @@ def note_seen(records: Records, state: TitlesPartition, hour: int, subjects: lis
     """Write down which subjects had their first event of an hour."""
     for begin in range(0, len(subjects), _TOGETHER):
         number = state.seen.get(hour, 0)
-        records[seen_key(hour, number)] = Seen(subjects[begin : begin + _TOGETHER])
+        records[seen_key(hour, number)] = SeenSubjects(subjects[begin : begin + _TOGETHER])
         state.seen[hour] = number + 1
 
 
@@ -28,7 +28,7 @@ def forget_some(records: Records, state: TitlesPartition) -> None:
     number = state.seen[hour] - 1
     key = seen_key(hour, number)
     seen = records.get(key)
-    if isinstance(seen, Seen):
+    if isinstance(seen, SeenSubjects):
         for subject in seen.subjects:
             figures = figures_of(records, subject)
             if figures is not None and figures.hour == hour:

@@ -11,7 +11,7 @@ PARTITION_KEY: Final = b"p"
 RULES_KEY: Final = b"r"
 
 
-class Seen(msgspec.Struct, array_like=True, frozen=True):
+class SeenSubjects(msgspec.Struct, array_like=True, frozen=True):
     """Subjects that had their first event of an hour, by name (dimension, colon, id)."""
 
     subjects: list[str]
@@ -30,7 +30,7 @@ class TitlesPartition(msgspec.Struct, array_like=True):
     Attributes:
         judged_through: the last minute that was judged.
         candidates: names of subjects that may have a level, or get one.
-        seen: by hour how many records of `Seen` there are.
+        seen: by hour how many records of `SeenSubjects` there are.
         counts: `too_late` events, `verdicts`, `left_out` verdicts, `unreadable` messages.
         sources: by name; live only, as all that follows.
         taken: by unit the number of the last chunk that was taken, and of its last message.
@@ -54,7 +54,7 @@ class TitlesPartition(msgspec.Struct, array_like=True):
         self.counts[name] = self.counts.get(name, 0) + number
 
 
-TitlesValue = Figures | TitlesPartition | Seen | InForce
+TitlesValue = Figures | TitlesPartition | SeenSubjects | InForce
 
 
 class Records(Protocol):
@@ -91,7 +91,7 @@ def figures_key(subject: str) -> bytes:
 
 
 def seen_key(hour: int, number: int) -> bytes:
-    """The table key of a record of `Seen`."""
+    """The table key of a record of `SeenSubjects`."""
     return b"x%d.%d" % (hour, number)
 
 

@@ -241,7 +241,7 @@ def test_the_value_that_is_not_stored_yet_counts(worker):
 
 
 def test_all_users_are_looked_at_in_turn(tmp_path):
-    worker = Worker(tmp_path / "p.db", IdleUsers(together=3))
+    worker = Worker(tmp_path / "p.db", IdleUsers(page=3))
     names = [f"user-{number}" for number in range(10)]
     for name in names:
         worker.event(name)
@@ -295,7 +295,7 @@ STEPS = st.one_of(
 @given(st.lists(STEPS, max_size=40))
 def test_nobody_can_tell_by_what_is_published(steps):
     with tempfile.TemporaryDirectory() as directory:
-        swept = Worker(Path(directory) / "swept.db", IdleUsers(together=2))
+        swept = Worker(Path(directory) / "swept.db", IdleUsers(page=2))
         kept = Worker(Path(directory) / "kept.db")
         for what, *how in steps:
             if what == "commit":

@@ -10,7 +10,7 @@ from pipeline.alerting.alerts import SeenFinding, SeenVerdict, close, encode_ale
 from pipeline.evaluation.control import encode_control
 from pipeline.evaluation.rule_book import InForce
 from pipeline.evaluation.verdict import Subject
-from tables.alerts import AlertCodec, Clock, Roll
+from tables.alerts import AlertCodec, AlertsPartition, DueAlerts
 from tables.forms import WireError
 from tables.risk import RiskCodec
 
@@ -27,10 +27,10 @@ def an_alert():
     "value",
     [
         an_alert(),
-        Clock(),
-        Clock(5, {29_453_821: 3, 7: 1}, 2),
-        Roll([]),
-        Roll([b"u1/privacy.minor", b"\xff/x"]),
+        AlertsPartition(),
+        AlertsPartition(5, {29_453_821: 3, 7: 1}, 2),
+        DueAlerts([]),
+        DueAlerts([b"u1/privacy.minor", b"\xff/x"]),
     ],
 )
 def test_values_of_alerts_come_back_from_their_bytes(value):

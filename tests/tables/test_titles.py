@@ -5,7 +5,7 @@ import pytest
 from pipeline.evaluation.rule_book import InForce
 from pipeline.titles.figures import Figures
 from pipeline.titles.rows import pack_row
-from pipeline.titles.state import Seen, Source, TitlesPartition
+from pipeline.titles.state import SeenSubjects, Source, TitlesPartition
 from tables.forms import WireError
 from tables.titles import TitlesCodec
 
@@ -39,7 +39,7 @@ ROW = pack_row(MINUTE, 2, 1, 1, 1, 1, 60_000)
             7,
             3,
         ),
-        Seen(["device:d", "content:c"]),
+        SeenSubjects(["device:d", "content:c"]),
         InForce("v1", "", -1, -1),
     ],
 )
@@ -57,7 +57,7 @@ def test_a_value_comes_back_from_its_bytes(value):
         b"F\x02\x90",
         b"U\x01\x90",
         b"F\x01\xc1",
-        TitlesCodec().encode(Seen(["a"]))[:-1],
+        TitlesCodec().encode(SeenSubjects(["a"]))[:-1],
         TitlesCodec().encode(Figures(rows=ROW[:-1])),
         TitlesCodec().encode(Figures(past=[0])),
     ],

@@ -7,7 +7,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pipeline.evaluation.batch import PartitionState
-from pipeline.evaluation.recent import Recent
+from pipeline.evaluation.recent import RecentResults
 from pipeline.events.instants import format_instant
 from pipeline.web.http.answers import RiskLevel, Summary
 from pipeline.web.http.serving import json_answer
@@ -143,7 +143,7 @@ class _Stats:
         recent = {
             partition: value.results
             for partition, value in self._values(RECENT_KEY).items()
-            if isinstance(value, Recent)
+            if isinstance(value, RecentResults)
         }
         newest = nlargest(
             limit,
@@ -173,10 +173,10 @@ class _Stats:
             "offset": result.offset,
         }
 
-    def _values(self, key: bytes) -> dict[int, RiskValue | PartitionState | Recent]:
+    def _values(self, key: bytes) -> dict[int, RiskValue | PartitionState | RecentResults]:
         """What each partition that is owned here keeps under a key; a new one has nothing yet."""
         found: dict[int, Any] = {}
-        empty: Mapping[bytes, Any] = {PARTITION_KEY: PartitionState(), RECENT_KEY: Recent()}
+        empty: Mapping[bytes, Any] = {PARTITION_KEY: PartitionState(), RECENT_KEY: RecentResults()}
         for partition, reader in self._users.owned():
             found[partition] = reader.peek(key) or empty[key]
         return found

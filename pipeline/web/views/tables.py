@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline.evaluation.batch import PartitionState
-from pipeline.evaluation.recent import Recent
+from pipeline.evaluation.recent import RecentResults
 from pipeline.evaluation.rule_book import InForce
 from pipeline.events.addresses import mask_network
 from pipeline.titles.figures import Figures
@@ -21,7 +21,7 @@ from pipeline.web.http.problems import FieldError, Problem
 from pipeline.web.views.ids import way_out
 from pipeline.windows.user import UserState
 from pipeline.windows.window import FAILS, FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES, START_FAILS, STARTS
-from tables.alerts import CLOCK_KEY
+from tables.alerts import PARTITION_KEY as ALERTS_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,7 +139,7 @@ def risk_shelf(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -
                 return _user(value, show)
             case PartitionState():
                 return {"counts": value.counts, "times": value.times}
-            case Recent():
+            case RecentResults():
                 shown = [msgspec.structs.asdict(result) for result in value.results]
                 return [{**result, "user_id": show(result["user_id"])} for result in shown]
             case InForce():
@@ -194,7 +194,7 @@ def alert_shelf(alerts: WriteBehindTable[AlertValue]) -> Shelf:
         if kind == "c" and rest[:1] == "@" and rest[1:].isascii() and rest[1:].isdigit():
             partition = int(rest[1:6])
             if partition < alerts.partition_of.partitions:
-                return CLOCK_KEY, partition
+                return ALERTS_KEY, partition
         raise ValueError(
             "must be a, a subject as verdicts show it, a slash and a rule id, or c@ and the number of a partition"
         )
