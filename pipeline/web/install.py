@@ -14,26 +14,51 @@ from pipeline.kafka.topics import (
     RULE_CONFIG,
 )
 from pipeline.web.access.accounts import Users
-from pipeline.web.access.audit_trail import AuditTrail, trail_views
+from pipeline.web.access.audit_trail import AuditTrail
 from pipeline.web.access.client_address import ClientAddresses
-from pipeline.web.access.login import login_views
 from pipeline.web.access.tokens import Tokens
 from pipeline.web.cluster.peers import Peers
 from pipeline.web.http.outbox import Outbox
 from pipeline.web.http.serving import install
+from pipeline.web.views import (
+    alerts as alerts_view,
+)
+from pipeline.web.views import (
+    audit,
+    compliance,
+    ingest,
+    login,
+    page,
+    probes,
+    process,
+    rule_sets,
+    summary,
+    tables,
+)
+from pipeline.web.views import (
+    metrics as metrics_view,
+)
+from pipeline.web.views import (
+    titles as titles_view,
+)
+from pipeline.web.views import (
+    users as users_view,
+)
 from pipeline.web.views.alerts import alert_views
+from pipeline.web.views.audit import audit_views
 from pipeline.web.views.compliance import compliance_views
 from pipeline.web.views.ingest import ingest_views
+from pipeline.web.views.login import login_views
 from pipeline.web.views.metrics import Metrics
 from pipeline.web.views.page import page_views
-from pipeline.web.views.probes import process_views
-from pipeline.web.views.process import control_views
+from pipeline.web.views.probes import probe_views
+from pipeline.web.views.process import process_views
 from pipeline.web.views.rule_sets import rule_views
 from pipeline.web.views.standing import Standing
-from pipeline.web.views.summary import stats_views
+from pipeline.web.views.summary import summary_views
 from pipeline.web.views.tables import alert_shelf, risk_shelf, table_views, title_shelf
 from pipeline.web.views.titles import title_views
-from pipeline.web.views.users import people_views, request_views
+from pipeline.web.views.users import request_views, user_views
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,6 +81,25 @@ if TYPE_CHECKING:
     from tables.risk import RiskValue
 
 _LOG: Final = logging.getLogger(__name__)
+
+_VIEWS: Final = (
+    page,
+    probes,
+    metrics_view,
+    login,
+    ingest,
+    summary,
+    titles_view,
+    users_view,
+    compliance,
+    alerts_view,
+    rule_sets,
+    tables,
+    process,
+    audit,
+)
+ROUTES: Final = tuple(route for view in _VIEWS for route in view.ROUTES)
+"""Every route. What is in no view module is not served."""
 
 
 def install_web(
@@ -101,24 +145,25 @@ def install_web(
     trail = AuditTrail(outbox, options, audit, show)
     metrics = Metrics(app, users, titles)
     views: list[Handlers] = [
-        page_views(demo=demo),
-        process_views(Standing(app, users), rule_config.pauses, demo=demo),
+        page_views([route for route in ROUTES if demo or not route.demo]),
+        probe_views(Standing(app, users), rule_config.pauses, demo=demo),
         metrics.views(),
         login_views(accounts, tokens, trail, outbox, rule_config, settings.topic(RULE_CONFIG.name)),
         ingest_views(outbox, raw, failed),
-        stats_views(app, users, peers, rule_config.pauses, show),
+        summary_views(app, users, peers, rule_config.pauses, show),
         title_views(app, titles, peers, show, index),
-        people_views(users, peers, book, index, show),
+        user_views(users, peers, book, index, show),
         request_views(outbox, requests),
         table_views([risk_shelf(users, show), title_shelf(titles, show), alert_shelf(alerts)], peers),
-        control_views(app, users, peers, outbox, settings.topic(RULE_CONFIG.name), rule_config),
+        process_views(app, users, peers, outbox, settings.topic(RULE_CONFIG.name), rule_config),
         compliance_views(index, show),
         alert_views(index),
         rule_views(users, peers, book, outbox, settings.topic(RULE_CONFIG.name), index),
-        trail_views(trail),
+        audit_views(trail),
     ]
     install(
         app,
+        ROUTES,
         views,
         tokens,
         peers,

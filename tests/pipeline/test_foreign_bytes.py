@@ -47,7 +47,7 @@ from pipeline.verdict_index.writer import IndexWriter, Published
 from pipeline.web.access.accounts import read_users
 from pipeline.web.access.audit_trail import newest_entries
 from pipeline.web.http.problems import Problem
-from pipeline.web.http.routes import ROUTES
+from pipeline.web.install import ROUTES
 from pipeline.web.views.ingest import split_body
 from tables.alerts import AlertCodec
 from tables.forms import WireError

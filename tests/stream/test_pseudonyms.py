@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.evaluation.pseudonyms import pseudonymiser
 from pipeline.kafka.topics import ensure_topics
-from pipeline.web.http.routes import ROUTES
+from pipeline.web.install import ROUTES
 from tests.stream.harness import Stream
 from tests.stream.web import SECRET, Web, event
 

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from pipeline.assembly import build_evaluator
 from pipeline.judging.file import AllUsers
 from pipeline.kafka.topics import ensure_topics
-from pipeline.web.http.routes import ROUTES
+from pipeline.web.install import ROUTES
 from tests.stream.events import generated
 from tests.stream.harness import Stream
 from tests.stream.web import SECRET, Web, event

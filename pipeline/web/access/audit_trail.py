@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from aiokafka.errors import KafkaError
+from pydantic import Field
 
 from pipeline.events.addresses import mask_network, parse_address
 from pipeline.events.foreign import json_reader
 from pipeline.events.instants import format_instant
 from pipeline.kafka.follower import Follower, from_newest
-from pipeline.web.http.answers import AuditEntry
-from pipeline.web.http.answers import AuditTrail as AuditAnswer
+from pipeline.web.http.answers import Answer, Instant
 from pipeline.web.http.problems import Problem, unavailable
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from pipeline.web.access.accounts import UserRole
     from pipeline.web.access.tokens import Identity
     from pipeline.web.http.outbox import Outbox
-    from pipeline.web.http.questions import Limit
     from pipeline.web.http.routes import Route
-    from pipeline.web.http.serving import Call, Handlers
 
 AUDIT_SCHEMA: Final = "audit-entry/1"
 _MAX_WAITING: Final = 10_000
@@ -46,6 +44,19 @@ NOBODY: Final = "(no such account)"
 """Stands for any name that no account has: people type passwords into the wrong field."""
 FAILURES_EVERY_S: Final = 10.0
 _LOG: Final = logging.getLogger(__name__)
+
+
+class AuditEntry(Answer):
+    """Who read or did what, to whom, and when."""
+
+    at: Instant
+    who: str = Field(description="an account; of a failed log-in by any other name: (no such account)")
+    role: Literal["analyst", "admin"] | None
+    action: str = Field(description="the operation: method and path of the route")
+    subject: str | None
+    allowed: bool
+    address: str | None
+    times: int = Field(1, description="how many failed log-ins in ten seconds this entry stands for")
 
 
 class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -215,16 +226,6 @@ def newest_entries(values: Iterable[bytes], limit: int) -> list[AuditEntry]:
             entries.append(AuditEntry.model_validate({k: v for k, v in fields.items() if k != "schema"}))
     entries.sort(key=lambda entry: entry.at, reverse=True)
     return entries[:limit]
-
-
-def trail_views(trail: AuditTrail) -> Handlers:
-    """The handler of `GET /audit`."""
-
-    async def audit(call: Call) -> AuditAnswer:
-        question: Limit = call.query
-        return AuditAnswer(entries=await trail.newest(question.limit))
-
-    return {"audit": audit}
 
 
 def _record(

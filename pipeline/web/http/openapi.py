@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -22,7 +21,7 @@ from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema
 
 from pipeline import __version__
 from pipeline.web.http.problems import PROBLEM_JSON, ProblemDocument
-from pipeline.web.http.routes import JSON, ROUTES
+from pipeline.web.http.routes import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,14 +35,8 @@ _DESCRIPTION: Final = (
 )
 
 
-@cache
-def document(*, demo: bool) -> str:
-    """The document as JSON.
-
-    Args:
-        demo: whether the demo's routes are there.
-    """
-    routes = [route for route in ROUTES if demo or not route.demo]
+def document(routes: Sequence[Route]) -> str:
+    """The document of these routes, as JSON."""
     paths: dict[str, dict[str, Operation]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)

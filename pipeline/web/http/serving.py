@@ -27,7 +27,7 @@ from pipeline.web.cluster.proofs import ForwardedCall, body_digest
 from pipeline.web.http.door import Runner, Site
 from pipeline.web.http.limits import BODY_S, Bodies, connection_limits, too_slow
 from pipeline.web.http.problems import FieldError, Problem, invalid, unauthorized, unavailable
-from pipeline.web.http.routes import FORM, HTML, ROLES, ROUTES, Route
+from pipeline.web.http.routes import FORM, HTML, ROLES, Route
 from pipeline.web.http.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -159,6 +159,7 @@ def json_answer(document: object) -> web.Response:
 
 def install(
     app: faust.App,
+    routes: Sequence[Route],
     handlers: Sequence[Handlers],
     tokens: Tokens,
     peer_calls: PeerCalls,
@@ -172,11 +173,12 @@ def install(
 
     Args:
         app: whose web server serves them.
+        routes: of the view modules.
         handlers: of the view modules.
         tokens: tell who calls.
         peer_calls: checks what other workers forward.
         trail: takes note of what is protected.
-        demo: whether the demo's routes are there.
+        demo: whether the demo's routes are served.
         addresses: tells the clients' addresses from those of trusted proxies.
         observe: is told of each answer.
 
@@ -189,17 +191,18 @@ def install(
         if twice:
             raise LookupError(f"two handlers for {', '.join(sorted(twice))}")
         bound.update(group)
-    routes = {route.name: route for route in ROUTES}
-    if bound.keys() != routes.keys():
-        raise LookupError(f"routes and handlers differ in {', '.join(sorted(bound.keys() ^ routes.keys()))}")
+    different = bound.keys() ^ {route.name for route in routes}
+    if different:
+        raise LookupError(f"routes and handlers differ in {', '.join(sorted(different))}")
     driver = cast("FaustWeb", app.web)
     server = driver.web_app
     snapshot, bodies = Snapshot(), Bodies()
-    for route in ROUTES:
-        if demo or not route.demo:
-            served = _Serve(route, bound[route.name], tokens, peer_calls, trail, snapshot, bodies)
-            _add(server, route, served.serve)
-    server.middlewares.append(_finishing(peer_calls, observe, addresses))
+    for route in routes:
+        if route.demo and not demo:
+            continue
+        served = _Serve(route, bound[route.name], tokens, peer_calls, trail, snapshot, bodies)
+        _add(server, route, served.serve)
+    server.middlewares.append(_finishing(routes, peer_calls, observe, addresses))
     _serve_behind_the_door(driver, addresses)
 
 
@@ -443,9 +446,11 @@ def _form(data: bytes) -> list[tuple[str, str]]:
         raise Problem(HTTPStatus.BAD_REQUEST, "the form cannot be read") from None
 
 
-def _finishing(peer_calls: PeerCalls, observe: Observe | None, addresses: ClientAddresses) -> Middleware:
+def _finishing(
+    routes: Sequence[Route], peer_calls: PeerCalls, observe: Observe | None, addresses: ClientAddresses
+) -> Middleware:
     """What is done with every answer: observed, errors made problem documents, the security headers added."""
-    names: dict[tuple[str, str], str] = {(route.method, route.path): route.name for route in ROUTES}
+    names: dict[tuple[str, str], str] = {(route.method, route.path): route.name for route in routes}
 
     @web.middleware
     async def finish(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
+from pydantic import Field
 
 from pipeline.verdict_index.index import IndexUnavailableError
+from pipeline.web.http.answers import Answer, AsOf, Document, Instant, Severity, Subject
 from pipeline.web.http.problems import unavailable
+from pipeline.web.http.questions import Limit
+from pipeline.web.http.routes import Route
 from pipeline.web.http.serving import json_answer
 
 if TYPE_CHECKING:
@@ -15,6 +19,50 @@ if TYPE_CHECKING:
 
     from pipeline.verdict_index.index import VerdictIndex
     from pipeline.web.http.serving import Call, Handlers
+
+
+class Alert(Document):
+    """A living alert (docs/contract, risk-alert/1)."""
+
+    alert_id: str
+    subject: Subject
+    rule_id: str
+    dimension: str
+    status: Literal["open", "closed"]
+    change: Literal["opened", "escalated", "updated", "closed"]
+    severity: Severity
+    highest_severity: Severity
+    count: int = Field(description="verdicts with this finding since it opened")
+    opened_at: Instant
+    last_at: Instant
+    closed_at: Instant | None
+    regulations: list[str]
+    summary: str
+    verdict_id: str = Field(description="of the newest")
+
+
+class Alerts(Answer):
+    """The alerts that are open, and those that closed lately; open ones first, most severe first."""
+
+    alerts: list[Alert]
+    open: int = Field(description="in all, also beyond the limit")
+    closed: int
+    as_of: AsOf
+
+
+ROUTES: Final = (
+    Route(
+        name="alerts",
+        method="GET",
+        path="/alerts",
+        role="analyst",
+        summary="Living alerts",
+        answers=(Alerts,),
+        query=Limit,
+        snapshot=True,
+        tag="compliance",
+    ),
+)
 
 
 def alert_views(index: VerdictIndex) -> Handlers:

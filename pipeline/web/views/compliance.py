@@ -6,17 +6,20 @@ They come from the verdict index, which each worker has whole.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import msgspec
+from pydantic import Field
 
 from pipeline.events.instants import format_instant, parse_instant
 from pipeline.jurisdictions.regions import normalise
 from pipeline.verdict_index.index import IndexUnavailableError
 from pipeline.verdict_index.pages import CursorError, Filters, Position
 from pipeline.verdict_index.summary import count_all, count_by_region
-from pipeline.web.http.answers import ComplianceSummary, IndexSpan, RegionRisk, RegionRisks
+from pipeline.web.http.answers import Answer, AsOf, Instant, RiskLevel, Severity, Verdict
 from pipeline.web.http.problems import FieldError, Problem, unavailable
+from pipeline.web.http.questions import AskedInstant, Limit
+from pipeline.web.http.routes import Route
 from pipeline.web.http.serving import json_answer
 
 if TYPE_CHECKING:
@@ -26,9 +29,106 @@ if TYPE_CHECKING:
 
     from pipeline.verdict_index.index import VerdictIndex
     from pipeline.verdict_index.summary import Counts, Span
-    from pipeline.web.http.answers import RiskLevel, Severity
-    from pipeline.web.http.questions import VerdictFilter
     from pipeline.web.http.serving import Call, Handlers
+
+
+class VerdictFilter(Limit):
+    """Which verdicts."""
+
+    level: Literal["HIGH", "MEDIUM", "LOW", "NONE"] | None = None
+    rule: str | None = Field(None, max_length=100)
+    region: str | None = Field(None, max_length=10)
+    user_id: str | None = Field(None, max_length=255)
+    since: AskedInstant | None = Field(None, description="event time, inclusive")
+    until: AskedInstant | None = Field(None, description="event time, exclusive")
+    cursor: str | None = Field(None, max_length=500, description="next_cursor of the page before")
+
+
+class IndexSpan(Answer):
+    """What the verdict index covers: the newest verdicts, of all partitions."""
+
+    verdicts: int
+    since: Instant | None = Field(description="publication of the oldest; null: none yet")
+    until: Instant | None = Field(description="publication of the newest")
+    limit: int = Field(description="so many are kept")
+    behind: int = Field(description="published, and not in it yet")
+
+
+class ComplianceSummary(Answer):
+    """The indexed verdicts by what they are about; one counts in each of its rules, dimensions, regulations."""
+
+    flagged: int
+    by_rule: dict[str, int]
+    by_dimension: dict[str, int]
+    dimension_levels: dict[str, dict[Severity, int]] = Field(description="per dimension by its own level")
+    by_level: dict[RiskLevel, int]
+    by_regulation: dict[str, int]
+    index: IndexSpan
+    as_of: AsOf
+
+
+class VerdictPage(Answer):
+    """Verdicts, newest first."""
+
+    verdicts: list[Verdict]
+    next_cursor: str | None = Field(description="for the page after this one; null: there is none")
+    index: IndexSpan
+    as_of: AsOf
+
+
+class RegionRisk(Answer):
+    """The verdicts of one region or group of regions."""
+
+    region: str
+    flagged: int
+    by_level: dict[RiskLevel, int]
+    by_rule: dict[str, int]
+
+
+class RegionRisks(Answer):
+    """Risk by region, and rolled up; verdicts on titles and devices have no region."""
+
+    regions: list[RegionRisk] = Field(description="most verdicts first")
+    groups: list[RegionRisk] = Field(
+        description="EEA and non-EEA; US-CA and rest of US (without territories that have a country code)"
+    )
+    index: IndexSpan
+    as_of: AsOf
+
+
+ROUTES: Final = (
+    Route(
+        name="compliance_summary",
+        method="GET",
+        path="/compliance/summary",
+        role="analyst",
+        summary="Verdicts by rule, dimension, level and regulation",
+        answers=(ComplianceSummary,),
+        snapshot=True,
+        tag="compliance",
+    ),
+    Route(
+        name="compliance_events",
+        method="GET",
+        path="/compliance/events",
+        role="analyst",
+        summary="Flagged events, newest first",
+        answers=(VerdictPage,),
+        query=VerdictFilter,
+        snapshot=True,
+        tag="compliance",
+    ),
+    Route(
+        name="compliance_regions",
+        method="GET",
+        path="/compliance/regions",
+        role="analyst",
+        summary="Risk by region, and rolled up",
+        answers=(RegionRisks,),
+        snapshot=True,
+        tag="compliance",
+    ),
+)
 
 
 def compliance_views(index: VerdictIndex, show: Callable[[str], str]) -> Handlers:

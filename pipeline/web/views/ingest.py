@@ -6,9 +6,10 @@ import asyncio
 import time
 from contextlib import nullcontext
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 
 import msgspec
+from pydantic import BaseModel
 
 from pipeline import __version__
 from pipeline.evaluation.failed import failed_event
@@ -16,10 +17,10 @@ from pipeline.evaluation.source import Source
 from pipeline.events.decode import EventDecoder
 from pipeline.events.foreign import UnreadableError, json_reader, read_object
 from pipeline.events.invalid import InvalidMessageError
-from pipeline.events.model import EVENT_SCHEMA
-from pipeline.web.http.answers import ItemResult, Queued, QueuedMany
+from pipeline.events.model import EVENT_SCHEMA, RawEvent
+from pipeline.web.http.answers import Answer
 from pipeline.web.http.problems import FieldError, Problem
-from pipeline.web.http.routes import NDJSON
+from pipeline.web.http.routes import JSON, MANY_EVENTS, NDJSON, Body, Route
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,49 @@ _Record = tuple[bytes | None, bytes]
 
 _read_array: Final = json_reader(
     cast("type[list[msgspec.Raw]]", Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_AT_ONCE)])
+)
+
+
+class Queued(Answer):
+    """An event that the brokers have."""
+
+    status: Literal["queued"]
+    event_id: str
+
+
+class ItemResult(Answer):
+    """What became of one event of many."""
+
+    status: Literal["queued", "invalid", "unavailable"]
+    event_id: str | None
+    errors: list[dict[str, str]] | None = None
+
+
+class QueuedMany(Answer):
+    """What became of many events, in their order."""
+
+    status: Literal["queued", "partly"]
+    queued: int
+    refused: int
+    results: list[ItemResult]
+
+
+ROUTES: Final = (
+    Route(
+        name="ingest",
+        method="POST",
+        path="/events",
+        role="public",
+        summary="Take events: one, an array, or one per line; answered when the brokers have them",
+        answers=(Queued, QueuedMany),
+        status=202,
+        body=Body(
+            content={JSON: (RawEvent, list[RawEvent]), NDJSON: (RawEvent,)},
+            limit=MANY_EVENTS,
+        ),
+        problems=(429, 503),
+        tag="ingest",
+    ),
 )
 
 

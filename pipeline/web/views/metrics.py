@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from pipeline.evaluation.batch import PartitionState
 from pipeline.titles.state import PARTITION_KEY as TITLES_KEY
 from pipeline.titles.state import TitlesPartition
+from pipeline.web.http.routes import PROMETHEUS, Route
 from tables.risk import PARTITION_KEY
 
 if TYPE_CHECKING:
@@ -42,6 +43,18 @@ TITLE_COUNTS: Final = {
     "unreadable": "Messages on health-partials that could not be read",
 }
 """The counts of the title agent's partitions, named as there."""
+
+
+ROUTES: Final = (
+    Route(
+        name="metrics",
+        method="GET",
+        path="/metrics",
+        role="public",
+        summary="Figures of this worker for Prometheus",
+        media_type=PROMETHEUS,
+    ),
+)
 
 
 class Metrics:

@@ -12,9 +12,11 @@ from aiohttp import web
 
 from pipeline.web.http.openapi import document
 from pipeline.web.http.problems import Problem
-from pipeline.web.http.routes import HTML, JSON
+from pipeline.web.http.routes import HTML, JSON, Route
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline.web.http.serving import Call, Handlers
 
 FILES: Final = Path(__file__).parents[1] / "static"
@@ -24,17 +26,51 @@ _PAGE: Final = "index.html"
 _TEXT: Final = ("text/", "application/javascript", "application/json", "image/svg+xml")
 
 
+ROUTES: Final = (
+    Route(
+        name="dashboard",
+        method="GET",
+        path="/",
+        role="public",
+        summary="The dashboard",
+        media_type=HTML,
+        tag="page",
+    ),
+    Route(
+        name="static_file",
+        method="GET",
+        path="/static/{name}",
+        role="public",
+        summary="A file of the dashboard",
+        media_type="*/*",
+        problems=(404,),
+        tag="page",
+    ),
+    Route(
+        name="openapi",
+        method="GET",
+        path="/openapi.json",
+        role="public",
+        summary="This document",
+        tag="page",
+    ),
+)
+
+
 class _File(NamedTuple):
     data: bytes
     media_type: str
     tag: str
 
 
-def page_views(*, demo: bool, directory: Path = FILES) -> Handlers:
-    """The handlers of `/`, `/static/{name}` and `/openapi.json`."""
-    page = _Page(
-        {path.name: _read(path) for path in sorted(directory.iterdir()) if path.is_file()}, demo=demo
-    )
+def page_views(routes: Sequence[Route], directory: Path = FILES) -> Handlers:
+    """The handlers of `/`, `/static/{name}` and `/openapi.json`.
+
+    Args:
+        routes: all that are served, for the document.
+        directory: of the page's files.
+    """
+    page = _Page({path.name: _read(path) for path in sorted(directory.iterdir()) if path.is_file()}, routes)
     return {"dashboard": page.dashboard, "static_file": page.static_file, "openapi": page.openapi}
 
 
@@ -45,9 +81,10 @@ def _read(path: Path) -> _File:
 
 
 class _Page:
-    def __init__(self, files: dict[str, _File], *, demo: bool) -> None:
+    def __init__(self, files: dict[str, _File], routes: Sequence[Route]) -> None:
         self._files = files
-        self._demo = demo
+        self._routes = routes
+        self._document: bytes | None = None
 
     async def dashboard(self, call: Call) -> web.Response:
         return self._serve(call, _PAGE)
@@ -56,7 +93,9 @@ class _Page:
         return self._serve(call, call.path["name"])
 
     async def openapi(self, call: Call) -> web.Response:  # noqa: ARG002 - the same for everybody
-        return web.Response(body=document(demo=self._demo).encode(), content_type=JSON)
+        if self._document is None:
+            self._document = document(self._routes).encode()
+        return web.Response(body=self._document, content_type=JSON)
 
     def _serve(self, call: Call, name: str) -> web.Response:
         file = self._files.get(name)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import Field
 
 from pipeline import __version__
-from pipeline.web.http.answers import About, Accounts, Ready, Up
+from pipeline.web.http.answers import Answer, Instant
 from pipeline.web.http.problems import unavailable
+from pipeline.web.http.routes import Route
 from pipeline.web.http.serving import answer
 
 if TYPE_CHECKING:
@@ -20,7 +23,91 @@ if TYPE_CHECKING:
 _RECOVERING: Final = "partitions are being assigned or recovered"
 
 
-def process_views(standing: Standing, pauses: Pauses, *, demo: bool) -> Handlers:
+class Up(Answer):
+    """The process answers."""
+
+    status: Literal["up"]
+
+
+class Ready(Answer):
+    """Whether this worker's partitions are assigned and recovered, and its topics are as they were at its start."""
+
+    status: Literal["ready", "recovering", "trouble"] = Field(
+        description="trouble: partitions were added, or topics deleted, while the worker runs"
+    )
+    reason: str | None = Field(description="why it is not ready, with the way out")
+    paused_since: Instant | None = Field(
+        description="since when consuming is paused; /stats/summary says by whom and why"
+    )
+
+
+class About(Answer):
+    """What this is."""
+
+    name: Literal["ott-risk"]
+    version: str
+    ready: bool
+    demo: bool
+
+
+class Accounts(Answer):
+    """How the records of this worker's partitions ended."""
+
+    read: int
+    judged: int
+    duplicate: int
+    failed: int
+    flagged: int
+    late: int
+    requests: int
+    rekeyed: int
+    lag: dict[str, int] = Field(description="records not judged yet, by topic-partition")
+    lag_open_transactions: dict[str, int] = Field(
+        description="the part of the lag that waits behind a transaction open for 5 s or longer, where there is any"
+    )
+
+
+ROUTES: Final = (
+    Route(
+        name="about",
+        method="GET",
+        path="/api",
+        role="public",
+        summary="Name, version, health",
+        answers=(About,),
+    ),
+    Route(
+        name="healthz",
+        method="GET",
+        path="/healthz",
+        role="public",
+        summary="Whether the process is up",
+        answers=(Up,),
+    ),
+    Route(
+        name="readyz",
+        method="GET",
+        path="/readyz",
+        role="public",
+        summary="Whether partitions are assigned and their tables recovered",
+        answers=(Ready,),
+        problems=(503,),
+    ),
+    Route(
+        name="accounts",
+        method="GET",
+        path="/stats/accounts",
+        role="analyst",
+        summary="How the records of this worker's partitions ended (in the demo only)",
+        answers=(Accounts,),
+        problems=(503,),
+        tag="stats",
+        demo=True,
+    ),
+)
+
+
+def probe_views(standing: Standing, pauses: Pauses, *, demo: bool) -> Handlers:
     """The handlers of `/healthz`, `/readyz`, `/api` and `/stats/accounts`."""
     process = _Process(standing, pauses, demo=demo)
     return {

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from faust.types import TP
+from pydantic import Field
 
-from pipeline.coordination.pauses import PAUSE_KEY, Pause
+from pipeline.coordination.pauses import MAX_REASON, PAUSE_KEY, Pause
 from pipeline.events.instants import format_instant
-from pipeline.web.http.answers import Drained, OneJudged, PauseShown, ProcessState
+from pipeline.web.http.answers import Answer, Coverage, Instant
 from pipeline.web.http.problems import Problem, unavailable
+from pipeline.web.http.questions import Question
+from pipeline.web.http.routes import Route
 
 if TYPE_CHECKING:
     from pipeline.coordination.pauses import Pauses
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.web.cluster.peers import Peers
     from pipeline.web.http.outbox import Outbox
-    from pipeline.web.http.questions import PauseReason, Timeout
     from pipeline.web.http.serving import Call, Handlers
 
 _STEP_S: Final = 0.5
@@ -41,7 +43,104 @@ _CATCH_UP_S: Final = 4.0
 """Less than another worker waits for our answer."""
 
 
-def control_views(
+class PauseReason(Question):
+    """Why consuming is paused."""
+
+    reason: str | None = Field(
+        None, min_length=1, max_length=MAX_REASON, description="shown until somebody resumes"
+    )
+
+
+class Timeout(Question):
+    """How long to wait."""
+
+    timeout: float = Field(30.0, gt=0, le=300, description="seconds")
+
+
+class PauseShown(Answer):
+    """The pause of consuming; it holds for all workers, over restarts, until somebody resumes."""
+
+    by: str = Field(description="account of the admin")
+    at: Instant
+    reason: str | None
+
+
+class ProcessState(Answer):
+    """Whether the workers consume."""
+
+    paused: bool
+    pause: PauseShown | None
+    workers: int
+    coverage: Coverage
+
+
+class OneJudged(Answer):
+    """What the one step did; nothing where no record waited."""
+
+    judged: Literal[0, 1]
+    topic: str | None
+    partition: int | None
+    offset: int | None
+
+
+class Drained(Answer):
+    """What came of waiting for the lag that was seen at the call."""
+
+    drained: bool
+    count: int = Field(description="records that were worked off")
+    remaining: int
+    behind_open_transactions: int = Field(
+        description="of the remaining, records that wait until a producer ends its transaction"
+    )
+    seconds: float
+    coverage: Coverage
+
+
+ROUTES: Final = (
+    Route(
+        name="pause",
+        method="POST",
+        path="/process/pause",
+        role="admin",
+        summary="Stop consuming on all workers, until somebody resumes",
+        answers=(ProcessState,),
+        query=PauseReason,
+        tag="process",
+    ),
+    Route(
+        name="resume",
+        method="POST",
+        path="/process/resume",
+        role="admin",
+        summary="Go on with consuming on all workers",
+        answers=(ProcessState,),
+        tag="process",
+    ),
+    Route(
+        name="one",
+        method="POST",
+        path="/process/one",
+        role="admin",
+        summary="Judge exactly one event while paused",
+        answers=(OneJudged,),
+        problems=(409,),
+        tag="process",
+    ),
+    Route(
+        name="drain",
+        method="POST",
+        path="/process/drain",
+        role="admin",
+        summary="Wait until the lag seen at the call is worked off",
+        answers=(Drained,),
+        query=Timeout,
+        problems=(409,),
+        tag="process",
+    ),
+)
+
+
+def process_views(
     app: DeliveryApp,
     table: WriteBehindTable[Any],
     peers: Peers,

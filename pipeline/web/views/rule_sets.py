@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from pipeline.coordination.rule_config import KEY
 from pipeline.evaluation.batch import PartitionState
@@ -17,8 +17,10 @@ from pipeline.rules.ruleset import RuleSet, RuleSetError, read_ruleset
 from pipeline.runbook import GUIDANCE
 from pipeline.verdict_index.index import IndexUnavailableError
 from pipeline.verdict_index.summary import count_all
-from pipeline.web.http.answers import RefusedRules, RuleGuidance, RuleSetChange, RuleSetView
+from pipeline.web.http.answers import Answer, AsOf, Coverage, Instant
 from pipeline.web.http.problems import FieldError, Problem
+from pipeline.web.http.questions import Question
+from pipeline.web.http.routes import KIB, Route, json_body
 from tables.risk import PARTITION_KEY, RULES_KEY
 
 if TYPE_CHECKING:
@@ -28,10 +30,94 @@ if TYPE_CHECKING:
     from pipeline.evaluation.rule_book import RuleBook
     from pipeline.verdict_index.index import VerdictIndex
     from pipeline.web.cluster.peers import Peers
-    from pipeline.web.http.answers import RulesDocument
     from pipeline.web.http.outbox import Outbox
     from pipeline.web.http.serving import Call, Handlers
     from tables.risk import RiskValue
+
+
+class DryRun(Question):
+    """Whether to say only what would change."""
+
+    dry_run: bool = False
+
+
+class RefusedRules(Answer):
+    """A rule set that was published and cannot be used."""
+
+    reason: str
+    published_at: Instant
+
+
+class RuleGuidance(Answer):
+    """What to do when a rule fires."""
+
+    runbook: str = Field(description="what to check first, what to do, when to leave it")
+    references: list[str] = Field(
+        description="articles of laws; each begins with the law's id as in regulations and a colon. Legal rules only"
+    )
+
+
+class RuleSetView(Answer):
+    """The newest good rule set: every rule with its mode and parameters, and where it judges already."""
+
+    version: str
+    rules: dict[str, dict[str, Any]]
+    source: Literal["settings", "rule-config"] = Field(description="the worker's settings, or published")
+    published_at: Instant | None
+    in_force: dict[str, list[int]] = Field(
+        description="partitions by the version that judges there; a partition takes the newest with its next record"
+    )
+    findings: dict[str, int] | None = Field(
+        description="verdicts by rule, as in /compliance/summary; null while the index cannot be asked"
+    )
+    shadow: dict[str, int] = Field(description="what shadow rules would have said")
+    refused: RefusedRules | None = Field(description="the newest published, if it is a bad one")
+    guidance: dict[str, RuleGuidance] = Field(description="what to do when a rule fires, by rule")
+    coverage: Coverage
+    as_of: AsOf
+
+
+class RuleSetChange(Answer):
+    """What publishing a rule set does, or did."""
+
+    version: str
+    dry_run: bool
+    changes: list[str]
+
+
+class RulesDocument(BaseModel):
+    """A rule set as JSON (docs/operations.md)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: str
+    rules: dict[str, dict[str, Any]] = {}
+
+
+ROUTES: Final = (
+    Route(
+        name="rules",
+        method="GET",
+        path="/rules",
+        role="analyst",
+        summary="The rule set in force",
+        answers=(RuleSetView,),
+        snapshot=True,
+        tag="rules",
+    ),
+    Route(
+        name="change_rules",
+        method="PUT",
+        path="/rules",
+        role="admin",
+        summary="Publish a rule set, or say what it would change",
+        answers=(RuleSetChange,),
+        query=DryRun,
+        body=json_body(RulesDocument, 256 * KIB),
+        problems=(409,),
+        tag="rules",
+    ),
+)
 
 
 def rule_views(

@@ -6,13 +6,17 @@ from collections import Counter
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from pydantic import Field
+
 from pipeline.evaluation.batch import PartitionState
 from pipeline.evaluation.recent import RecentResults
 from pipeline.events.instants import format_instant
-from pipeline.web.http.answers import RiskLevel, Summary
+from pipeline.web.http.answers import Answer, AsOf, Coverage, Instant, RiskLevel, Share
+from pipeline.web.http.questions import Limit
+from pipeline.web.http.routes import Route
 from pipeline.web.http.serving import json_answer
 from pipeline.web.views.ids import are_pseudonyms
-from pipeline.web.views.process import pause_shown
+from pipeline.web.views.process import PauseShown, pause_shown
 from pipeline.web.views.standing import Standing
 from tables.risk import PARTITION_KEY, RECENT_KEY
 
@@ -26,14 +30,101 @@ if TYPE_CHECKING:
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.recent import RecentResult
     from pipeline.web.cluster.peers import Peers
-    from pipeline.web.http.questions import Limit
     from pipeline.web.http.serving import Call, Handlers
     from tables.risk import RiskValue
 
 _LEVELS: Final[tuple[RiskLevel, ...]] = get_args(RiskLevel)
 
 
-def stats_views(
+class Summary(Answer):
+    """The whole stream since the topics' beginning; each record counts once, whatever was restarted."""
+
+    events: int = Field(description="records read: judged + duplicate + failed")
+    judged: int
+    duplicate: int
+    failed: int
+    late: int
+    flagged: int
+    requests: int = Field(description="privacy requests applied")
+    rekeyed: int = Field(description="records forwarded to their user's partition")
+    failed_by_reason: dict[str, int]
+    risk_levels: dict[RiskLevel, int] = Field(
+        description="verdicts on users by level; NONE: judged, not flagged"
+    )
+    rules: dict[str, int] = Field(description="verdicts on users by rule")
+    lag: dict[str, int] = Field(description="records not judged yet, by topic-partition")
+    lag_open_transactions: dict[str, int] = Field(
+        description="the part of the lag that waits behind a transaction open for 5 s or longer, where there is any"
+    )
+    total_lag: int
+    events_per_second: float = Field(description="over the last seconds, all workers together")
+    play_time_seconds: float = Field(description="time that devices played")
+    error_rate: Share | None = Field(description="failed among playback events; null without any")
+    paused: bool = Field(description="whether consuming is paused on any worker")
+    pause: PauseShown | None = Field(description="who paused it, when and why, until somebody resumes")
+    workers: int
+    pseudonymised: bool = Field(
+        description=(
+            "whether ids of users and devices in verdicts, alerts and answers are pseudonyms (keyed hashes); "
+            "what asks about one takes the id that the clients send"
+        )
+    )
+    as_of: AsOf
+    coverage: Coverage
+
+
+class Judged(Answer):
+    """One judged event, flagged or not."""
+
+    event_id: str
+    user_id: str
+    event_type: str
+    region: str
+    content_id: str | None
+    event_time: Instant
+    judged_at: Instant | None = Field(description="its record's timestamp")
+    late: bool
+    risk_level: RiskLevel
+    score: int
+    rules: list[str]
+    partition: int
+    offset: int
+
+
+class LatestResults(Answer):
+    """The newest judged events, newest first."""
+
+    results: list[Judged]
+    coverage: Coverage
+    as_of: AsOf
+
+
+ROUTES: Final = (
+    Route(
+        name="summary",
+        method="GET",
+        path="/stats/summary",
+        role="analyst",
+        summary="The whole stream in figures",
+        answers=(Summary,),
+        snapshot=True,
+        tag="stats",
+    ),
+    Route(
+        name="latest",
+        method="GET",
+        path="/results/latest",
+        role="analyst",
+        summary="The last judged events, flagged or not",
+        answers=(LatestResults,),
+        query=Limit,
+        snapshot=True,
+        tag="compliance",
+    ),
+)
+
+
+def summary_views(
     app: DeliveryApp,
     users: WriteBehindTable[RiskValue],
     peers: Peers,

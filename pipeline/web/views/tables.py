@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from pydantic import Field
 
 from pipeline.evaluation.batch import PartitionState
 from pipeline.evaluation.recent import RecentResults
@@ -16,8 +17,9 @@ from pipeline.titles.figures import Figures
 from pipeline.titles.notes import DIMENSIONS
 from pipeline.titles.rows import unpack_rows
 from pipeline.titles.state import PARTITION_KEY as TITLES_KEY
-from pipeline.web.http.answers import TableInfo, TableRecord, Tables
+from pipeline.web.http.answers import Answer
 from pipeline.web.http.problems import FieldError, Problem
+from pipeline.web.http.routes import Route
 from pipeline.web.views.ids import way_out
 from pipeline.windows.user import UserState
 from pipeline.windows.window import FAILS, FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES, START_FAILS, STARTS
@@ -44,6 +46,57 @@ _ROLES: Final = {
     RELEASES: "releases",
     FAILS_LOGIN: "fails_login",
 }
+
+
+class TableInfo(Answer):
+    """A table of the worker."""
+
+    name: str
+    partitions: int
+    changelog: str
+    sources: list[str]
+
+
+class Tables(Answer):
+    """All tables."""
+
+    tables: list[TableInfo]
+
+
+class TableRecord(Answer):
+    """The raw state of a key."""
+
+    table: str
+    key: str
+    partition: int
+    owner: str = Field(description="the worker that has it")
+    changelog_offset: int | None = Field(description="what the local store has reached")
+    uncommitted: bool = Field(description="whether it changed since the last commit")
+    value: Any
+
+
+ROUTES: Final = (
+    Route(
+        name="tables",
+        method="GET",
+        path="/tables",
+        role="analyst",
+        summary="The tables",
+        answers=(Tables,),
+        tag="tables",
+    ),
+    Route(
+        name="table_record",
+        method="GET",
+        path="/tables/{table}/{key}",
+        role="analyst",
+        summary="The raw state of a key, its owner and changelog offset",
+        answers=(TableRecord,),
+        problems=(404,),
+        subject="key",
+        tag="tables",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import Field
+
 from pipeline.events.instants import format_instant
 from pipeline.rules.error_rate import wilson_interval
 from pipeline.titles.figures import Figures
@@ -15,15 +17,10 @@ from pipeline.titles.rows import EVENTS, FAILED, FAILED_STARTS, PLAYS, TOTAL, WA
 from pipeline.titles.state import PARTITION_KEY, TitlesPartition, figures_key, subject_name
 from pipeline.verdict_index.index import IndexUnavailableError
 from pipeline.verdict_index.summary import count_by_region
-from pipeline.web.http.answers import (
-    ContentStats,
-    Count,
-    DeviceStats,
-    ErrorRate,
-    Minute,
-    RegionStats,
-)
+from pipeline.web.http.answers import Answer, AsOf, Count, Coverage, Instant, RiskLevel, Share
 from pipeline.web.http.problems import Problem, unavailable
+from pipeline.web.http.questions import Limit
+from pipeline.web.http.routes import Route
 from pipeline.web.http.serving import json_answer
 from pipeline.web.views.ids import way_out
 
@@ -39,7 +36,6 @@ if TYPE_CHECKING:
     from pipeline.titles.state import TitlesValue
     from pipeline.verdict_index.index import VerdictIndex
     from pipeline.web.cluster.peers import Peers
-    from pipeline.web.http.questions import Limit
     from pipeline.web.http.serving import Call, Handlers
 
 _TITLES: Final = figures_key("content:")
@@ -47,6 +43,135 @@ _NOT_JUDGED: Final = 15
 """So many minutes after those that were judged are shown; while partitions are hours apart, there are hundreds."""
 _KEYS: Final = 1_000
 """So many keys of a partition's cache are looked at for titles that fail rarely or never."""
+
+
+class ErrorRate(Answer):
+    """A rate with its 95 % Wilson interval; without events 0, between 0 and 1."""
+
+    events: int
+    errors: int
+    rate: Share
+    low: Share
+    high: Share
+
+
+class Minute(Answer):
+    """One minute of event time."""
+
+    start: Instant
+    events: int = Field(description="playback events")
+    errors: int
+    plays: int
+    watch_seconds: float
+
+
+class ContentStats(Answer):
+    """One title: sums since it is known, and its last minutes."""
+
+    content_id: str
+    plays: int
+    failed_starts: int
+    watch_seconds: float
+    error_rate: ErrorRate = Field(description="over the last 60 judged minutes")
+    top_regions: list[Count] = Field(description="playback events by region")
+    top_error_codes: list[Count]
+    device_mix: list[Count] = Field(description="playback events by kind of device")
+    risk_level: RiskLevel
+    minutes: list[Minute] = Field(
+        description="the 60 that were judged last, and up to 15 after them; oldest first"
+    )
+
+
+class ContentRank(Answer):
+    """One title in a list."""
+
+    content_id: str
+    plays: int
+    watch_seconds: float
+    error_rate: ErrorRate
+    risk_level: RiskLevel
+
+
+class ContentRanking(Answer):
+    """Titles, worst first."""
+
+    contents: list[ContentRank]
+    coverage: Coverage
+    as_of: AsOf
+
+
+class RegionStats(Answer):
+    """One region: sums since it is known, and its last minutes."""
+
+    region: str
+    plays: int
+    events: int
+    watch_seconds: float
+    error_rate: ErrorRate = Field(description="over the last 60 judged minutes")
+    errors: list[Count] = Field(description="error codes by count")
+    device_mix: list[Count] = Field(description="playback events by kind of device")
+    flagged_by_rule: list[Count] = Field(description="verdicts on users by rule, as in /compliance/regions")
+    minutes: list[Minute] = Field(
+        description="the 60 that were judged last, and up to 15 after them; oldest first"
+    )
+
+
+class DeviceStats(Answer):
+    """One device."""
+
+    device_id: str
+    events: int
+    error_rate: ErrorRate = Field(description="over the last 60 judged minutes")
+    users: int = Field(description="different users; 32 at most are kept")
+    risk_level: RiskLevel
+
+
+ROUTES: Final = (
+    Route(
+        name="content_ranking",
+        method="GET",
+        path="/stats/content",
+        role="analyst",
+        summary="Titles by error rate, worst first",
+        answers=(ContentRanking,),
+        query=Limit,
+        snapshot=True,
+        tag="stats",
+    ),
+    Route(
+        name="content",
+        method="GET",
+        path="/stats/content/{content_id}",
+        role="analyst",
+        summary="One title",
+        answers=(ContentStats,),
+        problems=(404,),
+        subject="content_id",
+        tag="stats",
+    ),
+    Route(
+        name="region",
+        method="GET",
+        path="/stats/region/{region}",
+        role="analyst",
+        summary="One region",
+        answers=(RegionStats,),
+        problems=(404,),
+        subject="region",
+        tag="stats",
+    ),
+    Route(
+        name="device",
+        method="GET",
+        path="/stats/device/{device_id}",
+        role="analyst",
+        summary="One device",
+        answers=(DeviceStats,),
+        problems=(404,),
+        subject="device_id",
+        tag="stats",
+    ),
+)
 
 
 def title_views(

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
+from pydantic import Field
 
 from pipeline.evaluation.findings import findings_now
 from pipeline.evaluation.verdict import plan_score, risk_level
 from pipeline.events.addresses import mask_network
 from pipeline.events.instants import format_instant
-from pipeline.web.http.answers import Finding, Mark, Place, PrivacyView, Seen, Segment, UserView, WindowView
+from pipeline.web.http.answers import Answer, Finding, Instant, RiskLevel, Verdict
 from pipeline.windows.window import PLAYING, WINDOW_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pipeline.rules.ruleset import RuleSet
-    from pipeline.web.http.answers import Verdict
     from pipeline.windows import privacy
     from pipeline.windows.user import UserState
 
@@ -28,6 +28,94 @@ _HEAVY_PLAYS: Final = 45
 """Signs of playing in the hour: a heartbeat a minute for three quarters of it."""
 _TREND_EVENTS: Final = 10
 _TREND_RATIO: Final = 1.5
+
+
+class Seen(Answer):
+    """A region, network or device in the window. Networks are masked: IPv4 by /24, IPv6 by /48."""
+
+    name: str
+    events: int
+    last: Instant
+
+
+class WindowView(Answer):
+    """The sliding hour as the rules see it; open at its start, closed at its end."""
+
+    start: Instant
+    end: Instant
+    events: int
+    regions: list[Seen]
+    networks: list[Seen]
+    distinct_networks: int = Field(description="before masking, as the rules count")
+    devices: list[Seen]
+    playing: list[str] = Field(description="devices that play at the window's end")
+    login_failures: int
+    saturated: bool = Field(description="whether events left because the window was full")
+
+
+class Mark(Answer):
+    """An opt-out or a deletion: since when it holds, its newest signal, its newest withdrawal."""
+
+    in_force: bool
+    since: Instant | None
+    last: Instant | None
+    until: Instant | None
+
+
+class PrivacyView(Answer):
+    """The privacy record."""
+
+    opt_out: Mark
+    deletion: Mark
+    consent_given: Instant | None
+    consent_withdrawn: Instant | None
+
+
+class Place(Answer):
+    """Where the user was last, among places with coordinates."""
+
+    region: str
+    time: Instant
+
+
+class UserView(Answer):
+    """What is known of a user, and what the rules say of it now."""
+
+    user_id: str
+    stream_time: Instant | None = Field(description="the newest event time")
+    window: WindowView | None
+    last_place: Place | None
+    privacy: PrivacyView
+    risk_level: RiskLevel
+    score: int
+    findings: list[Finding] = Field(description="what a verdict on the user's last event would say now")
+    last_verdict: Verdict | None = Field(description="the newest verdict on the user that is known here")
+
+
+class Segment(Answer):
+    """How the user behaves, in one word, and the figures that it was chosen by."""
+
+    user_id: str
+    segment: Literal[
+        "unknown",
+        "restricted",
+        "idle",
+        "shared_account",
+        "login_trouble",
+        "heavy_viewer",
+        "viewer",
+        "browser",
+    ]
+    why: str
+    trend: Literal["rising", "steady", "falling", "unknown"] = Field(
+        description="events in the newer half of the window against the older half"
+    )
+    events: int
+    newer_half: int
+    older_half: int
+    playing: int
+    devices: int
+    regions: int
 
 
 def view_of(

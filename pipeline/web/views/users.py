@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import Field
 
 from pipeline.evaluation.batch import PartitionState
 from pipeline.evaluation.rule_book import InForce
 from pipeline.evaluation.source import FUTURE_MS
 from pipeline.events.instants import format_instant, parse_instant
+from pipeline.events.model import MAX_VALUE_BYTES, PrivacyRequest
 from pipeline.jurisdictions.laws import laws_of
 from pipeline.verdict_index.index import IndexUnavailableError
-from pipeline.web.http.answers import (
-    Deadline,
-    RequestList,
-    RequestQueued,
-    RequestView,
-    Segment,
-    UserView,
-    Verdict,
-)
+from pipeline.web.http.answers import Answer, Instant, Verdict
 from pipeline.web.http.problems import FieldError, Problem
+from pipeline.web.http.routes import Route, json_body
 from pipeline.web.views.ids import way_out
-from pipeline.web.views.user_state import privacy_of, segment_of, view_of
+from pipeline.web.views.user_state import PrivacyView, Segment, UserView, privacy_of, segment_of, view_of
 from pipeline.windows.requests import RequestHistory
 from pipeline.windows.user import UserState
 from tables.risk import PARTITION_KEY, RULES_KEY, requests_key, user_key
@@ -34,7 +30,6 @@ if TYPE_CHECKING:
     from pipeline.delivery.state.unit import Unit
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.rule_book import RuleBook
-    from pipeline.events.model import PrivacyRequest
     from pipeline.rules.ruleset import RuleSet
     from pipeline.verdict_index.index import VerdictIndex
     from pipeline.web.cluster.peers import Peers
@@ -49,7 +44,100 @@ _DAY_MS: Final = 86_400_000
 _WITH_DEADLINE: Final = frozenset({"opt_out", "delete", "consent_withdrawn"})
 
 
-def people_views(
+class RequestQueued(Answer):
+    """A privacy request that the brokers have."""
+
+    status: Literal["queued"]
+    request_id: str
+    partition: int
+    offset: int
+
+
+class Deadline(Answer):
+    """Until when a law asks that a request is followed."""
+
+    law: str
+    days: int
+    due: Instant
+
+
+class RequestView(Answer):
+    """One privacy request of a user."""
+
+    request_id: str
+    type: str
+    timestamp: Instant
+    region: str | None
+    applied_at: Instant | None = Field(description="its record's timestamp")
+    deadlines: list[Deadline]
+    holds: bool = Field(description="whether what it asked for is in force")
+
+
+class RequestList(Answer):
+    """The privacy requests of a user that are known, oldest first, and the privacy record that they left."""
+
+    user_id: str
+    requests: list[RequestView]
+    privacy: PrivacyView
+    erased: list[Instant] = Field(
+        description=(
+            "when the window (regions, networks, devices, streams, events) and the last place were erased, 30 days or "
+            "more after the user's last event, by the timestamp of the record at which it was; the newest 100, oldest "
+            "first. The privacy record and the requests stay"
+        )
+    )
+
+
+ROUTES: Final = (
+    Route(
+        name="user",
+        method="GET",
+        path="/users/{user_id}",
+        role="analyst",
+        summary="A user's window as the rules see it, and the level now",
+        answers=(UserView,),
+        problems=(404,),
+        subject="user_id",
+        tag="users",
+    ),
+    Route(
+        name="segment",
+        method="GET",
+        path="/users/{user_id}/segment",
+        role="analyst",
+        summary="A user's behavioural segment and trend",
+        answers=(Segment,),
+        problems=(404,),
+        subject="user_id",
+        tag="users",
+    ),
+    Route(
+        name="request",
+        method="POST",
+        path="/privacy/requests",
+        role="admin",
+        summary="Publish a privacy request",
+        answers=(RequestQueued,),
+        status=202,
+        body=json_body(PrivacyRequest, MAX_VALUE_BYTES),
+        subject="user_id",
+        tag="privacy",
+    ),
+    Route(
+        name="requests",
+        method="GET",
+        path="/privacy/requests/{user_id}",
+        role="analyst",
+        summary="A user's privacy requests, their deadlines, and what was erased when",
+        answers=(RequestList,),
+        problems=(404,),
+        subject="user_id",
+        tag="privacy",
+    ),
+)
+
+
+def user_views(
     users: WriteBehindTable[RiskValue],
     peers: Peers,
     book: RuleBook,

@@ -1,6 +1,6 @@
 """Handlers for the routes that a test does not ask."""
 
-from pipeline.web.http.routes import ROUTES
+from pipeline.web.install import ROUTES
 
 
 def other_views(handlers):

@@ -6,7 +6,7 @@ import jwt
 import pytest
 
 from pipeline.web.http.problems import PROBLEM_JSON, ProblemDocument
-from pipeline.web.http.routes import ROUTES
+from pipeline.web.install import ROUTES
 from tests.pipeline.web.conftest import SECRET
 
 PROTECTED = [route for route in ROUTES if route.role != "public"]

@@ -13,7 +13,7 @@ from pipeline.lab.benchmark.requests import KEY_VIEW, OTHER_VIEWS, Asked, Asking
 from pipeline.lab.benchmark.running import Accounts
 from pipeline.lab.benchmark.throughput import Throughput
 from pipeline.lab.benchmark.web import WITH_REQUESTS, Backlog, Stretch
-from pipeline.web.http.routes import ROUTES
+from pipeline.web.install import ROUTES
 
 NOW_MS = 1_795_000_000_000
 SUBJECT = {"user_id": "user-1", "content_id": "film-2", "device_id": "tv-3", "region": "US-CA"}

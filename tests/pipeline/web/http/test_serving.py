@@ -7,8 +7,8 @@ import pytest
 from pipeline.web.http import serving
 from pipeline.web.http.limits import SMALL_BODY, Bodies
 from pipeline.web.http.problems import Problem
-from pipeline.web.http.routes import ROUTES
 from pipeline.web.http.serving import HEADERS
+from pipeline.web.install import ROUTES
 from pipeline.web.views.ingest import MAX_AT_ONCE
 from tests.pipeline.web.test_guards import path_of, problem_of
 

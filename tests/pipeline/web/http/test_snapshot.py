@@ -12,9 +12,9 @@ from pipeline.web.access.client_address import ClientAddresses
 from pipeline.web.cluster.peers import Peers
 from pipeline.web.cluster.proofs import ForwardedCall, Proofs, body_digest, new_nonce
 from pipeline.web.http.problems import Problem
-from pipeline.web.http.routes import ROUTES
 from pipeline.web.http.serving import install, json_answer
 from pipeline.web.http.snapshot import LIFE_S, Snapshot
+from pipeline.web.install import ROUTES
 from tests.pipeline.web.conftest import SECRET
 from tests.pipeline.web.other_views import other_views
 
@@ -172,6 +172,7 @@ async def serving(tokens):
     peers = Peers(App, Proofs(SECRET, "app"), None)
     install(
         App,
+        ROUTES,
         [*views, other_views(views)],
         tokens,
         peers,

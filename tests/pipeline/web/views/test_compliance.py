@@ -15,10 +15,10 @@ from pipeline.verdict_index.queries import IndexQueries
 from pipeline.verdict_index.store import FILE_NAME, connect, open_store
 from pipeline.verdict_index.writer import IndexWriter
 from pipeline.web.access.client_address import ClientAddresses
-from pipeline.web.http.answers import Alerts, ComplianceSummary, RegionRisks
 from pipeline.web.http.serving import install
-from pipeline.web.views.alerts import alert_views
-from pipeline.web.views.compliance import compliance_views
+from pipeline.web.install import ROUTES
+from pipeline.web.views.alerts import Alerts, alert_views
+from pipeline.web.views.compliance import ComplianceSummary, RegionRisks, compliance_views
 from tests.pipeline.verdict_index.verdicts import finding, published, random_verdicts, verdict
 from tests.pipeline.web.other_views import NoPeers, other_views
 from tests.pipeline.web.test_guards import problem_of
@@ -66,6 +66,7 @@ async def served(tmp_path, tokens, bearer, records):
 
     install(
         App,
+        ROUTES,
         [*views, other_views(views)],
         tokens,
         NoPeers(),

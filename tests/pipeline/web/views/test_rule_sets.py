@@ -8,10 +8,10 @@ from pipeline.delivery.partitioner import Partitioner
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.rules.ruleset import built_in, read_ruleset
 from pipeline.web.access.client_address import ClientAddresses
-from pipeline.web.http.answers import RuleSetView
 from pipeline.web.http.outbox import Outbox
 from pipeline.web.http.serving import install
-from pipeline.web.views.rule_sets import described, differences, rule_views
+from pipeline.web.install import ROUTES
+from pipeline.web.views.rule_sets import RuleSetView, described, differences, rule_views
 from tests.pipeline.web.other_views import NoPeers, other_views
 from tests.pipeline.web.test_guards import problem_of
 
@@ -63,6 +63,7 @@ async def rules(tokens, bearer):
 
     install(
         App,
+        ROUTES,
         [*views, other_views(views)],
         tokens,
         NoPeers(),

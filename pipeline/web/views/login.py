@@ -6,7 +6,9 @@ import asyncio
 import json
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import Field
 
 from pipeline.coordination.revocations import revocation_key
 from pipeline.events.instants import format_instant
@@ -14,8 +16,10 @@ from pipeline.web.access.client_address import site_of
 from pipeline.web.access.login_queue import LoginQueue, Rank
 from pipeline.web.access.throttle import Throttle
 from pipeline.web.access.tokens import Identity
-from pipeline.web.http.answers import Revoked, Token
+from pipeline.web.http.answers import Answer, Instant
 from pipeline.web.http.problems import Problem, unauthorized, unavailable
+from pipeline.web.http.questions import Question
+from pipeline.web.http.routes import FORM, KIB, Body, Route
 
 if TYPE_CHECKING:
     from pipeline.coordination.rule_config import RuleConfig
@@ -23,11 +27,58 @@ if TYPE_CHECKING:
     from pipeline.web.access.audit_trail import AuditTrail
     from pipeline.web.access.tokens import Tokens
     from pipeline.web.http.outbox import Outbox
-    from pipeline.web.http.questions import TokenForm
     from pipeline.web.http.serving import Call, Handlers
 
 _CATCH_UP_S: Final = 5.0
 _REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+class TokenForm(Question):
+    """The password grant of OAuth 2 (RFC 6749, 4.3.2)."""
+
+    grant_type: Literal["password"] = "password"
+    username: str = Field(min_length=1, max_length=100)
+    password: str = Field(min_length=1, max_length=1000, json_schema_extra={"format": "password"})
+    scope: str | None = Field(None, max_length=1000, description="not used")
+
+
+class Token(Answer):
+    """A bearer token (RFC 6750)."""
+
+    access_token: str
+    token_type: Literal["bearer"]
+    expires_in: int = Field(description="seconds")
+    role: Literal["analyst", "admin"]
+
+
+class Revoked(Answer):
+    """All tokens of whoever asked have ended."""
+
+    status: Literal["revoked"]
+    at: Instant
+
+
+ROUTES: Final = (
+    Route(
+        name="token",
+        method="POST",
+        path="/token",
+        role="public",
+        summary="A token for a name and a password (OAuth 2 password form)",
+        answers=(Token,),
+        body=Body(model=TokenForm, content={FORM: (TokenForm,)}, limit=8 * KIB),
+        problems=(401, 429, 503),
+    ),
+    Route(
+        name="revoke_tokens",
+        method="POST",
+        path="/token/revoke",
+        role="analyst",
+        summary="End all tokens of one's own account, on all workers",
+        answers=(Revoked,),
+        tag="worker",
+    ),
+)
 
 
 def login_views(
