@@ -1,5 +1,6 @@
 """`ott generate`: sends events of a made-up audience, and writes the truth about them if asked to."""
 
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,6 @@ from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     from pipeline.lab.generator.running import Job, Outcome, ToFile, ToHttp, ToKafka
     from pipeline.lab.generator.stream import Plan
@@ -207,41 +207,34 @@ def _target(
     return ToKafka(wait_s)
 
 
-def _progress() -> "AbstractContextManager[Watch]":
+@contextmanager
+def _progress() -> "Iterator[Watch]":
     """A progress bar if standard error is a terminal."""
     import sys
-    from contextlib import contextmanager
 
-    @contextmanager
-    def nobody() -> "Iterator[Watch]":
-        yield lambda _plan: lambda _count: None
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    @contextmanager
-    def bar() -> "Iterator[Watch]":
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}"),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as shown:
 
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[pace]}"),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        def watch(plan: "Plan") -> "Callable[[int], None]":
+            task = shown.add_task("events", total=plan.schedule.events, pace="")
 
-            def watch(plan: "Plan") -> "Callable[[int], None]":
-                task = shown.add_task("events", total=plan.schedule.events, pace="")
+            def advance(count: int) -> None:
+                speed = shown.tasks[task].speed
+                shown.update(task, advance=count, pace="" if speed is None else f"{speed:,.0f}/s")
 
-                def advance(count: int) -> None:
-                    speed = shown.tasks[task].speed
-                    shown.update(task, advance=count, pace="" if speed is None else f"{speed:,.0f}/s")
+            return advance
 
-                return advance
-
-            yield watch
-
-    return bar() if sys.stderr.isatty() else nobody()
+        yield watch
 
 
 def _where(job: "Job", topic: str, bootstrap_servers: str) -> str:

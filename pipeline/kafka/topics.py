@@ -51,8 +51,8 @@ class Topic:
 
     name: str
     key: str
-    cleanup: Literal["delete", "compact"]
-    retention_ms: int | None
+    cleanup: Literal["delete", "compact"] = "delete"
+    retention_ms: int | None = None
     timestamps: Literal["CreateTime", "LogAppendTime"] = "CreateTime"
     copartitioned: str | None = None
     prefixed: bool = True
@@ -81,7 +81,6 @@ BY_DIMENSION = "by dimension"
 RAW_EVENTS = Topic(
     name="raw-events",
     key="user_id",
-    cleanup="delete",
     retention_ms=7 * _DAY_MS,
     timestamps="LogAppendTime",
     copartitioned=BY_USER,
@@ -92,7 +91,6 @@ RAW_EVENTS = Topic(
 RAW_EVENTS_REKEYED = Topic(
     name="raw-events-rekeyed",
     key="user_id",
-    cleanup="delete",
     retention_ms=7 * _DAY_MS,
     timestamps="LogAppendTime",
     copartitioned=BY_USER,
@@ -103,7 +101,6 @@ RAW_EVENTS_REKEYED = Topic(
 PRIVACY_REQUESTS = Topic(
     name="privacy-requests",
     key="user_id",
-    cleanup="delete",
     retention_ms=_FOR_EVER,
     copartitioned=BY_USER,
     written_by="privacy office, HTTP",
@@ -112,7 +109,6 @@ PRIVACY_REQUESTS = Topic(
 FLAGGED_EVENTS = Topic(
     name="flagged-events",
     key="subject id",
-    cleanup="delete",
     retention_ms=30 * _DAY_MS,
     copartitioned=BY_SUBJECT,
     written_by="risk and title agents",
@@ -121,7 +117,6 @@ FLAGGED_EVENTS = Topic(
 FAILED_EVENTS = Topic(
     name="failed-events",
     key="original key",
-    cleanup="delete",
     retention_ms=30 * _DAY_MS,
     written_by="risk agent, HTTP ingest",
     read_by="recover tool",
@@ -130,14 +125,12 @@ RISK_ALERTS = Topic(
     name="risk-alerts",
     key="subject id + rule_id",
     cleanup="compact",
-    retention_ms=None,
     written_by="alert agent",
     read_by="on-call, case tools",
 )
 HEALTH_PARTIALS = Topic(
     name="health-partials",
     key="number of the partition of the risk agent",
-    cleanup="delete",
     retention_ms=_DAY_MS,
     copartitioned=BY_DIMENSION,
     written_by="risk agent",
@@ -147,7 +140,6 @@ RULE_CONFIG = Topic(
     name="rule-config",
     key="ruleset, or pause",
     cleanup="compact",
-    retention_ms=None,
     written_by="operators",
     read_by="every worker",
 )
@@ -155,7 +147,6 @@ RULE_CONFIG = Topic(
 CONTROL_JOURNAL = Topic(
     name="control-journal",
     key="partition",
-    cleanup="delete",
     retention_ms=RAW_EVENTS.retention_ms,
     written_by="risk agent",
     read_by="replay, audit",
@@ -166,7 +157,6 @@ CONTROL_JOURNAL = Topic(
 AUDIT_TRAIL = Topic(
     name="audit-trail",
     key="user name",
-    cleanup="delete",
     retention_ms=730 * _DAY_MS,
     timestamps="LogAppendTime",
     written_by="web views",
@@ -227,7 +217,6 @@ def changelog(app_id: str, table: str, copartitioned: str = BY_USER) -> Topic:
         name=f"{app_id}-{table}-changelog",
         key="table key",
         cleanup="compact",
-        retention_ms=None,
         copartitioned=copartitioned,
         prefixed=False,
         written_by="risk agent",
@@ -240,7 +229,6 @@ def origin_key(app_id: str) -> Topic:
     return Topic(
         name=f"{app_id}-origin-key",
         key="none",
-        cleanup="delete",
         retention_ms=_FOR_EVER,
         prefixed=False,
         written_by="the first worker, once",
