@@ -20,7 +20,7 @@ _SOON = frozenset({401, 503})
 
 
 @dataclass(frozen=True, slots=True)
-class Accounts:
+class RecordCounts:
     """Numbers of records by how they ended. Privacy requests and re-keyed records are counted apart."""
 
     read: int = 0
@@ -32,9 +32,9 @@ class Accounts:
     requests: int = 0
     rekeyed: int = 0
 
-    def since(self, earlier: Accounts) -> Accounts:
+    def since(self, earlier: RecordCounts) -> RecordCounts:
         """What was counted after `earlier`."""
-        return Accounts(
+        return RecordCounts(
             **{name: getattr(self, name) - getattr(earlier, name) for name in (f.name for f in fields(self))}
         )
 
@@ -43,7 +43,7 @@ class Accounts:
 class Status:
     """The accounts at one moment, and the number of records that wait for the worker."""
 
-    accounts: Accounts
+    accounts: RecordCounts
     lag: int
 
 
@@ -66,7 +66,7 @@ def read_status(worker: DemoWorker) -> Status | None:
     lag = document.get("lag")
     lags = list(lag.values()) if isinstance(lag, dict) else []
     return Status(
-        Accounts(**{field.name: _count(document, field.name) for field in fields(Accounts)}),
+        RecordCounts(**{field.name: _count(document, field.name) for field in fields(RecordCounts)}),
         sum(max(behind, 0) for behind in lags if isinstance(behind, int)),
     )
 
@@ -88,7 +88,7 @@ class Balance:
     """
 
     sent: int
-    accounts: Accounts
+    accounts: RecordCounts
     flagged_on_topic: int
     failed_on_topic: int
 

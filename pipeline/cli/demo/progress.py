@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline.cli.demo.accounts import Accounts, Balance, Status, read_status
+from pipeline.cli.demo.accounts import Balance, RecordCounts, Status, read_status
 from pipeline.cli.demo.narration import say, status_line, verdict_in_words
 from pipeline.errors import MissingError
 from pipeline.lab.demo_token import DemoWorker
@@ -53,7 +53,7 @@ class Broker:
 class Start:
     """The counts before the run. They are not zero on a cluster that was used before."""
 
-    accounts: Accounts
+    accounts: RecordCounts
     flagged: int
     failed: int
 

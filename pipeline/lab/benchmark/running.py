@@ -69,7 +69,7 @@ YARDSTICK: Final = Contestant("yardstick", ("-P", "-m", "pipeline.lab.benchmark.
 
 
 @dataclass(frozen=True, slots=True)
-class Accounts:
+class RecordCounts:
     """Numbers of records by how they ended. `flagged` are part of `judged`."""
 
     judged: int
@@ -94,7 +94,7 @@ class Sample:
     """
 
     at: float
-    accounts: Accounts | None
+    accounts: RecordCounts | None
     cpu_s: float
 
     @property
@@ -210,7 +210,7 @@ class Running:
         """Its memory now."""
         return int(self._watched.memory_info().rss)
 
-    def _ask(self) -> Accounts | None:
+    def _ask(self) -> RecordCounts | None:
         """Ask over a connection that stays open: a new one would cost the contestant as much as the answer."""
         try:
             self._connection.request("GET", _PATH, headers=self._headers)
@@ -225,7 +225,7 @@ class Running:
         if answer.status != _OK:
             return None
         document: dict[str, Any] = json.loads(body)
-        return Accounts(*(int(document[name]) for name in ("judged", "duplicate", "failed", "flagged")))
+        return RecordCounts(*(int(document[name]) for name in ("judged", "duplicate", "failed", "flagged")))
 
     def _failure(self, how: str) -> MissingError:
         try:

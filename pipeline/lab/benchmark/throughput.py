@@ -15,7 +15,7 @@ from pipeline.kafka.topics import RAW_EVENTS
 from pipeline.lab.benchmark.clients import CommittedRecords
 
 if TYPE_CHECKING:
-    from pipeline.lab.benchmark.running import Accounts, Running
+    from pipeline.lab.benchmark.running import RecordCounts, Running
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Throughput:
     cpu_s_per_million: float
     peak_memory_bytes: int
     seconds: float
-    accounts: Accounts
+    accounts: RecordCounts
 
 
 def measure_throughput(running: Running, events: int) -> Throughput:

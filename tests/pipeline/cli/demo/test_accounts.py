@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.cli.demo.accounts import Accounts, Balance, read_status
+from pipeline.cli.demo.accounts import Balance, RecordCounts, read_status
 from pipeline.lab.demo_token import DemoWorker
 
 EVEN = Balance(
     sent=10,
-    accounts=Accounts(read=10, judged=7, duplicate=2, failed=1, flagged=3, late=1, requests=4, rekeyed=2),
+    accounts=RecordCounts(read=10, judged=7, duplicate=2, failed=1, flagged=3, late=1, requests=4, rekeyed=2),
     flagged_on_topic=3,
     failed_on_topic=1,
 )
@@ -57,7 +57,7 @@ def test_the_accounts_are_one_line_of_json():
 
 
 def test_earlier_runs_on_a_cluster_do_not_count():
-    earlier = Accounts(read=3, judged=3, flagged=1)
+    earlier = RecordCounts(read=3, judged=3, flagged=1)
     assert EVEN.accounts.since(earlier) == replace(EVEN.accounts, read=7, judged=4, flagged=2)
 
 

@@ -7,11 +7,11 @@ import pytest
 from pipeline.lab.benchmark.latency import Latency, quantile
 from pipeline.lab.benchmark.recovery import Recovery, read_recovery
 from pipeline.lab.benchmark.results import Measured, ratio_of, stage_table, table
-from pipeline.lab.benchmark.running import Accounts
+from pipeline.lab.benchmark.running import RecordCounts
 from pipeline.lab.benchmark.state import StateSize
 from pipeline.lab.benchmark.throughput import Throughput
 
-ACCOUNTS = Accounts(judged=990, duplicate=6, failed=4, flagged=70)
+ACCOUNTS = RecordCounts(judged=990, duplicate=6, failed=4, flagged=70)
 
 
 def throughput(events_per_s, cpu=10.0, memory=100 << 20):

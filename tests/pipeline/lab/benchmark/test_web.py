@@ -10,7 +10,7 @@ from aiohttp import web
 
 from pipeline.lab.benchmark.load import Load
 from pipeline.lab.benchmark.requests import KEY_VIEW, OTHER_VIEWS, Asked, Asking, ask, paths_of, subjects_of
-from pipeline.lab.benchmark.running import Accounts
+from pipeline.lab.benchmark.running import RecordCounts
 from pipeline.lab.benchmark.throughput import Throughput
 from pipeline.lab.benchmark.web import WITH_REQUESTS, Backlog, Stretch
 from pipeline.web.install import ROUTES
@@ -21,7 +21,9 @@ SLOW_S = 0.4
 
 
 def throughput(events_per_s, cpu):
-    return Throughput(events_per_s, cpu, 100 << 20, 1.0, Accounts(judged=1, duplicate=0, failed=0, flagged=0))
+    return Throughput(
+        events_per_s, cpu, 100 << 20, 1.0, RecordCounts(judged=1, duplicate=0, failed=0, flagged=0)
+    )
 
 
 def served(test):
