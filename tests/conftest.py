@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("chaos", "scenarios of tests/stream/chaos")
     group.addoption("--chaos", type=int, metavar="N", help="run N seeded scenarios, instead of 20")
     group.addoption("--chaos-first", type=int, default=0, metavar="SEED", help="the first of their seeds")
+    group.addoption("--chaos-lanes", type=int, default=2, metavar="N", help="run N of them at a time")
     group = parser.getgroup("processes", "tests in several processes")
     group.addoption("--one-kafka", action="store_true", help="start one Apache Kafka for all processes")
     group.addoption("--share", type=int, metavar="SEED", help="run a third of the files, chosen by the seed")
