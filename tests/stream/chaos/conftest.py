@@ -17,23 +17,22 @@ from tests.stream.chaos.scenario import Scenario, plan
 
 SCENARIOS_IN_CI = 20
 SETTINGS = {"group.min.session.timeout.ms": "1000"}
-# A scenario waits most of its time, for sessions to end and brokers to come back.
-LANES = 2
 
 
 class Lanes:
-    """A context manager that runs the scenarios of all seeds, two at a time.
+    """A context manager that runs the scenarios of all seeds, some at a time. Who uses it calls `result` for each seed.
 
-    Each of the two lanes has an Apache Kafka of its own. Who uses it calls `result` for each seed.
+    Each lane has an Apache Kafka of its own. A scenario waits most of its time, for sessions to end and brokers to come
+    back, so two lanes fit on one core.
     """
 
-    def __init__(self, seeds: Sequence[int], directory: Path) -> None:
+    def __init__(self, seeds: Sequence[int], directory: Path, lanes: int) -> None:
         self._directory = directory
         self._stack = ExitStack()
         self._free: SimpleQueue[KafkaCluster] = SimpleQueue()
-        for _ in range(min(LANES, len(seeds))):
+        for _ in range(min(lanes, len(seeds))):
             self._free.put(self._stack.enter_context(KafkaCluster(settings=SETTINGS)))
-        self._pool = ThreadPoolExecutor(LANES)
+        self._pool = ThreadPoolExecutor(lanes)
         self._futures = {seed: self._pool.submit(self._run, seed) for seed in seeds}
 
     def __enter__(self) -> Self:
@@ -79,7 +78,8 @@ def telling(scenario: Scenario) -> Iterator[Scenario]:
 def chaos_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lanes]:
     specs = [getattr(item, "callspec", None) for item in request.session.items]
     seeds = [spec.params["chaos_seed"] for spec in specs if spec is not None and "chaos_seed" in spec.params]
-    with Lanes(seeds, _only_here(tmp_path_factory.getbasetemp())) as lanes:
+    directory = tmp_path_factory.mktemp("chaos")
+    with Lanes(seeds, directory, request.config.getoption("--chaos-lanes")) as lanes:
         yield lanes
 
 
