@@ -78,7 +78,7 @@ def telling(scenario: Scenario) -> Iterator[Scenario]:
 def chaos_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lanes]:
     specs = [getattr(item, "callspec", None) for item in request.session.items]
     seeds = [spec.params["chaos_seed"] for spec in specs if spec is not None and "chaos_seed" in spec.params]
-    directory = tmp_path_factory.mktemp("chaos")
+    directory = _only_here(tmp_path_factory.getbasetemp())
     with Lanes(seeds, directory, request.config.getoption("--chaos-lanes")) as lanes:
         yield lanes
 
