@@ -1,13 +1,13 @@
-"""Figures of one worker. They can be read at any time; the web server exports them as `Metrics.figures`."""
+"""The figures of one worker. They can be read at any time; the web server exports `Metrics.figures`."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from faust.types import TP
 
@@ -15,74 +15,6 @@ Kind = Literal["counter", "gauge"]
 
 RATE_SECONDS: Final = 15.0
 """Rates are means over this time. Commits and fetches come in bursts, and a shorter time would show gaps as stops."""
-
-# Every exported figure: its name, kind and meaning. Dashboards and alerts use the names, so never rename one.
-# A counter only grows while the worker lives. The quotient of two counters' rates is a mean (batch size: records /
-# batches; commit time: commit_seconds / commits; cache hits: 1 - cache_misses / records).
-FIGURES: Final[tuple[tuple[str, Kind, str], ...]] = (
-    # What comes in
-    ("records", "counter", "Source records processed; a record that is processed again counts again"),
-    ("batches", "counter", "Fetched batches that contained them"),
-    ("records_by_topic", "counter", "Source records processed, by topic"),
-    ("records_per_second", "gauge", "Source records processed a second, over the last 15 seconds"),
-    ("rates_by_topic", "gauge", "Source records processed a second, by topic, over the last 15 seconds"),
-    ("lag", "gauge", "Existing records that are not processed yet, by topic and partition"),
-    (
-        "lag_open_transactions",
-        "gauge",
-        "The part of the lag that waits behind a transaction open for 5 s or longer, by topic and partition",
-    ),
-    ("position", "gauge", "Offset of the next record to process, by topic and partition"),
-    ("replayed", "counter", "Records below the watermark, which changed nothing"),
-    ("lost", "counter", "Source records that the broker had deleted before they were read: alert on any"),
-    (
-        "rekeyed",
-        "counter",
-        "Records in the wrong partition, forwarded to the right one, by their topic",
-    ),
-    (
-        "unproven_origins",
-        "counter",
-        "Records that name an origin which no worker of this application proved; alert on any",
-    ),
-    # What goes wrong with single records
-    (
-        "poisoned",
-        "counter",
-        "Records whose handler raised, recorded as failed; each attempt counts",
-    ),
-    ("unreadable", "counter", "Source records in batches that could not be read: alert on any"),
-    (
-        "rewinds",
-        "counter",
-        "Returns of a partition to its last commit, to find a record whose handler raised",
-    ),
-    ("redelivered", "counter", "Batches delivered again because an agent raised"),
-    # Commits
-    ("commits", "counter", "Successful partition commits"),
-    ("commit_seconds", "counter", "Time that successful commits took, from the snapshot to the local store"),
-    ("last_commit_seconds", "gauge", "Time that the latest successful commit took"),
-    ("store_seconds", "counter", "Part of commit_seconds that the local store took"),
-    ("outputs", "counter", "Records published by committed transactions"),
-    ("flushed_keys", "counter", "Changed keys written by commits"),
-    ("waiting_outputs", "gauge", "Records that wait for a commit"),
-    ("dirty_keys", "gauge", "Changed keys that wait for a commit"),
-    ("fenced", "counter", "Partitions given up: another worker has them, or their transaction failed"),
-    # Memory
-    ("cached_keys", "gauge", "Decoded values in memory"),
-    ("cache_misses", "counter", "Keys looked up in the local store"),
-    ("cache_evictions", "counter", "Times that the older half of a cache was dropped"),
-    # Assignments and recovery
-    ("partitions", "gauge", "Partitions whose state is owned here"),
-    ("rebalances", "counter", "Assignments of partitions"),
-    (
-        "recovering",
-        "gauge",
-        "Upper bound of changelog records that a recovery still has to read; 0 without one",
-    ),
-    ("restored_keys", "counter", "Changelog records applied in recovery"),
-    ("restore_seconds", "counter", "Time spent in recovery"),
-)
 
 
 class Figure(NamedTuple):
@@ -94,43 +26,89 @@ class Figure(NamedTuple):
     samples: list[tuple[dict[str, str], float]]
 
 
+def _figure(kind: Kind, default: Callable[[], Any], meaning: str) -> Any:
+    return field(default_factory=default, metadata={"kind": kind, "help": meaning})
+
+
 @dataclass(slots=True)
 class Metrics:
-    """Figures of one worker since its start, named as in `FIGURES`."""
+    """Figures of one worker since its start.
 
-    records: int = 0
-    batches: int = 0
-    records_per_second: float = 0.0
-    records_by_topic: Counter[str] = field(default_factory=Counter)
-    rates_by_topic: dict[str, float] = field(default_factory=dict)
-    lag: dict[TP, int] = field(default_factory=dict)
-    lag_open_transactions: dict[TP, int] = field(default_factory=dict)
-    position: dict[TP, int] = field(default_factory=dict)
-    replayed: int = 0
-    lost: int = 0
-    rekeyed: Counter[str] = field(default_factory=Counter)
-    unproven_origins: int = 0
-    poisoned: int = 0
-    unreadable: int = 0
-    rewinds: int = 0
-    redelivered: int = 0
-    commits: int = 0
-    commit_seconds: float = 0.0
-    last_commit_seconds: float = 0.0
-    store_seconds: float = 0.0
-    outputs: int = 0
-    flushed_keys: int = 0
-    waiting_outputs: int = 0
-    dirty_keys: int = 0
-    fenced: int = 0
-    cached_keys: int = 0
-    cache_misses: int = 0
-    cache_evictions: int = 0
-    partitions: int = 0
-    rebalances: int = 0
-    recovering: int = 0
-    restored_keys: int = 0
-    restore_seconds: float = 0.0
+    Each field is an exported figure with its kind and its meaning. Dashboards and alerts use the names, so never rename
+    one. A counter only grows while the worker lives. The quotient of two counters' rates is a mean (batch size: records
+    / batches; commit time: commit_seconds / commits; cache hits: 1 - cache_misses / records).
+    """
+
+    # What comes in
+    records: int = _figure(
+        "counter", int, "Source records processed; a record that is processed again counts again"
+    )
+    batches: int = _figure("counter", int, "Fetched batches that contained them")
+    records_by_topic: Counter[str] = _figure("counter", Counter, "Source records processed, by topic")
+    records_per_second: float = _figure(
+        "gauge", float, "Source records processed a second, over the last 15 seconds"
+    )
+    rates_by_topic: dict[str, float] = _figure(
+        "gauge", dict, "Source records processed a second, by topic, over the last 15 seconds"
+    )
+    lag: dict[TP, int] = _figure(
+        "gauge", dict, "Existing records that are not processed yet, by topic and partition"
+    )
+    lag_open_transactions: dict[TP, int] = _figure(
+        "gauge",
+        dict,
+        "The part of the lag that waits behind a transaction open for 5 s or longer, by topic and partition",
+    )
+    position: dict[TP, int] = _figure(
+        "gauge", dict, "Offset of the next record to process, by topic and partition"
+    )
+    replayed: int = _figure("counter", int, "Records below the watermark, which changed nothing")
+    lost: int = _figure(
+        "counter", int, "Source records that the broker had deleted before they were read: alert on any"
+    )
+    rekeyed: Counter[str] = _figure(
+        "counter", Counter, "Records in the wrong partition, forwarded to the right one, by their topic"
+    )
+    unproven_origins: int = _figure(
+        "counter", int, "Records that name an origin which no worker of this application proved; alert on any"
+    )
+    # What goes wrong with single records
+    poisoned: int = _figure(
+        "counter", int, "Records whose handler raised, recorded as failed; each attempt counts"
+    )
+    unreadable: int = _figure(
+        "counter", int, "Source records in batches that could not be read: alert on any"
+    )
+    rewinds: int = _figure(
+        "counter", int, "Returns of a partition to its last commit, to find a record whose handler raised"
+    )
+    redelivered: int = _figure("counter", int, "Batches delivered again because an agent raised")
+    # Commits
+    commits: int = _figure("counter", int, "Successful partition commits")
+    commit_seconds: float = _figure(
+        "counter", float, "Time that successful commits took, from the snapshot to the local store"
+    )
+    last_commit_seconds: float = _figure("gauge", float, "Time that the latest successful commit took")
+    store_seconds: float = _figure("counter", float, "Part of commit_seconds that the local store took")
+    outputs: int = _figure("counter", int, "Records published by committed transactions")
+    flushed_keys: int = _figure("counter", int, "Changed keys written by commits")
+    waiting_outputs: int = _figure("gauge", int, "Records that wait for a commit")
+    dirty_keys: int = _figure("gauge", int, "Changed keys that wait for a commit")
+    fenced: int = _figure(
+        "counter", int, "Partitions given up: another worker has them, or their transaction failed"
+    )
+    # Memory
+    cached_keys: int = _figure("gauge", int, "Decoded values in memory")
+    cache_misses: int = _figure("counter", int, "Keys looked up in the local store")
+    cache_evictions: int = _figure("counter", int, "Times that the older half of a cache was dropped")
+    # Assignments and recovery
+    partitions: int = _figure("gauge", int, "Partitions whose state is owned here")
+    rebalances: int = _figure("counter", int, "Assignments of partitions")
+    recovering: int = _figure(
+        "gauge", int, "Upper bound of changelog records that a recovery still has to read; 0 without one"
+    )
+    restored_keys: int = _figure("counter", int, "Changelog records applied in recovery")
+    restore_seconds: float = _figure("counter", float, "Time spent in recovery")
     _seen: deque[tuple[float, Counter[str]]] = field(default_factory=deque)
 
     @property
@@ -169,8 +147,14 @@ class Metrics:
         self.flushed_keys += keys
 
     def figures(self) -> list[Figure]:
-        """The current values of all figures, in the order of `FIGURES`."""
-        return [Figure(name, kind, text, _samples(getattr(self, name))) for name, kind, text in FIGURES]
+        """The current values of all figures, in the order above."""
+        return [
+            Figure(
+                item.name, item.metadata["kind"], item.metadata["help"], _samples(getattr(self, item.name))
+            )
+            for item in fields(self)
+            if item.metadata
+        ]
 
 
 def _samples(value: float | Mapping[TP, int] | Mapping[str, int]) -> list[tuple[dict[str, str], float]]:

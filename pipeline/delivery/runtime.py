@@ -49,27 +49,21 @@ class GroupMember(Protocol):
 
     async def first_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         """The oldest existing offset per partition."""
-        ...
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
         """The group's committed offsets; None where it has committed none."""
-        ...
 
     async def unread(self, tps: Iterable[TP]) -> dict[TP, Unread]:
         """How much is left of each assigned partition, as of the last fetch."""
-        ...
 
     async def ends(self, tps: Iterable[TP]) -> dict[TP, int]:
         """The offset after the last record of each partition."""
-        ...
 
     async def commit_offsets(self, offsets: Mapping[TP, int]) -> None:
         """Commit offsets to the group, outside of a transaction."""
-        ...
 
     async def rejoin(self) -> None:
         """Ask for a new assignment."""
-        ...
 
 
 class Positions(Protocol):
@@ -78,15 +72,12 @@ class Positions(Protocol):
     @property
     def thread(self) -> GroupMember:
         """The connection to the group."""
-        ...
 
     def is_current(self, tp: TP, epoch: int) -> bool:
         """Whether records that were fetched in this epoch still count: the partition was not placed anew since."""
-        ...
 
     def stop_reading(self, tps: Iterable[TP]) -> None:
         """Hand out nothing of these partitions until they are placed again."""
-        ...
 
     async def place(self, positions: Mapping[TP, int]) -> None:
         """Continue reading at these offsets; what was fetched before is void.
@@ -94,15 +85,9 @@ class Positions(Protocol):
         Raises:
             IllegalStateError: one of the partitions is no longer assigned.
         """
-        ...
 
     def assignment(self) -> set[TP]:
         """The partitions that the group has assigned to this worker."""
-        ...
-
-    def resume_partitions(self, tps: set[TP]) -> None:
-        """Let Faust's own streams read these partitions again."""
-        ...
 
 
 @runtime_checkable
@@ -116,16 +101,13 @@ class RecoverableTable(Protocol):
     @property
     def changelog_name(self) -> str:
         """The changelog topic."""
-        ...
 
     @property
     def stores(self) -> PartitionStores:
         """The local stores of its partitions."""
-        ...
 
     def new_unit(self, partition: int, cache_keys: int) -> Unit[Any]:
         """The unit of a recovered partition, with room for so many decoded values."""
-        ...
 
 
 class Runtime(Protocol):
@@ -144,40 +126,32 @@ class Runtime(Protocol):
     @property
     def options(self) -> DeliveryOptions:
         """Limits and timeouts."""
-        ...
 
     @property
     def conf(self) -> Settings:
         """Faust's settings: the group's id, Kafka's timeouts, the commit interval."""
-        ...
 
     @property
     def client_options(self) -> Mapping[str, Any]:
         """Bootstrap servers and security for every Kafka client, as aiokafka names them."""
-        ...
 
     @property
     def transactional(self) -> bool:
         """Whether the brokers support transactions; only the demo runs without."""
-        ...
 
     @property
     def consumer(self) -> Positions:
         """Where source partitions are read."""
-        ...
 
     @property
     def assignor(self) -> PartitionAssignorT:
         """The partitions that the last assignment gave to each worker."""
-        ...
 
     def is_batch_topic(self, topic: str) -> bool:
         """Whether a topic is folded into a write-behind table."""
-        ...
 
     def has_state(self, topic: str) -> bool:
         """Whether tables or offsets depend on a topic: it is folded into a table, or is a changelog."""
-        ...
 
     def partition_of(self, topic: str, key: bytes) -> int:
         """The partition of a key in an output topic.
@@ -185,16 +159,12 @@ class Runtime(Protocol):
         Raises:
             TopicError: the application was not told this topic's partition count.
         """
-        ...
 
     async def go_live(self, *, standbys: bool) -> None:
         """Recovery is complete: let the streams run. `standbys` says whether standby partitions are still behind."""
-        ...
 
     def standbys_are_warm(self) -> None:
         """All standby partitions have caught up."""
-        ...
 
     async def crash(self, reason: BaseException) -> None:
         """End the worker with this error."""
-        ...

@@ -17,7 +17,7 @@ from faust.types import TP
 from mode import Service
 
 from pipeline.delivery.assignment.restore import ChangelogReader, StoreTarget
-from pipeline.delivery.errors import may_pass
+from pipeline.delivery.errors import DeliveryError, may_pass
 from pipeline.delivery.runtime import RecoverableTable
 
 if TYPE_CHECKING:
@@ -200,8 +200,18 @@ class Recovery(Service):
         self.log.info("recovered %d changelog records in %.2f s", reader.records, seconds)
 
     async def _read_on(self, actives: Partitions) -> None:
-        """Place every source partition at its state's watermark, and Faust's own topics at the group's offsets."""
-        runtime, thread = self._runtime, self._runtime.consumer.thread
+        """Place every source partition at its state's watermark.
+
+        Raises:
+            DeliveryError: an agent reads a topic that is not folded into a table.
+        """
+        runtime = self._runtime
+        others = {tp.topic for tp in runtime.consumer.assignment() if not runtime.has_state(tp.topic)}
+        if others:
+            raise DeliveryError(
+                f"an agent reads {', '.join(sorted(others))}, which no table is fed from, and would get nothing; give it "
+                "the source of a WriteBehindTable"
+            )
         units = [
             owned
             for table, partitions in actives.items()
@@ -214,12 +224,7 @@ class Recovery(Service):
             for owned in units
             for topic in owned.topics
         }
-        others = {tp for tp in runtime.consumer.assignment() if not runtime.has_state(tp.topic)}
-        if others:
-            first, committed = await thread.first_offsets(others), await thread.committed(others)
-            positions |= {tp: offset if (offset := committed[tp]) is not None else first[tp] for tp in others}
         runtime.reached("assign:live")
-        runtime.consumer.resume_partitions(others)
         await runtime.consumer.place(positions)
 
     async def _begin_unknown(self, units: list[OwnedUnit[Any]]) -> None:

@@ -41,19 +41,15 @@ class Target(Protocol):
 
     def reached(self) -> int | None:
         """The offset of the last record that it has; None to begin with the first one."""
-        ...
 
     def start_over(self) -> None:
         """Drop everything: the changelog is read from its beginning."""
-        ...
 
     def apply(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         """Take the next records."""
-        ...
 
     def complete(self, position: int) -> None:
         """Note that everything before this offset has been read."""
-        ...
 
 
 class StoreTarget:

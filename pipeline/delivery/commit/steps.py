@@ -22,27 +22,21 @@ class Writer(Protocol):
 
     async def begin(self) -> None:
         """Begin a transaction."""
-        ...
 
     async def send_outputs(self, outputs: Sequence[Output]) -> Sent:
         """Send outputs to their topics."""
-        ...
 
     async def send_changelog(self, entries: Sequence[Entry]) -> Sent:
         """Send changed keys and watermarks to the changelog."""
-        ...
 
     async def add_offsets(self, next_offsets: Mapping[str, int]) -> None:
         """Make the offsets of the source topics part of the transaction."""
-        ...
 
     async def end(self) -> None:
         """Commit the transaction."""
-        ...
 
     async def stop(self) -> None:
         """Close the connection; an open transaction is dropped."""
-        ...
 
 
 async def commit(

@@ -1,14 +1,14 @@
-"""The consumer: whole batches for the sources of write-behind tables, single messages for every other topic.
+"""The consumer: whole batches for the sources of write-behind tables.
 
-Faust's own loop makes a message of every record and counts acknowledgements. For batches, the tables' watermarks count
-instead. Every assignment places each partition at its watermark. A placement has a number (epoch), and every chunk
-carries the epoch that it was read in, so nothing read before a rebalance ever counts as current.
+Faust's own loop makes a message of every record and counts acknowledgements. Here the tables' watermarks count instead.
+Every assignment places each partition at its watermark. A placement has a number (epoch), and every chunk carries the
+epoch that it was read in, so nothing read before a rebalance ever counts as current.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.errors import ConsumerStoppedError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from pipeline.delivery.assignment.ownership import Ownership
     from pipeline.delivery.assignment.recovery import Recovery
-    from pipeline.delivery.flow.batches import Chunk
     from pipeline.delivery.flow.gate import Gate
     from pipeline.delivery.plugin.consumer_thread import Chunks
     from pipeline.delivery.runtime import Runtime
@@ -82,9 +81,6 @@ class DeliveryConsumer(driver.Consumer):
         """Unfinished batches."""
         self._alignment = Alignment()
         self._room = asyncio.Event()
-        # For topics of Faust's own streams: offsets in the order of their delivery, and offsets whose commit failed.
-        self._delivered: dict[TP, deque[int]] = defaultdict(deque)
-        self._owed: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, self._runtime.client_options, loop=self.loop, beacon=self.beacon)
@@ -115,8 +111,6 @@ class DeliveryConsumer(driver.Consumer):
         self._placed.clear()
         self._batches.clear()
         self._alignment.forget()
-        self._delivered.clear()
-        self._owed.clear()
         self._room.set()
 
     # -- as in `Positions`
@@ -131,15 +125,9 @@ class DeliveryConsumer(driver.Consumer):
         epoch = self._epoch
         self.stop_reading(positions)
         await self._thread.place(positions, epoch)
-        for tp, offset in positions.items():
+        for tp in positions:
             self._placed[tp] = epoch
             self._batches[tp] = 0
-            if not self._runtime.is_batch_topic(tp.topic):
-                self._delivered[tp].clear()
-                self._acked[tp].clear()
-                self._acked_index[tp].clear()
-                self._committed_offset[tp] = offset
-                self._read_offset[tp] = None
         self._room.set()
 
     def stop_reading(self, tps: Iterable[TP]) -> None:
@@ -157,26 +145,18 @@ class DeliveryConsumer(driver.Consumer):
     # -- fetching
 
     def on_buffer_full(self, tp: TP) -> None:
-        """Ignore it for batches, which have their own bound. Faust's flow control can starve partitions."""
-        if not self._runtime.is_batch_topic(tp.topic):
-            super().on_buffer_full(tp)
+        """Do nothing: `_wanted` bounds the batches in flight. Faust's own flow control can starve partitions."""
 
     def _wanted(self) -> tuple[set[TP], bool]:
         """The partitions to fetch from, and whether some are left out because they are busy."""
-        wanted: set[TP] = set()
-        busy = False
-        active = self._get_active_partitions()
         # Only placed partitions: batches of a partition that waits for its placement are never processed.
         processing = {tp for tp in self._placed if self._batches[tp]}
-        for tp in self._placed:
-            if self._runtime.is_batch_topic(tp.topic):
-                if self._batches[tp] < _BATCHES_IN_FLIGHT and not self._alignment.waits(tp, processing):
-                    wanted.add(tp)
-                else:
-                    busy = True
-            elif tp in active:
-                wanted.add(tp)
-        return wanted, busy
+        wanted = {
+            tp
+            for tp in self._placed
+            if self._batches[tp] < _BATCHES_IN_FLIGHT and not self._alignment.waits(tp, processing)
+        }
+        return wanted, len(wanted) < len(self._placed)
 
     async def _drain_messages(self, fetcher: ServiceT) -> None:
         """Fetch and deliver until the worker stops; Faust's fetcher runs it."""
@@ -255,15 +235,11 @@ class DeliveryConsumer(driver.Consumer):
     async def _deliver(self, chunks: Chunks) -> None:
         generation = self._runtime.consumer_generation_id
         for tp, chunk in chunks.items():
-            if not self.is_current(tp, chunk.epoch):
-                continue
-            if self._runtime.is_batch_topic(tp.topic):
+            if self.is_current(tp, chunk.epoch):
                 batch = Batch(tp.topic, tp.partition, chunk, self._on_batch_finished)
                 self._batches[tp] += 1
                 self._alignment.reached(tp, chunk)
                 await self.callback(batch.as_message(generation))
-            else:
-                await self._deliver_one_by_one(tp, chunk)
 
     def _on_batch_finished(self, batch: Batch) -> None:
         tp = batch.tp
@@ -271,58 +247,6 @@ class DeliveryConsumer(driver.Consumer):
             self._batches[tp] -= 1
             self._alignment.processed(tp)
             self._room.set()
-
-    async def _deliver_one_by_one(self, tp: TP, chunk: Chunk) -> None:
-        acknowledged = self.app.topics.acks_enabled_for(tp.topic)
-        for number, record in enumerate(chunk.records, 1):
-            if not self.is_current(tp, chunk.epoch) or not self.flow_active:
-                return
-            message = self._to_message(tp, record)
-            if acknowledged:
-                self._delivered[tp].append(record.offset)
-            await self.callback(message)
-            self._read_offset[tp] = record.offset
-            if not number % 100:
-                await asyncio.sleep(0)
-
-    # -- offsets of Faust's own streams
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Do nothing: `_new_offset` compares with what was delivered, so gaps do not matter."""
-
-    def _new_offset(self, tp: TP) -> int | None:
-        # Look acknowledgements up here. They cannot be recorded in `ack`, because Faust's compiled streams write them
-        # into these mappings without calling it.
-        delivered, acked = self._delivered[tp], self._acked_index[tp]
-        new: int | None = None
-        while delivered and delivered[0] in acked:
-            offset = delivered.popleft()
-            acked.discard(offset)
-            new = offset + 1
-        if new is not None:
-            self._acked[tp] = [offset for offset in self._acked[tp] if offset >= new]
-        return new
-
-    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:  # noqa: ARG002
-        offsets = {tp: offset for tp in tps if (offset := self._new_offset(tp)) is not None}
-        if offsets:
-            await self._handle_attached(offsets)
-        self._owed.update(offsets)
-        owed = {tp: offset for tp, offset in self._owed.items() if tp in self._placed}
-        if not owed:
-            return False
-        try:
-            await self.app.producer.flush()
-            await self._thread.commit_offsets(owed)
-        except (KafkaError, TimeoutError) as error:
-            # The next commit tries again, unless a rebalance caused this; then the offsets are dropped.
-            self.log.warning("offsets of %d partitions are not committed yet: %s", len(owed), error)
-            return False
-        for tp, offset in owed.items():
-            if self._owed.get(tp) == offset:
-                del self._owed[tp]
-        self._committed_offset.update(owed)
-        return True
 
     async def verify_all_partitions_active(self) -> None:
         """Do nothing: the lag and the log show stalls, and Faust's check needs its own counts."""

@@ -7,7 +7,7 @@ unit is always consistent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
@@ -37,10 +37,10 @@ class Codec(Protocol[V]):
         """The value of bytes that `encode` returned."""
 
 
-class State(MutableMapping[bytes, V]):
-    """A partition as a handler sees it: a mapping of its keys to values.
+class State(Generic[V]):
+    """A partition as a handler sees it: its keys and values.
 
-    The hot path may use the parts of this mapping directly: `cache` (a plain dictionary of decoded values), `load` for
+    The hot path may use the parts directly: `cache` (a plain dictionary of decoded values), `load` for
     a key that is not in it, and `dirty`, the set of changed keys. A value may be changed in place, if its key is set
     again (or added to `dirty`) before the handler returns.
 
@@ -75,43 +75,19 @@ class State(MutableMapping[bytes, V]):
         """Whether the stored value of a key may be out of date, because the key is cached or was changed."""
         return key in self.cache or key in self.dirty
 
-    def get(self, key: bytes, default: V | None = None) -> V | None:  # type: ignore[override]  # bytes only
-        """The value of a key."""
+    def get(self, key: bytes) -> V | None:
+        """The value of a key; None if there is no such key."""
         value = self.cache.get(key)
-        if value is None:
-            value = self.load(key)
-            if value is None:
-                return default
-        return value
-
-    def __getitem__(self, key: bytes) -> V:
-        value = self.get(key)
-        if value is None:
-            raise KeyError(key)
-        return value
+        return self.load(key) if value is None else value
 
     def __setitem__(self, key: bytes, value: V) -> None:
         self.cache[key] = value
         self.dirty.add(key)
 
-    def __delitem__(self, key: bytes) -> None:
-        if self.get(key) is None:
-            raise KeyError(key)
-        self.discard(key)
-
     def discard(self, key: bytes) -> None:
         """Delete a key, whether it is there or not."""
         self.cache.pop(key, None)
         self.dirty.add(key)
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, bytes) and self.get(key) is not None
-
-    def __iter__(self) -> Iterator[bytes]:
-        raise TypeError("a partition may have millions of keys; iterate over the table's store instead")
-
-    def __len__(self) -> int:
-        raise TypeError("the keys of a partition are not counted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,38 +121,32 @@ class Reader(Protocol[V_co]):
     @property
     def cache(self) -> Mapping[bytes, V_co]:
         """Decoded values that are in memory; not all of them."""
-        ...
 
     @property
     def closed(self) -> bool:
         """Whether the partition was taken away from this worker."""
-        ...
 
     @property
     def settled(self) -> bool:
         """Whether everything that was processed is committed."""
-        ...
 
     @property
     def committed_offsets(self) -> Mapping[str, int]:
         """By topic, the offset after the last record whose commit is acknowledged."""
-        ...
 
     @property
     def next_offsets(self) -> Mapping[str, int]:
         """By topic, the offset after the last record that was processed."""
-        ...
 
     def peek(self, key: bytes) -> V_co | None:
         """The value of a key as of now, also before it is committed; None if there is none."""
-        ...
 
 
 class EncodingError(Exception):
     """A value cannot be encoded, or is too large."""
 
 
-class Unit(State[V], Generic[V]):
+class Unit(State[V]):
     """One partition of a table while this worker owns it.
 
     Args:
