@@ -209,7 +209,7 @@ class Recovery(Service):
         others = {tp.topic for tp in runtime.consumer.assignment() if not runtime.has_state(tp.topic)}
         if others:
             raise DeliveryError(
-                f"an agent reads {', '.join(sorted(others))}, which no table is fed from, and would get nothing; give it "
+                f"an agent reads {', '.join(sorted(others))}, which no table is fed from, and gets nothing; give it "
                 "the source of a WriteBehindTable"
             )
         units = [

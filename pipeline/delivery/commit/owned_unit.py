@@ -26,7 +26,7 @@ from pipeline.delivery.state.unit import EncodingError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pipeline.delivery.commit.steps import Writer
+    from pipeline.delivery.commit.transaction import TransactionWriter
     from pipeline.delivery.runtime import Runtime
     from pipeline.delivery.state.unit import Unit
 
@@ -76,7 +76,7 @@ class OwnedUnit(Generic[V]):
     def __init__(
         self,
         unit: Unit[V],
-        writer: Writer,
+        writer: TransactionWriter,
         topics: tuple[str, ...],
         runtime: Runtime,
         listeners: Listeners,

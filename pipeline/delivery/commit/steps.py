@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from pipeline.delivery.commit.packing import Sent, acknowledged
+from pipeline.delivery.commit.packing import acknowledged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
+    from pipeline.delivery.commit.transaction import TransactionWriter
     from pipeline.delivery.runtime import Runtime
     from pipeline.delivery.scheduler import Scheduler
-    from pipeline.delivery.state.changelog import Entry
-    from pipeline.delivery.state.outputs import Output
     from pipeline.delivery.state.unit import Snapshot, Unit
 
 
-class Writer(Protocol):
-    """Where a commit is written; `TransactionWriter` in production."""
-
-    async def begin(self) -> None:
-        """Begin a transaction."""
-
-    async def send_outputs(self, outputs: Sequence[Output]) -> Sent:
-        """Send outputs to their topics."""
-
-    async def send_changelog(self, entries: Sequence[Entry]) -> Sent:
-        """Send changed keys and watermarks to the changelog."""
-
-    async def add_offsets(self, next_offsets: Mapping[str, int]) -> None:
-        """Make the offsets of the source topics part of the transaction."""
-
-    async def end(self) -> None:
-        """Commit the transaction."""
-
-    async def stop(self) -> None:
-        """Close the connection; an open transaction is dropped."""
-
-
 async def commit(
-    unit: Unit[Any], writer: Writer, runtime: Runtime, snapshot_taken: Callable[[], None]
+    unit: Unit[Any], writer: TransactionWriter, runtime: Runtime, snapshot_taken: Callable[[], None]
 ) -> Snapshot:
     """Commit everything that a unit processed since its last commit.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TransactionWriter:
-    """The one writer of a unit; implements `Writer` of `commit/steps.py`.
+    """The one writer of a unit. Its methods from `begin` to `end` are called by `commit/steps.py`, in this order.
 
     The transactional id is the unit's, never the worker's. Starting the producer aborts the former owner's open
     transaction and fences that owner, however late it wakes up.

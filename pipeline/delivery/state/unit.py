@@ -80,6 +80,12 @@ class State(Generic[V]):
         value = self.cache.get(key)
         return self.load(key) if value is None else value
 
+    def __getitem__(self, key: bytes) -> V:
+        value = self.get(key)
+        if value is None:
+            raise KeyError(key)
+        return value
+
     def __setitem__(self, key: bytes, value: V) -> None:
         self.cache[key] = value
         self.dirty.add(key)

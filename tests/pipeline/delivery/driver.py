@@ -81,7 +81,7 @@ class Log:
 
 
 class LogWriter:
-    """Implements `Writer`: starting one aborts the open transaction of the former, and fences it."""
+    """Takes the place of `TransactionWriter`. A new one fences the former one and aborts its open transaction."""
 
     def __init__(self, log: Log) -> None:
         log.epoch += 1
@@ -184,7 +184,8 @@ class Worker:
             await self.processing.process(self.owned, batch, _handle, record_failure_in_log)
 
     async def commit(self) -> None:
-        """Commit, or crash at `crash_at`."""
+        """Commit what is processed by now, or crash at `crash_at`."""
+        await self.owned.settled()
         self.owned.start()
         await self.owned.settled()
 

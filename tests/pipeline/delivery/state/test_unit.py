@@ -86,7 +86,6 @@ class UnitIsADictionary(RuleBasedStateMachine):
     @rule(key=KEYS)
     def read(self, key: bytes) -> None:
         assert self.unit.get(key) == self.now.get(key)
-        assert (key in self.unit) == (key in self.now)
 
     @rule(key=KEYS, number=st.integers(0, 12), fails=st.booleans())
     def try_a_record(self, key: bytes, number: int, fails: bool) -> None:
@@ -207,14 +206,6 @@ def test_a_reserved_key_is_refused(tmp_path: Path) -> None:
     unit[WATERMARKS] = [1]
     with pytest.raises(EncodingError, match="reserved"):
         taken(unit)
-
-
-def test_its_keys_are_not_counted_or_iterated(tmp_path: Path) -> None:
-    unit = new_unit(tmp_path / "p.db")
-    with pytest.raises(TypeError, match="millions"):
-        list(unit)
-    with pytest.raises(TypeError, match="not counted"):
-        len(unit)
 
 
 def test_notes_become_outputs_with_the_commit_and_change_the_state_with_it(tmp_path: Path) -> None:
