@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -34,26 +34,8 @@ _RETRY_SECONDS = 0.5
 _BEYOND_SECONDS = 5.0
 
 
-class Target(Protocol):
-    """Takes the records of one changelog partition."""
-
-    tp: TP
-
-    def reached(self) -> int | None:
-        """The offset of the last record that it has; None to begin with the first one."""
-
-    def start_over(self) -> None:
-        """Drop everything: the changelog is read from its beginning."""
-
-    def apply(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
-        """Take the next records."""
-
-    def complete(self, position: int) -> None:
-        """Note that everything before this offset has been read."""
-
-
 class StoreTarget:
-    """Restores a partition of a write-behind table.
+    """Takes the records of one changelog partition into a local store.
 
     Args:
         tp: the changelog partition.
@@ -65,16 +47,20 @@ class StoreTarget:
         self._store = store
 
     def reached(self) -> int | None:
-        """As in `Target`."""
+        """The offset of the last record that the store has; None to begin with the first one."""
         return self._store.changelog_offset()
 
     def start_over(self) -> None:
-        """As in `Target`."""
+        """Drop everything: the changelog is read from its beginning."""
         if not self._store.is_empty():
             self._store.clear()
 
     def apply(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
-        """As in `Target`."""
+        """Take the next records.
+
+        Raises:
+            StoreError: some of them cannot be read.
+        """
         for record in records:
             if isinstance(record, UnreadableBatch):
                 raise StoreError(
@@ -85,7 +71,7 @@ class StoreTarget:
         self._store.write([(record.key or b"", record.value) for record in records], records[-1].offset)
 
     def complete(self, position: int) -> None:
-        """As in `Target`."""
+        """Note that everything before this offset has been read."""
         self._store.write((), position - 1)
 
 
@@ -98,7 +84,9 @@ class ChangelogReader:
         request_timeout: seconds.
     """
 
-    def __init__(self, options: Mapping[str, Any], targets: Sequence[Target], request_timeout: float) -> None:
+    def __init__(
+        self, options: Mapping[str, Any], targets: Sequence[StoreTarget], request_timeout: float
+    ) -> None:
         self._targets = {TopicPartition(*target.tp): target for target in targets}
         self._request_timeout = request_timeout
         self._ends: dict[TopicPartition, int] = {}
