@@ -117,8 +117,6 @@ class Runtime(Protocol):
     scheduler: Scheduler
     reached: Hook
     """Called at each kill point."""
-    in_recovery: bool
-    """Faust's flag: no stream runs while it is set."""
     rebalancing: bool
     consumer_generation_id: int
     """The number of the current assignment."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import faust
 from faust.stores import memory
@@ -124,19 +124,6 @@ class WriteBehindTable(faust.Table[bytes, V]):
         owned = self.app.ownership.find(self.name, batch.partition)
         await self.app.processing.process(owned, batch, handler, poison)
 
-    def peek(self, key: bytes) -> V | None:
-        """The current value of a key, for readers beside the stream; None if there is none, or not on this worker.
-
-        On a standby it is the last committed value.
-        """
-        partition = self.partition_of(key)
-        owned = self.app.ownership.find(self.name, partition)
-        if owned is not None:
-            return cast("V | None", owned.unit.peek(key))
-        store = self.stores.opened(partition)
-        data = None if store is None else store.get(key)
-        return None if data is None else self.codec.decode(data)
-
     def owned(self) -> list[tuple[int, Reader[V]]]:
         """The partitions that this worker has now, each with a reader of its state, for views beside the stream."""
         return [
@@ -185,7 +172,7 @@ class WriteBehindTable(faust.Table[bytes, V]):
         Raises:
             TypeError: always.
         """
-        raise TypeError(f"table {self.name} is read with its peek() only")
+        raise TypeError(f"table {self.name} is read through owned() only")
 
     def on_key_set(self, key: bytes, value: V) -> None:  # noqa: ARG002 - Faust's signature
         """Refuse a write that would not be part of a commit.

@@ -94,7 +94,6 @@ class Recovery(Service):
 
     async def _run(self, generation: int) -> None:
         runtime = self._runtime
-        runtime.in_recovery = True
         try:
             while not self.should_stop:
                 try:
@@ -113,7 +112,6 @@ class Recovery(Service):
                     await asyncio.sleep(_RETRY_SECONDS)
                     continue
                 break
-            runtime.in_recovery = False
             await self._keep_standbys_warm()
         except Exception as error:  # noqa: BLE001 - nothing works without this task, so the worker ends
             await runtime.crash(error)

@@ -42,10 +42,6 @@ class PartitionStores:
             store = self._open[partition] = PartitionStore(path, self._owner, self._cache)
         return store
 
-    def opened(self, partition: int) -> PartitionStore | None:
-        """The store of a partition, if it is open."""
-        return self._open.get(partition)
-
     def close_others(self, partitions: Iterable[int]) -> None:
         """Close all stores but these; their directories stay."""
         kept = set(partitions)

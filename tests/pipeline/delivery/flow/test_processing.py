@@ -78,6 +78,6 @@ async def test_the_next_worker_continues_where_the_last_one_stopped(
         assert owned.unit.peek(b"k1").value == len(counted(given)[b"k1"])
         with pytest.raises(TypeError, match="changes in its process"):
             app.tables["counts"][b"k1"] = None
-        with pytest.raises(TypeError, match="is read with its peek"):
+        with pytest.raises(TypeError, match="is read through owned"):
             app.tables["counts"][b"k1"]
     assert await counting.read(counting.out) == counted(given)
