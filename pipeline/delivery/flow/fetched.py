@@ -114,9 +114,9 @@ class TolerantRecords(fetcher.PartitionRecords):
         first = self.next_fetch_offset
         last = first
         if batch is not None:
-            told = batch.next_offset - 1
-            if first <= told < first + _LONGEST_RANGE:
-                last = told
+            claimed = batch.next_offset - 1
+            if first <= claimed < first + _LONGEST_RANGE:
+                last = claimed
         self.next_fetch_offset = last + 1
         return UnreadableBatch(self._tp, first, last, f"{type(error).__name__}: {error}"[:500])
 

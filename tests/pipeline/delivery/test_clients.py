@@ -1,4 +1,4 @@
-"""Waiting for brokers, asking them for transactions, and leaving when they are gone."""
+"""Waiting for brokers, asking them for transactions, and stopping while they are away."""
 
 import asyncio
 import time

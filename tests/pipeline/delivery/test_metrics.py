@@ -44,7 +44,7 @@ class _Collector:
             yield metric
 
 
-def test_prometheus_takes_all_of_them() -> None:
+def test_prometheus_accepts_all_of_them() -> None:
     registry = CollectorRegistry()
     registry.register(_Collector())
     text = generate_latest(registry).decode()

@@ -1,4 +1,4 @@
-"""Partitions are those of Kafka's default partitioner, one by one or many at once."""
+"""Partitions are those of Kafka's default partitioner, for one key or many at once."""
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -26,7 +26,7 @@ def test_murmur2_is_that_of_kafka(key):
 
 
 @given(st.integers(0, 40).flatmap(lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=1)))
-def test_many_at_once_are_the_same_as_one_by_one(keys):
+def test_hashing_many_keys_at_once_gives_the_same_as_one_by_one(keys):
     assert murmur2_of_equal_length(keys).tolist() == [murmur2(key) & 0xFFFFFFFF for key in keys]
 
 
@@ -35,7 +35,7 @@ def test_many_at_once_are_the_same_as_one_by_one(keys):
     st.integers(1, 50),
     st.integers(1, 12),
 )
-def test_what_was_learnt_is_what_is_computed(keys, partitions, size):
+def test_cached_partitions_are_the_computed_ones(keys, partitions, size):
     partitioner = Partitioner(partitions, size)
     partitioner.learn(keys)
     for key in filter(None, keys):

@@ -1,4 +1,4 @@
-"""State and brokers' files are their owner's alone, also where they were not before."""
+"""Files of state and of brokers are readable by their owner only, also if they were not before."""
 
 import os
 import stat
@@ -15,12 +15,12 @@ def modes(directory):
     return {name: stat.S_IMODE(path.stat().st_mode) for name, path in found.items()}
 
 
-def test_a_directory_that_is_made_is_private(tmp_path):
+def test_a_new_directory_is_private(tmp_path):
     make_private(tmp_path / "state", lambda _: True)
     assert modes(tmp_path / "state") == {".": 0o700}
 
 
-def test_what_others_could_read_is_tightened(tmp_path):
+def test_existing_entries_become_private(tmp_path):
     state = tmp_path / "state"
     (state / "v1" / "tables").mkdir(parents=True)
     (state / "v1" / "tables" / "000008.log").write_text("a user")
@@ -40,7 +40,7 @@ def test_what_others_could_read_is_tightened(tmp_path):
     }
 
 
-def test_what_is_not_ours_and_a_directory_that_has_it_stay_as_they_are(tmp_path):
+def test_foreign_entries_and_a_directory_with_them_keep_their_rights(tmp_path):
     shared = tmp_path / "shared"
     (shared / "v1").mkdir(parents=True)
     (shared / "somebody's").write_text("x")
@@ -60,7 +60,7 @@ def test_what_is_not_ours_and_a_directory_that_has_it_stay_as_they_are(tmp_path)
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644, "no link leads out"
 
 
-def test_what_is_made_meanwhile_is_private(tmp_path):
+def test_files_created_in_the_block_are_private(tmp_path):
     with private_umask():
         (tmp_path / "file").write_text("x")
     assert modes(tmp_path)["file"] == 0o600

@@ -1,4 +1,4 @@
-"""Scheduler come one at a time, in order, and leave room for others between them."""
+"""Turns come one at a time and in order, and leave room for others in between."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from pipeline.delivery.scheduler import Scheduler
 
 
-async def test_turns_come_in_the_order_in_which_they_were_asked_for() -> None:
+async def test_turns_come_in_the_order_of_the_requests() -> None:
     scheduler, had = Scheduler(), []
 
     async def work(name: str) -> None:
@@ -19,7 +19,7 @@ async def test_turns_come_in_the_order_in_which_they_were_asked_for() -> None:
     assert had == [(number, name) for number in range(3) for name in "abc"]
 
 
-async def test_between_two_turns_a_request_gets_from_its_arrival_to_its_answer() -> None:
+async def test_a_web_request_is_answered_between_two_turns() -> None:
     scheduler, had = Scheduler(), []
 
     async def work(name: str) -> None:
@@ -37,7 +37,7 @@ async def test_between_two_turns_a_request_gets_from_its_arrival_to_its_answer()
     assert had == ["first", "answered", "second"]
 
 
-async def test_who_gave_up_waiting_holds_up_nobody() -> None:
+async def test_a_cancelled_waiter_blocks_nobody() -> None:
     scheduler = Scheduler()
     gone = asyncio.create_task(scheduler.turn())
     await asyncio.sleep(0)
@@ -49,7 +49,7 @@ async def test_who_gave_up_waiting_holds_up_nobody() -> None:
         await scheduler.turn()
 
 
-async def test_without_anybody_waiting_the_loop_may_sleep() -> None:
+async def test_the_event_loop_may_sleep_while_nobody_waits() -> None:
     scheduler = Scheduler()
     await scheduler.turn()
     await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A member of the consumer group that is none of our workers does not end the one that leads the group."""
+"""A group member that is not one of our workers must not end the group's leader."""
 
 import pytest
 from aiokafka.cluster import ClusterMetadata

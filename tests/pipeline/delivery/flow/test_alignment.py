@@ -1,4 +1,4 @@
-"""Partitions that are behind are read side by side in time."""
+"""Partitions with a backlog are read at the same pace of event time."""
 
 from types import SimpleNamespace
 
@@ -33,7 +33,7 @@ def until(timestamp: int, count: int = 2_000) -> Chunk:
     return Chunk(1, 0, count, [SimpleNamespace(timestamp=timestamp)] * count)
 
 
-def test_who_is_ahead_waits_for_who_is_worked_on(alignment: Alignment) -> None:
+def test_a_partition_that_is_ahead_waits_for_one_that_is_processed(alignment: Alignment) -> None:
     alignment.reached(A, until(1_000))
     alignment.reached(B, until(999))
     assert alignment.waits(A, [B])
@@ -41,7 +41,9 @@ def test_who_is_ahead_waits_for_who_is_worked_on(alignment: Alignment) -> None:
     assert alignment.waits(A, [A, B])
 
 
-def test_for_one_that_is_worked_off_the_others_wait_a_moment(alignment: Alignment, clock: Clock) -> None:
+def test_the_others_wait_a_moment_for_the_next_fetch_of_a_processed_partition(
+    alignment: Alignment, clock: Clock
+) -> None:
     alignment.reached(A, until(1_000))
     alignment.reached(B, until(0))
     clock.now += 1
@@ -53,14 +55,14 @@ def test_for_one_that_is_worked_off_the_others_wait_a_moment(alignment: Alignmen
     assert not alignment.waits(A, [])  # there is no more of it
 
 
-def test_the_slowest_never_waits_nor_do_those_that_are_as_far(alignment: Alignment) -> None:
+def test_neither_the_slowest_partition_nor_an_equal_one_waits(alignment: Alignment) -> None:
     alignment.reached(A, until(5))
     alignment.reached(B, until(5))
     assert not alignment.waits(A, [B])
     assert not alignment.waits(B, [A])
 
 
-def test_who_is_not_behind_does_not_wait(alignment: Alignment) -> None:
+def test_a_partition_without_a_backlog_does_not_wait(alignment: Alignment) -> None:
     alignment.reached(A, until(1_000, count=10))
     alignment.reached(B, until(0))
     assert not alignment.waits(A, [B])
@@ -80,15 +82,15 @@ def test_a_wrong_clock_holds_its_partition_up_for_seconds_at_most(alignment: Ali
     assert not alignment.waits(A, [B])
 
 
-def test_what_was_assigned_before_is_forgotten(alignment: Alignment) -> None:
+def test_a_new_assignment_starts_empty(alignment: Alignment) -> None:
     alignment.reached(A, until(1_000))
     alignment.reached(B, until(0))
     alignment.forget()
     assert not alignment.waits(A, [B])
 
 
-def test_partitions_of_different_density_stay_together(alignment: Alignment) -> None:
-    """Whoever may goes on by one chunk, which is worked off at once."""
+def test_partitions_with_few_and_many_records_stay_together_in_time(alignment: Alignment) -> None:
+    """Each partition that need not wait reads one chunk, which is processed at once."""
     density = {TP("t", number): 100 + 40 * number for number in range(4)}
     at = dict.fromkeys(density, 0)
     busy: list[TP] = []

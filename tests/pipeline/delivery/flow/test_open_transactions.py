@@ -1,4 +1,4 @@
-"""What is counted and said of open transactions, by a clock in hand."""
+"""Counts of and warnings about open transactions, with a clock that the test sets."""
 
 import pytest
 from faust.types import TP
@@ -19,7 +19,7 @@ def watch():
     return OpenTransactions()
 
 
-def test_what_waits_is_counted_apart_once_the_same_transaction_was_open_for_a_while(watch):
+def test_records_behind_a_transaction_that_stays_open_are_counted(watch):
     assert not list(watch.look(held_up(7, 3), 0.0))
     assert watch.held == {}
     list(watch.look(held_up(7, 4), HELD_SECONDS))
@@ -28,19 +28,19 @@ def test_what_waits_is_counted_apart_once_the_same_transaction_was_open_for_a_wh
     assert watch.held == {}
 
 
-def test_transactions_that_follow_each_other_hold_nothing_up(watch):
+def test_short_transactions_one_after_the_other_are_not_counted(watch):
     for second in range(60):
         assert not list(watch.look(held_up(second * 10, 5), float(second)))
         assert watch.held == {}
 
 
-def test_reading_towards_an_open_transaction_does_not_make_it_a_new_one(watch):
+def test_reading_up_to_an_open_transaction_does_not_restart_its_time(watch):
     list(watch.look({PARTITION: Unread(0, 0, 10, 4)}, 0.0))
     list(watch.look({PARTITION: Unread(5, 5, 5, 4)}, HELD_SECONDS))
     assert watch.held == {PARTITION: 4}
 
 
-def test_it_is_said_once_for_each_time_that_it_lasts(watch):
+def test_each_blocked_period_is_warned_about_once(watch):
     said = [text for second in range(60) for text in watch.look(held_up(7, 3), float(second))]
     assert len(said) == 1
     assert "3 records of raw-events/1 have waited 15 s" in said[0]

@@ -1,4 +1,4 @@
-"""A forwarded record keeps its bytes, and headers say where it was first written."""
+"""A forwarded record keeps its bytes, and its headers say where it was first written."""
 
 import logging
 from typing import NamedTuple
@@ -90,7 +90,7 @@ def with_header(record: Record, name: str, value: bytes | None) -> Record:
         moved(RECORD, 1, STRANGERS),
     ],
 )
-def test_what_is_not_proven_counts_as_written_where_it_is(forged: Record) -> None:
+def test_an_unproven_origin_is_ignored(forged: Record) -> None:
     before = METRICS.unproven_origins
     assert OURS.of(forged) == own_place(forged)
     assert METRICS.unproven_origins == before + 1
@@ -115,14 +115,19 @@ def test_headers_that_would_not_fit_are_left_out() -> None:
     assert OURS.forward(many, own_place(many), "rekeyed", 1).size <= MAX_OUTPUT_BYTES
 
 
-def test_producers_are_told_at_once_and_then_ever_more_rarely(caplog: pytest.LogCaptureFixture) -> None:
+def test_warnings_come_at_once_and_then_less_and_less_often(caplog: pytest.LogCaptureFixture) -> None:
     metrics = Metrics()
     misplaced = Misplaced(metrics, "user id")
     with caplog.at_level(logging.WARNING):
         for _ in range(1_000):
             misplaced.count("raw", 1)
         misplaced.count("other", 2)
-    told = [record.getMessage() for record in caplog.records]
-    assert [text.partition(" records")[0] for text in told] == ["raw: 1", "raw: 11", "raw: 111", "other: 2"]
-    assert all("user id" in text and "murmur2" in text for text in told)
+    warnings = [record.getMessage() for record in caplog.records]
+    assert [text.partition(" records")[0] for text in warnings] == [
+        "raw: 1",
+        "raw: 11",
+        "raw: 111",
+        "other: 2",
+    ]
+    assert all("user id" in text and "murmur2" in text for text in warnings)
     assert metrics.rekeyed == {"raw": 1_000, "other": 2}

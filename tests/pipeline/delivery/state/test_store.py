@@ -1,4 +1,4 @@
-"""The local store: one write for keys and position, and never another one's directory."""
+"""The local store writes keys and position at once, and never opens a directory of another owner."""
 
 import time
 from pathlib import Path
@@ -42,14 +42,14 @@ def test_a_cleared_store_is_as_new_and_leaves_nothing_behind(tmp_path: Path, cac
     assert [path.name for path in tmp_path.iterdir()] == ["p.db"]
 
 
-def test_what_a_crash_left_of_a_cleared_store_is_removed(tmp_path: Path, cache: StoreCache) -> None:
+def test_remains_of_a_store_that_was_being_cleared_are_removed(tmp_path: Path, cache: StoreCache) -> None:
     (tmp_path / "p.db.discarded").mkdir()
     (tmp_path / "p.db.discarded" / "000001.sst").write_bytes(b"x")
     PartitionStore(tmp_path / "p.db", "app table", cache)
     assert [path.name for path in tmp_path.iterdir()] == ["p.db"]
 
 
-def test_a_store_that_is_too_old_tells_no_position(tmp_path: Path) -> None:
+def test_a_store_that_is_too_old_has_no_position(tmp_path: Path) -> None:
     old = StoreCache(StoreOptions(max_age_seconds=1.5))
     store = PartitionStore(tmp_path / "p.db", "app table", old)
     store.write([(b"a", b"1")], 1)

@@ -1,4 +1,4 @@
-"""A unit behaves like a dictionary, whatever its cache forgets and whenever commits begin and end."""
+"""A unit behaves like a dictionary, whatever its cache drops and whenever commits begin and end."""
 
 import shutil
 import tempfile
@@ -32,7 +32,9 @@ class ListCodec:
 
 def new_unit(path: Path, cache_keys: int = 4, max_value_bytes: int = 1000) -> Unit[list[int]]:
     store = PartitionStore(path, "app table", StoreCache(StoreOptions()))
-    return Unit("table", 0, store, ListCodec(), lambda _: 0, cache_keys, max_value_bytes, Metrics(), told)
+    return Unit(
+        "table", 0, store, ListCodec(), lambda _: 0, cache_keys, max_value_bytes, Metrics(), count_notes
+    )
 
 
 def taken(unit: Unit[list[int]]) -> Snapshot:
@@ -42,9 +44,9 @@ def taken(unit: Unit[list[int]]) -> Snapshot:
     return snapshot
 
 
-def told(state: State[list[int]], notes: list[str]) -> list[Output]:
+def count_notes(state: State[list[int]], notes: list[str]) -> list[Output]:
     """One output of all notes, and a key that counts the commits that had some."""
-    state[b"told"] = [*(state.get(b"told") or []), len(notes)]
+    state[b"notes"] = [*(state.get(b"notes") or []), len(notes)]
     return [Output("topic", None, ",".join(notes).encode())]
 
 
@@ -184,7 +186,7 @@ def test_nothing_is_taken_when_a_value_cannot_be_encoded(tmp_path: Path) -> None
     assert len(unit.outputs) == 1
 
 
-def test_a_value_that_the_changelog_would_not_take_is_refused(tmp_path: Path) -> None:
+def test_a_value_that_is_too_large_for_the_changelog_is_refused(tmp_path: Path) -> None:
     unit = new_unit(tmp_path / "p.db", max_value_bytes=3)
     unit[b"a"] = [1, 2, 3, 4]
     with pytest.raises(EncodingError, match="takes 4 bytes; 3 are allowed"):
@@ -214,7 +216,7 @@ def test_notes_become_outputs_with_the_commit_and_change_the_state_with_it(tmp_p
     unit.advance("topic", 1, [])
     first = taken(unit)
     assert [output.value for output in first.outputs] == [b"a,b"]
-    assert (b"told", bytes([2])) in first.entries
+    assert (b"notes", bytes([2])) in first.entries
     unit.notes.append("c")
     unit.settle(first, None)
     second = taken(unit)
@@ -238,7 +240,7 @@ def test_notes_of_what_is_not_committed_are_dropped(tmp_path: Path) -> None:
     assert [output.value for output in taken(unit).outputs] == [b"kept,good"]
 
 
-def test_it_tells_which_stored_values_may_be_older_than_its_own(tmp_path: Path) -> None:
+def test_in_memory_says_which_stored_values_may_be_out_of_date(tmp_path: Path) -> None:
     unit = new_unit(tmp_path / "p.db", cache_keys=2)
     for key in (b"a", b"b", b"c", b"d"):
         unit[key] = [1]
