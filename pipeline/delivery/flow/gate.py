@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 _PROCESSING_S: Final = 10.0
 
 
-class Step(NamedTuple):
-    """A request that one record may pass the closed gate; `passed` gets the record's topic, partition and offset."""
-
-    passed: asyncio.Future[tuple[str, int, int]]
+Place = tuple[str, int, int]
+"""Topic, partition and offset of a record."""
+Step = asyncio.Future[Place]
+"""A request that one record may pass the closed gate; its result is the place of that record."""
 
 
 class Gate:
@@ -49,24 +49,24 @@ class Gate:
         self._closed = frozenset()
         self._changed.set()
 
-    async def step(self, timeout_s: float) -> tuple[str, int, int] | None:
+    async def step(self, timeout_s: float) -> Place | None:
         """Let one record of a counted topic pass.
 
         Returns:
             its topic, partition and offset; None if no record came within the time, and the request is withdrawn.
         """
-        step = Step(asyncio.get_running_loop().create_future())
+        step: Step = asyncio.get_running_loop().create_future()
         self._steps.append(step)
         self._changed.set()
         try:
-            return await asyncio.wait_for(asyncio.shield(step.passed), timeout_s)
+            return await asyncio.wait_for(asyncio.shield(step), timeout_s)
         except TimeoutError:
             if step in self._steps:
                 self._steps.remove(step)
                 return None
-        # The record is being processed. If that fails for good, the worker ends and `passed` is never set.
-        done, _ = await asyncio.wait((step.passed,), timeout=_PROCESSING_S)
-        return step.passed.result() if done else None
+        # The record is being processed. If that fails for good, the worker ends, and the step has no result.
+        done, _ = await asyncio.wait((step,), timeout=_PROCESSING_S)
+        return step.result() if done else None
 
     # -- for the processing
 
@@ -81,12 +81,12 @@ class Gate:
             await self._changed.wait()
         return wanted, None
 
-    def settle(self, step: Step | None, place: tuple[str, int, int] | None) -> None:
+    def settle(self, step: Step | None, place: Place | None) -> None:
         """Finish a step with the place of its record; with None, the step is open again for the next record."""
         if step is None:
             return
         if place is None:
             self._steps.appendleft(step)
             self._changed.set()
-        elif not step.passed.done():
-            step.passed.set_result(place)
+        elif not step.done():
+            step.set_result(place)

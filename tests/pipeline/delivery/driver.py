@@ -161,7 +161,8 @@ class Worker:
         )
         if SOURCE not in self.unit.next_offsets:
             self.unit.begin_at(SOURCE, 0)
-        self.processing = Processing(self, Gate())
+        self.gate = Gate()
+        self.processing = Processing(self, self.gate)
         listeners = Listeners(self._lose, self._not_encodable, self._committed)
         self.owned = OwnedUnit(self.unit, self.writer, (SOURCE,), self, listeners)
 

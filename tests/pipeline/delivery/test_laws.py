@@ -266,3 +266,34 @@ def test_a_bad_record_alone_fails_and_the_others_are_processed_once_more(bad: by
 
     run([(b"k%d" % (n % 5), bad if n == 31 else GOOD) for n in range(60)], scenario)
     assert (seen[0].rewinds, seen[0].poisoned) == (1, 1)
+
+
+def test_a_closed_gate_lets_one_record_pass_for_each_step() -> None:
+    async def scenario(machines: Machines) -> None:
+        worker, gate = machines.worker, machines.worker.gate
+        gate.close([SOURCE], [SOURCE])
+        assert await gate.step(0.01) is None, "nothing was fetched"
+        delivering = asyncio.create_task(worker.deliver(10))
+        assert [await gate.step(5) for _ in range(3)] == [(SOURCE, 0, n) for n in range(3)]
+        assert worker.unit.next_offsets[SOURCE] == 3
+        gate.open()
+        await delivering
+        assert worker.unit.next_offsets[SOURCE] == 10
+        assert not gate.closed
+
+    run(SOURCE_WITH_BAD_RECORDS, scenario)
+
+
+def test_a_step_waits_until_a_bad_record_has_failed_for_good() -> None:
+    async def scenario(machines: Machines) -> None:
+        worker = machines.worker
+        worker.gate.close([SOURCE], [SOURCE])
+        step = asyncio.create_task(worker.gate.step(5))
+        await asyncio.sleep(0)
+        await worker.deliver(1)
+        assert not step.done(), "the handler failed, and the unit went back"
+        await worker.deliver(1)
+        assert await step == (SOURCE, 0, 0)
+        worker.gate.open()
+
+    run([(b"a", POISON), (b"a", GOOD)], scenario)
