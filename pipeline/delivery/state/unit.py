@@ -175,24 +175,6 @@ class Unit(State[V]):
         output_bytes: their total size.
     """
 
-    __slots__ = (
-        "_at_commit",
-        "_cache_keys",
-        "_committed",
-        "_max_value_bytes",
-        "_older",
-        "broken",
-        "careful_until",
-        "closed",
-        "codec",
-        "in_flight",
-        "metrics",
-        "output_bytes",
-        "outputs",
-        "store",
-        "table",
-    )
-
     def __init__(
         self,
         table: str,
@@ -235,7 +217,7 @@ class Unit(State[V]):
             self.cache[key] = value
             return value
         # Changed keys are never evicted, so a changed key that is not cached was deleted.
-        if key in self.dirty or (self.in_flight is not None and key in self.in_flight.keys):
+        if self._is_changed(key):
             return None
         self.metrics.cache_misses += 1
         data = self.store.get(key)
@@ -245,16 +227,16 @@ class Unit(State[V]):
         self.cache[key] = value
         return value
 
+    def _is_changed(self, key: bytes) -> bool:
+        return key in self.dirty or (self.in_flight is not None and key in self.in_flight.keys)
+
     def stored(self, first: bytes, count: int) -> list[tuple[bytes, bytes]]:
         """As in `State`."""
         return [(key, value) for key, value in self.store.page(first, count) if not key.startswith(RESERVED)]
 
     def in_memory(self, key: bytes) -> bool:
         """As in `State`."""
-        in_flight = self.in_flight
-        return (
-            super().in_memory(key) or key in self._older or (in_flight is not None and key in in_flight.keys)
-        )
+        return key in self.cache or key in self._older or self._is_changed(key)
 
     def discard(self, key: bytes) -> None:
         """As in `State`."""
@@ -268,7 +250,7 @@ class Unit(State[V]):
             value = self._older.get(key)
         if value is not None:
             return value
-        if key in self.dirty or (self.in_flight is not None and key in self.in_flight.keys):
+        if self._is_changed(key):
             return None
         data = self.store.get(key)
         return None if data is None else self.codec.decode(data)
@@ -287,19 +269,13 @@ class Unit(State[V]):
         """
         if len(self.cache) * 2 <= self._cache_keys:
             return
-        older = self._older
-        kept = {key: older[key] for key in self.dirty if key in older}
-        if self.in_flight is not None:
-            kept.update((key, older[key]) for key in self.in_flight.keys if key in older)
-        for key in kept:
-            if key in self.cache:
-                kept[key] = self.cache[key]
-        self._older = dict(self.cache)
-        # Clear the dictionary instead of replacing it: a handler may hold it while this runs between its records.
-        self.cache.clear()
-        for key, value in kept.items():
-            if key not in self._older:
-                self.cache[key] = value
+        older, cache = self._older, self.cache
+        changed = self.dirty if self.in_flight is None else self.dirty | self.in_flight.keys
+        kept = {key: older[key] for key in changed if key in older and key not in cache}
+        self._older = dict(cache)
+        # Change the dictionary instead of replacing it: a handler may hold it while this runs between its records.
+        cache.clear()
+        cache.update(kept)
         self.metrics.cache_evictions += 1
 
     # -- what a handler did
