@@ -4,9 +4,6 @@ Random kills seldom hit the few milliseconds of a commit. Tests give the applica
 one of these points. Without a hook, a point costs one function call.
 """
 
-import os
-import random
-import signal
 from collections.abc import Callable
 from typing import Final
 
@@ -33,25 +30,3 @@ POINTS: Final = (
 
 def pass_by(_point: str) -> None:
     """Do nothing: the hook in production."""
-
-
-class KillAt:
-    """A hook that ends the process with SIGKILL.
-
-    Args:
-        point: one of `POINTS`, or "any".
-        probability: of a kill each time the point is passed.
-        seed: of the random numbers; a run with the same seed that passes the same points dies at the same one.
-    """
-
-    def __init__(self, point: str, probability: float = 1.0, seed: int = 0) -> None:
-        if point != "any" and point not in POINTS:
-            raise ValueError(f"no such kill point: {point!r}; there are: {', '.join(POINTS)}, any")
-        self._point = point
-        self._probability = probability
-        self._random = random.Random(seed)  # noqa: S311 - not for secrets, only for tests
-
-    def __call__(self, point: str) -> None:
-        """Kill the process, or return."""
-        if self._point in ("any", point) and self._random.random() < self._probability:
-            os.kill(os.getpid(), signal.SIGKILL)

@@ -7,17 +7,33 @@ broker that has just come back.
 """
 
 import os
+import random
+import signal
 import sys
+from collections.abc import Callable
 
 from aiokafka.cluster import ClusterMetadata
 from faust.assignor.partition_assignor import PartitionAssignor
 
 from agents.idle import IdleUsers
 from pipeline.delivery.assignment import topology
-from pipeline.delivery.kill_points import KillAt
+from pipeline.delivery.kill_points import POINTS
 from pipeline.errors import OttError
 from pipeline.settings.schema import load_settings
 from pipeline.worker import run
+
+
+def kill_at(point: str, probability: float, seed: int) -> Callable[[str], None]:
+    """A hook that kills this process at one of POINTS, or at "any". The seed decides at which passing."""
+    if point != "any" and point not in POINTS:
+        raise ValueError(f"no such kill point: {point!r}; there are: {', '.join(POINTS)}, any")
+    dice = random.Random(seed)
+
+    def reached(passed: str) -> None:
+        if point in ("any", passed) and dice.random() < probability:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return reached
 
 
 def forget_topics(times: int) -> None:
@@ -40,7 +56,7 @@ if __name__ == "__main__":
     idle_ms = os.environ.get("VICTIM_IDLE_MS")
     idle = None if idle_ms is None else IdleUsers(idle_ms=int(idle_ms))
     try:
-        sys.exit(run(load_settings(), KillAt(point, float(probability), int(seed)), idle))
+        sys.exit(run(load_settings(), kill_at(point, float(probability), int(seed)), idle))
     except OttError as error:
         sys.stderr.write(f"ott: {error.message}\n")
         sys.exit(error.exit_status)
