@@ -129,7 +129,6 @@ class Follower:
         self._committed_only = committed_only
         self._on_truncated = on_truncated
         self._consumer: AIOKafkaConsumer | None = None
-        self._started = False
         self._seen: set[str] = set()
         self._pause_s = _FIRST_PAUSE_S
         self._said_at = float("-inf")
@@ -170,9 +169,8 @@ class Follower:
             await consumer.start()
             partitions = await self._partitions(consumer)
             consumer.assign(partitions)
-            if not self._started:
+            if not self.positions:
                 self.positions = dict(await self._start(consumer, partitions))
-                self._started = True
             for tp in partitions:
                 consumer.seek(tp, self.positions.setdefault(tp, 0))
         except BaseException:

@@ -71,4 +71,4 @@ def test_a_pause_that_cannot_be_read_changes_nothing(stream):
         time.sleep(1.0)
         summary = web.get("/stats/summary")
         assert (summary["judged"], summary["pause"]["by"], summary["pause"]["reason"]) == (0, "admin", None)
-        assert "of rule-config cannot be read, and nothing changes" in worker.tail(200)
+        assert "of rule-config cannot be read and is ignored" in worker.tail(200)
