@@ -1,9 +1,9 @@
-"""Delivery for Faust: batches in, write-behind tables, one commit for outputs, state and source offsets.
+"""Exactly-once delivery for Faust: batches, write-behind tables, one commit for outputs, state and source offsets.
 
-Faust's agents, web server and command line stay as they are. What is replaced, through Faust's own extension points,
-is what moves records: the consumer hands out whole fetched batches, the table keeps its changes in memory until the
-commit, and the commit writes outputs, changed keys and the offsets of the source together. With transactions a
-reader of committed records sees everything exactly once; without them at least once, with the same bytes.
+Faust's agents, web server and command line stay as they are. This package replaces what moves records, through Faust's
+own extension points. The consumer hands out whole fetched batches, a table keeps its changes in memory until the
+commit, and a commit writes outputs, changed keys and source offsets in one transaction. A reader of committed records
+sees each output exactly once.
 
     app = DeliveryApp("my-app", client_options={"bootstrap_servers": "127.0.0.1:9092"}, transactional=True,
                       topic_partitions={"out": 8})
@@ -14,5 +14,9 @@ reader of committed records sees everything exactly once; without them at least 
         async for batch in batches:
             await table.process(batch, handle, poison)
 
-The package knows nothing of what is delivered, and could be published apart.
+The rooms, from the bottom up: `state` (one partition in memory, on disk and on its changelog), `commit` (the steps of a
+commit), `flow` (from fetched records to processed ones), `assignment` (ownership, recovery, watching the topics),
+`plugin` (what replaces Faust's parts). `runtime.py` says what they may ask of the application.
+
+The package knows nothing of what it delivers, and could be published on its own.
 """

@@ -1,1 +1,1 @@
-"""What an assignment brings: ownership, recovery, and watching the topics."""
+"""What follows an assignment of partitions: fencing, recovery, ownership, and watching the topics."""

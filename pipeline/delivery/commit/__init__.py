@@ -1,1 +1,1 @@
-"""The commit: from the snapshot of a partition to the acknowledged transaction."""
+"""The commit of one unit: its steps, its transaction, and when it runs."""

@@ -1,1 +1,1 @@
-"""The way of records: batches, their order in time, the gate, processing, forwarding."""
+"""The way of records through a worker: reading bytes, batches, alignment in time, the gate, processing, progress."""

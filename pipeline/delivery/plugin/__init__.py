@@ -1,1 +1,1 @@
-"""What Faust is given in the place of its own parts: transport, consumer, reading of fetched bytes."""
+"""The parts that replace Faust's own: consumer, transport, table manager."""

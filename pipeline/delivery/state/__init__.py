@@ -1,1 +1,1 @@
-"""The state of one partition: in memory, in RocksDB, and on its changelog."""
+"""The state of one partition: in memory (unit), on disk (RocksDB) and on the changelog."""
