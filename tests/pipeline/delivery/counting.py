@@ -67,8 +67,8 @@ class Counting:
         await producer.stop()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[DeliveryApp]:
-        """The application, as one worker."""
+    async def running(self, prepare: Callable[[DeliveryApp], object] = id) -> AsyncIterator[DeliveryApp]:
+        """The application, as one worker; `prepare` may add to it before it starts."""
         transactional = await has_transactions(self.client_options, self.app_id, 30)
         app = DeliveryApp(
             self.app_id,
@@ -97,6 +97,7 @@ class Counting:
                 self.on_batch(batch)
                 await table.process(batch, self.handle, self.poison)
 
+        prepare(app)
         app.finalize()
         await app.maybe_start()
         try:

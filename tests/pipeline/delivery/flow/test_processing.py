@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.delivery.app import DeliveryApp
+from pipeline.delivery.errors import DeliveryError
 from tests.pipeline.delivery.counting import Counting, all_done
 from tests.pipeline.delivery.counting_handler import BAD, GOOD, NOT_ENCODABLE, POISON, TOO_LARGE
 
@@ -81,3 +83,21 @@ async def test_the_next_worker_continues_where_the_last_one_stopped(
         with pytest.raises(TypeError, match="is read through owned"):
             app.tables["counts"][b"k1"]
     assert await counting.read(counting.out) == counted(given)
+
+
+async def test_an_agent_on_a_topic_without_a_table_ends_the_worker(
+    embedded_broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    counting = Counting(embedded_broker, topic_prefix, tmp_path)
+    await counting.create_topics()
+
+    def add_agent(app: DeliveryApp) -> None:
+        @app.agent(app.topic(counting.out))
+        async def read(records):
+            async for _ in records:
+                pass
+
+    async with counting.running(add_agent) as app:
+        await counting.until(lambda: app.crash_reason is not None)
+        assert isinstance(app.crash_reason, DeliveryError)
+        assert f"an agent reads {counting.out}" in str(app.crash_reason)
