@@ -1,4 +1,4 @@
-"""The web views of a worker, put together."""
+"""The list of all view modules, and the web server that is made of them."""
 
 from __future__ import annotations
 
@@ -14,51 +14,32 @@ from pipeline.kafka.topics import (
     RULE_CONFIG,
 )
 from pipeline.web.access.accounts import Users
-from pipeline.web.access.audit_trail import AuditTrail
+from pipeline.web.access.audit_trail import AuditLog
 from pipeline.web.access.client_address import ClientAddresses
 from pipeline.web.access.tokens import Tokens
 from pipeline.web.cluster.peers import Peers
 from pipeline.web.http.outbox import Outbox
 from pipeline.web.http.serving import install
 from pipeline.web.views import (
-    alerts as alerts_view,
-)
-from pipeline.web.views import (
+    alerts,
+    api,
     audit,
     compliance,
-    ingest,
-    login,
+    events,
+    metrics,
     page,
+    privacy,
     probes,
     process,
-    rule_sets,
-    summary,
+    results,
+    rules,
+    stats,
+    stats_subjects,
     tables,
+    token,
+    users,
 )
-from pipeline.web.views import (
-    metrics as metrics_view,
-)
-from pipeline.web.views import (
-    titles as titles_view,
-)
-from pipeline.web.views import (
-    users as users_view,
-)
-from pipeline.web.views.alerts import alert_views
-from pipeline.web.views.audit import audit_views
-from pipeline.web.views.compliance import compliance_views
-from pipeline.web.views.ingest import ingest_views
-from pipeline.web.views.login import login_views
-from pipeline.web.views.metrics import Metrics
-from pipeline.web.views.page import page_views
-from pipeline.web.views.probes import probe_views
-from pipeline.web.views.process import process_views
-from pipeline.web.views.rule_sets import rule_views
-from pipeline.web.views.standing import Standing
-from pipeline.web.views.summary import summary_views
-from pipeline.web.views.tables import alert_shelf, risk_shelf, table_views, title_shelf
-from pipeline.web.views.titles import title_views
-from pipeline.web.views.users import request_views, user_views
+from pipeline.web.views.status import WorkerStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -76,110 +57,109 @@ if TYPE_CHECKING:
     from pipeline.titles.state import TitlesValue
     from pipeline.verdict_index.index import VerdictIndex
     from pipeline.web.cluster.trust import Trust
-    from pipeline.web.http.serving import Handlers
+    from pipeline.web.http.calls import Handlers
+    from pipeline.web.http.routes import Route
     from tables.alerts import AlertValue
     from tables.risk import RiskValue
 
-_LOG: Final = logging.getLogger(__name__)
-
 _VIEWS: Final = (
     page,
+    api,
     probes,
-    metrics_view,
-    login,
-    ingest,
-    summary,
-    titles_view,
-    users_view,
+    metrics,
+    token,
+    events,
+    stats,
+    stats_subjects,
+    users,
     compliance,
-    alerts_view,
-    rule_sets,
+    results,
+    alerts,
+    rules,
     tables,
+    privacy,
     process,
     audit,
 )
-ROUTES: Final = tuple(route for view in _VIEWS for route in view.ROUTES)
-"""Every route. What is in no view module is not served."""
+ROUTES: Final[tuple[Route, ...]] = tuple(route for view in _VIEWS for route in view.ROUTES)
+"""All routes. What is not here is not served."""
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 def install_web(
     app: DeliveryApp,
     settings: Settings,
     cluster: Cluster,
-    users: WriteBehindTable[RiskValue],
-    alerts: WriteBehindTable[AlertValue],
-    titles: WriteBehindTable[TitlesValue],
+    users_table: WriteBehindTable[RiskValue],
+    alerts_table: WriteBehindTable[AlertValue],
+    titles_table: WriteBehindTable[TitlesValue],
     evaluator: Evaluator,
     book: RuleBook,
     index: VerdictIndex,
     trust: Trust,
     rule_config: RuleConfig,
 ) -> None:
-    """Serve the web views.
+    """Serve the web views; called once, before the worker starts.
 
     Args:
         app: the application.
         settings: of this worker.
         cluster: the topics' partitions.
-        users: the risk agent's table.
-        alerts: the alert agent's table.
-        titles: the title agent's table.
-        evaluator: the one evaluation.
+        users_table: the risk agent's table.
+        alerts_table: the alert agent's table.
+        titles_table: the title agent's table.
+        evaluator: gives the form of ids in outputs.
         book: the rule sets.
-        index: of verdicts.
-        rule_config: what operators publish: rule sets and pauses.
+        index: the verdict index.
         trust: secret, proofs and TLS of this worker.
+        rule_config: follows the rule sets, pauses and revocations that operators publish.
 
     Raises:
         MissingError: the users file cannot be read.
-        UsageError: it is not valid.
+        UsageError: the users file is not valid.
     """
     demo, options, show = settings.demo, settings.kafka_client_options(), evaluator.show
-    raw, requests, failed, audit = (
-        settings.topic(topic.name) for topic in (RAW_EVENTS, PRIVACY_REQUESTS, FAILED_EVENTS, AUDIT_TRAIL)
+    raw, requests, failed, audit_topic, config = (
+        settings.topic(topic.name)
+        for topic in (RAW_EVENTS, PRIVACY_REQUESTS, FAILED_EVENTS, AUDIT_TRAIL, RULE_CONFIG)
     )
-    accounts = Users(settings.users_file, demo=demo)
+    served = [route for route in ROUTES if demo or not route.demo]
+    accounts, addresses = Users(settings.users_file, demo=demo), ClientAddresses(settings.trusted_proxies)
     tokens = Tokens(trust.secret, accounts, rule_config.revocations)
     peers = Peers(app, trust.proofs, trust.tls)
     outbox = Outbox(options, {name: Partitioner(count) for name, count in cluster.partitions.items()})
-    trail = AuditTrail(outbox, options, audit, show)
-    metrics = Metrics(app, users, titles)
+    audit_log = AuditLog(outbox, options, audit_topic, show)
+    pauses, status = rule_config.pauses, WorkerStatus(app, users_table)
+    registry = metrics.Metrics(app, users_table, titles_table)
     views: list[Handlers] = [
-        page_views([route for route in ROUTES if demo or not route.demo]),
-        probe_views(Standing(app, users), rule_config.pauses, demo=demo),
-        metrics.views(),
-        login_views(accounts, tokens, trail, outbox, rule_config, settings.topic(RULE_CONFIG.name)),
-        ingest_views(outbox, raw, failed),
-        summary_views(app, users, peers, rule_config.pauses, show),
-        title_views(app, titles, peers, show, index),
-        user_views(users, peers, book, index, show),
-        request_views(outbox, requests),
-        table_views([risk_shelf(users, show), title_shelf(titles, show), alert_shelf(alerts)], peers),
-        process_views(app, users, peers, outbox, settings.topic(RULE_CONFIG.name), rule_config),
-        compliance_views(index, show),
-        alert_views(index),
-        rule_views(users, peers, book, outbox, settings.topic(RULE_CONFIG.name), index),
-        audit_views(trail),
+        page.page_views(),
+        api.api_views(status, served, demo=demo),
+        probes.probe_views(status, pauses),
+        registry.views(),
+        token.token_views(accounts, tokens, audit_log, outbox, rule_config, config),
+        events.event_views(outbox, raw, failed),
+        stats.stats_views(status, app, users_table, peers, pauses, show, demo=demo),
+        stats_subjects.subject_views(app, titles_table, peers, show, index),
+        users.user_views(users_table, peers, book, index, show),
+        compliance.compliance_views(index, show),
+        results.result_views(users_table, peers, show),
+        alerts.alert_views(index),
+        rules.rule_views(users_table, peers, book, outbox, config, index),
+        tables.table_views(users_table, titles_table, alerts_table, peers, show),
+        privacy.privacy_views(users_table, peers, outbox, requests, show),
+        process.process_views(app, users_table, peers, outbox, config, rule_config),
+        audit.audit_views(audit_log),
     ]
-    install(
-        app,
-        ROUTES,
-        views,
-        tokens,
-        peers,
-        trail,
-        demo=demo,
-        observe=metrics.observe,
-        addresses=ClientAddresses(settings.trusted_proxies),
-    )
+    install(app, served, views, tokens, peers, audit_log, addresses=addresses, observe=registry.observe)
     server = cast("FaustWeb", app.web).web_app
     server.on_startup.append(_warner(tokens))
-    server.on_cleanup.extend([trail.close, outbox.close])
+    server.on_cleanup.extend([audit_log.close, outbox.close])
 
 
 def _warner(tokens: Tokens) -> Callable[[web.Application], Awaitable[None]]:
     async def warn(_: web.Application) -> None:
-        """Say it in the log of a worker that serves; a command that only lists tables serves nobody."""
+        """Runs when the server starts, because a command that only lists tables serves nobody."""
         missing = tokens.missing()
         if missing:
             _LOG.warning("the views behind a log-in stay closed: %s", "; ".join(missing))

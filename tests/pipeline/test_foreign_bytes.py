@@ -45,10 +45,10 @@ from pipeline.verdict_index.queries import IndexQueries
 from pipeline.verdict_index.store import connect, open_store
 from pipeline.verdict_index.writer import IndexWriter, Published
 from pipeline.web.access.accounts import read_users
-from pipeline.web.access.audit_trail import newest_entries
+from pipeline.web.access.audit_trail import newest_records
 from pipeline.web.http.problems import Problem
 from pipeline.web.install import ROUTES
-from pipeline.web.views.ingest import split_body
+from pipeline.web.views.events import split_body
 from tables.alerts import AlertCodec
 from tables.forms import WireError
 from tables.risk import RiskCodec
@@ -300,7 +300,7 @@ def test_the_verdict_index(index, value):
 
 @every_seed
 def test_the_audit_trail(value):
-    newest_entries([value, json.dumps(AUDIT).encode(), value], 10)
+    newest_records([value, json.dumps(AUDIT).encode(), value], 10)
 
 
 @every_seed

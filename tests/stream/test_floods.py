@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession, ClientTimeout
 
 from pipeline.kafka.topics import ensure_topics
-from pipeline.web.views.ingest import MAX_AT_ONCE
+from pipeline.web.views.events import MAX_AT_ONCE
 from tests.stream.harness import Stream
 from tests.stream.web import SECRET, Web, event
 

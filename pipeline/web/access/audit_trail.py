@@ -17,13 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from aiokafka.errors import KafkaError
-from pydantic import Field
 
 from pipeline.events.addresses import mask_network, parse_address
 from pipeline.events.foreign import json_reader
 from pipeline.events.instants import format_instant
 from pipeline.kafka.follower import Follower, from_newest
-from pipeline.web.http.answers import Answer, Instant
 from pipeline.web.http.problems import Problem, unavailable
 
 if TYPE_CHECKING:
@@ -44,19 +42,6 @@ NOBODY: Final = "(no such account)"
 """Stands for any name that no account has: people type passwords into the wrong field."""
 FAILURES_EVERY_S: Final = 10.0
 _LOG: Final = logging.getLogger(__name__)
-
-
-class AuditEntry(Answer):
-    """Who read or did what, to whom, and when."""
-
-    at: Instant
-    who: str = Field(description="an account; of a failed log-in by any other name: (no such account)")
-    role: Literal["analyst", "admin"] | None
-    action: str = Field(description="the operation: method and path of the route")
-    subject: str | None
-    allowed: bool
-    address: str | None
-    times: int = Field(1, description="how many failed log-ins in ten seconds this entry stands for")
 
 
 class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,7 +69,7 @@ class _Failures:
     times: int = 0
 
 
-class AuditTrail:
+class AuditLog:
     """Writes and reads the trail.
 
     Args:
@@ -193,7 +178,7 @@ class AuditTrail:
 
     # -- reading
 
-    async def newest(self, limit: int) -> list[AuditEntry]:
+    async def newest(self, limit: int) -> list[AuditRecord]:
         """The newest entries, newest first.
 
         Raises:
@@ -204,7 +189,7 @@ class AuditTrail:
                 values = await self._tail(limit)
         except (KafkaError, TimeoutError, OSError) as error:
             raise unavailable(f"the audit trail cannot be read now ({type(error).__name__})") from None
-        return newest_entries(values, limit)
+        return newest_records(values, limit)
 
     async def _tail(self, limit: int) -> list[bytes]:
         values: list[bytes] = []
@@ -217,15 +202,14 @@ class AuditTrail:
         return values
 
 
-def newest_entries(values: Iterable[bytes], limit: int) -> list[AuditEntry]:
-    """The newest entries among records of the topic; what is no entry is passed over."""
-    entries = []
+def newest_records(values: Iterable[bytes], limit: int) -> list[AuditRecord]:
+    """The newest entries among the values of the topic, newest first. A value that is no entry is skipped."""
+    records = []
     for value in values:
         with suppress(ValueError):
-            fields = msgspec.structs.asdict(_decode(value))
-            entries.append(AuditEntry.model_validate({k: v for k, v in fields.items() if k != "schema"}))
-    entries.sort(key=lambda entry: entry.at, reverse=True)
-    return entries[:limit]
+            records.append(_decode(value))
+    records.sort(key=lambda record: record.at, reverse=True)
+    return records[:limit]
 
 
 def _record(

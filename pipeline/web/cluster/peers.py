@@ -25,10 +25,10 @@ from aiohttp import web
 from yarl import URL
 
 from pipeline.events.foreign import UNREADABLE
-from pipeline.web.cluster.proofs import ForwardedCall, ProofError, body_digest, new_nonce
+from pipeline.web.cluster.proofs import PEER_HEADER, ForwardedCall, ProofError, body_digest, new_nonce
 from pipeline.web.http.answers import Coverage
+from pipeline.web.http.calls import Instead
 from pipeline.web.http.problems import Problem, unauthorized, unavailable
-from pipeline.web.http.serving import PEER_HEADER, Instead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pipeline.delivery.commit.owned_unit import OwnedUnit
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.web.cluster.proofs import Proofs
-    from pipeline.web.http.serving import Call
+    from pipeline.web.http.calls import Call
     from pipeline.web.http.tls import Tls
 
 _TIMEOUT_S: Final = 5.0

@@ -19,6 +19,8 @@ from yarl import URL
 if TYPE_CHECKING:
     from pipeline.web.access.accounts import UserRole
 
+PEER_HEADER: Final = "X-Ott-Peer"
+"""The HTTP header of a proof, both of a forwarded call and of the answer to it."""
 LIFE_S: Final = 10.0
 """A forwarded call is good for so long; the clocks of two workers may differ by as much."""
 _MAX_NONCES: Final = 100_000

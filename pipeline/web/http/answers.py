@@ -1,6 +1,7 @@
-"""The answers of the web views: what stands in the OpenAPI document is what is sent.
+"""The base of all answer models, and the models that several views share.
 
-Times are ISO 8601 in UTC with milliseconds, as in events; `null` means that it is not known (yet).
+The models are what the OpenAPI document shows and what is sent. Times are ISO 8601 in UTC with milliseconds, as in
+events. `null` means that a value is not known, or not known yet.
 """
 
 from typing import Annotated, Any, Literal
@@ -41,13 +42,6 @@ class Coverage(Answer):
     partitions: int
     answered: int
     missing: list[int]
-
-
-class Count(Answer):
-    """How often something was seen."""
-
-    name: str
-    count: int
 
 
 class Finding(Document):

@@ -66,6 +66,24 @@ class _Handler(web.RequestHandler):
             if self._head_bytes > HEAD_BYTES:
                 self.cut()
 
+        self._fail_cut_bodies()
+
+    def _fail_cut_bodies(self) -> None:
+        """End the wait for a body that is malformed.
+
+        aiohttp queues a parser's error like a next request, and leaves whoever reads the body waiting until a time
+        limit. No request can begin before the body of the one before it has ended, so an unfinished body with anything
+        queued behind it is malformed.
+        """
+        if not self._messages:
+            return
+        request = self._current_request
+        bodies = [] if request is None else [request.content]
+        bodies += [body for _, body in list(self._messages)[:-1]]
+        for body in bodies:
+            if not body.is_eof() and body.exception() is None:
+                body.set_exception(web.RequestPayloadError("the body is malformed"))
+
     def _enter(self, stage: Literal["head", "request", "idle"]) -> None:
         self._stage = stage
         self._since = self._loop.time()
@@ -80,6 +98,9 @@ class _Handler(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send the answer."""
+        if request.content.exception() is not None:
+            # aiohttp would read the rest of the body, and log the exception.
+            self._lingering_time = 0
         try:
             return await super().finish_response(request, resp, start_time)
         finally:

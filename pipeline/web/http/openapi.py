@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the table of routes."""
+"""The OpenAPI 3.1 document of a worker's routes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ _DESCRIPTION: Final = (
 
 
 def document(routes: Sequence[Route]) -> str:
-    """The document of these routes, as JSON."""
+    """The document as JSON.
+
+    Args:
+        routes: that are served.
+    """
     paths: dict[str, dict[str, Operation]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)

@@ -1,22 +1,10 @@
-"""What the web views are asked: the parameters behind the question mark, and forms."""
+"""The base of all models of query parameters and forms, and the model that several views share."""
 
-from typing import Annotated
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-
-from pipeline.events.instants import parse_instant
-
-
-def _instant(text: str) -> str:
-    parse_instant(text)
-    return text
-
-
-AskedInstant = Annotated[str, AfterValidator(_instant), Field(json_schema_extra={"format": "date-time"})]
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Question(BaseModel):
-    """Parameters; one that is not known is an error, as it would be missed."""
+    """Query parameters or a form. An unknown name is an error, because it would have no effect."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,7 +1,7 @@
-"""A route: what it may be asked, by whom, and what it answers. Each view module has the routes that it serves.
+"""What a route is. Each view module lists its own as `ROUTES`; `pipeline.web.install` joins them.
 
-From a route come its guard, the checks of what it is given, its line in the audit trail, and its part of
-`/openapi.json`. Handlers are bound to it by its name, see `pipeline.web.http.serving`.
+A route says who may call it and what the request carries. The guard, the checks, the entry in the audit trail and the
+part of `/openapi.json` all follow from it.
 """
 
 from collections.abc import Mapping
@@ -20,20 +20,19 @@ HTML: Final = "text/html"
 PROMETHEUS: Final = "text/plain"
 
 ROLES: Final[tuple[Role, ...]] = ("public", "analyst", "admin")
-"""Each may what the ones before it may."""
+"""In rising order: each role may call whatever the roles before it may call."""
 
 KIB: Final = 1 << 10
-MANY_EVENTS: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """What a request carries.
+    """The body of a request.
 
     Attributes:
-        model: what a JSON object or a form is validated against; None: the handler reads the bytes.
-        content: per media type the models of which it may be, for the document.
-        limit: bytes.
+        model: validates a JSON object or a form; None: the handler gets the bytes.
+        content: the models of the body by media type, for the OpenAPI document. Other media types are refused.
+        limit: the largest size in bytes.
     """
 
     model: type[BaseModel] | None = None
@@ -42,7 +41,7 @@ class Body:
 
 
 def json_body(model: type[BaseModel], limit: int = 64 * KIB) -> Body:
-    """A JSON object of a model, of at most `limit` bytes."""
+    """A body that is one JSON object."""
     return Body(model=model, content={JSON: (model,)}, limit=limit)
 
 
@@ -51,22 +50,22 @@ class Route:
     """One route.
 
     Attributes:
-        name: of its handler, and the operation id.
-        method: of HTTP; GET answers HEAD too.
-        path: a template; a parameter is one part of the path.
-        role: the least that may call it.
-        summary: one line for the document.
-        answers: the models of a good answer; empty for one that is not JSON.
-        media_type: of a good answer.
-        status: of a good answer.
-        query: the parameters behind the question mark.
-        body: what the request carries.
-        problems: statuses of errors beside those that follow from the rest.
-        subject: what the audit trail names: a parameter of the path, or a member of the body.
-        tag: its group in the document.
-        demo: whether it is there in the demo only.
-        snapshot: whether it is about no single subject: its answers come from `pipeline.web.http.snapshot` and have
-            `as_of`.
+        name: of its handler; also the operation id in the OpenAPI document.
+        method: the HTTP method; a GET route also answers HEAD.
+        path: a template; a parameter in braces stands for one part of the path.
+        role: the lowest role that may call it.
+        summary: one line for the OpenAPI document.
+        answers: the models of a successful answer; empty if the answer is not JSON.
+        media_type: of a successful answer.
+        status: of a successful answer.
+        query: the model of the query parameters.
+        body: the body of the request; None: there is none.
+        problems: error statuses beside those that follow from the other attributes.
+        subject: the path parameter or body member that names the subject in the audit trail.
+        tag: its group in the OpenAPI document.
+        demo: whether only the demo serves it.
+        snapshot: whether it is about no single subject, so that `pipeline.web.http.snapshot` answers it. Its answer
+            has `as_of`.
     """
 
     name: str
@@ -87,14 +86,14 @@ class Route:
     parameters: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find the parameters of the path."""
+        """Set `parameters` to the names in the path."""
         names = tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
         object.__setattr__(self, "parameters", names)
 
     @property
     def statuses(self) -> tuple[int, ...]:
-        """Every status of an error that it may answer with."""
-        # The target of any request may have a form that is not served.
+        """All error statuses that the route may answer with."""
+        # 400: the target of any request may have a form that is not served. 500: any handler may have a bug.
         found = {400, 500, *self.problems}
         if self.body is not None:
             found |= {408, 413, 415, 503}

@@ -8,17 +8,24 @@ import msgspec
 from pydantic import Field
 
 from pipeline.verdict_index.index import IndexUnavailableError
-from pipeline.web.http.answers import Answer, AsOf, Document, Instant, Severity, Subject
+from pipeline.web.http.answers import (
+    Answer,
+    AsOf,
+    Document,
+    Instant,
+    Severity,
+    Subject,
+)
+from pipeline.web.http.calls import json_answer
 from pipeline.web.http.problems import unavailable
 from pipeline.web.http.questions import Limit
 from pipeline.web.http.routes import Route
-from pipeline.web.http.serving import json_answer
 
 if TYPE_CHECKING:
     from aiohttp.web import Response
 
     from pipeline.verdict_index.index import VerdictIndex
-    from pipeline.web.http.serving import Call, Handlers
+    from pipeline.web.http.calls import Call, Handlers
 
 
 class Alert(Document):

@@ -1,17 +1,34 @@
-"""`GET /audit`: who read or changed what."""
+"""`/audit`: the newest entries of the audit trail."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from pipeline.web.access.audit_trail import AuditEntry
-from pipeline.web.http.answers import Answer
+from pydantic import Field
+
+from pipeline.web.http.answers import (
+    Answer,
+    Instant,
+)
 from pipeline.web.http.questions import Limit
 from pipeline.web.http.routes import Route
 
 if TYPE_CHECKING:
-    from pipeline.web.access import audit_trail
-    from pipeline.web.http.serving import Call, Handlers
+    from pipeline.web.access.audit_trail import AuditLog
+    from pipeline.web.http.calls import Call, Handlers
+
+
+class AuditEntry(Answer):
+    """Who read or did what, to whom, and when."""
+
+    at: Instant
+    who: str = Field(description="an account; of a failed log-in by any other name: (no such account)")
+    role: Literal["analyst", "admin"] | None
+    action: str = Field(description="the operation: method and path of the route")
+    subject: str | None
+    allowed: bool
+    address: str | None
+    times: int = Field(1, description="how many failed log-ins in ten seconds this entry stands for")
 
 
 class AuditTrail(Answer):
@@ -34,11 +51,25 @@ ROUTES: Final = (
 )
 
 
-def audit_views(trail: audit_trail.AuditTrail) -> Handlers:
-    """The handler of `GET /audit`."""
+def audit_views(log: AuditLog) -> Handlers:
+    """The handler of `/audit`."""
 
     async def audit(call: Call) -> AuditTrail:
         question: Limit = call.query
-        return AuditTrail(entries=await trail.newest(question.limit))
+        return AuditTrail(
+            entries=[
+                AuditEntry(
+                    at=record.at,
+                    who=record.who,
+                    role=record.role,
+                    action=record.action,
+                    subject=record.subject,
+                    allowed=record.allowed,
+                    address=record.address,
+                    times=record.times,
+                )
+                for record in await log.newest(question.limit)
+            ]
+        )
 
     return {"audit": audit}

@@ -6,21 +6,28 @@ They come from the verdict index, which each worker has whole.
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
 
 import msgspec
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline.events.instants import format_instant, parse_instant
 from pipeline.jurisdictions.regions import normalise
 from pipeline.verdict_index.index import IndexUnavailableError
 from pipeline.verdict_index.pages import CursorError, Filters, Position
 from pipeline.verdict_index.summary import count_all, count_by_region
-from pipeline.web.http.answers import Answer, AsOf, Instant, RiskLevel, Severity, Verdict
+from pipeline.web.http.answers import (
+    Answer,
+    AsOf,
+    Instant,
+    RiskLevel,
+    Severity,
+    Verdict,
+)
+from pipeline.web.http.calls import json_answer
 from pipeline.web.http.problems import FieldError, Problem, unavailable
-from pipeline.web.http.questions import AskedInstant, Limit
+from pipeline.web.http.questions import Limit
 from pipeline.web.http.routes import Route
-from pipeline.web.http.serving import json_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,19 +36,7 @@ if TYPE_CHECKING:
 
     from pipeline.verdict_index.index import VerdictIndex
     from pipeline.verdict_index.summary import Counts, Span
-    from pipeline.web.http.serving import Call, Handlers
-
-
-class VerdictFilter(Limit):
-    """Which verdicts."""
-
-    level: Literal["HIGH", "MEDIUM", "LOW", "NONE"] | None = None
-    rule: str | None = Field(None, max_length=100)
-    region: str | None = Field(None, max_length=10)
-    user_id: str | None = Field(None, max_length=255)
-    since: AskedInstant | None = Field(None, description="event time, inclusive")
-    until: AskedInstant | None = Field(None, description="event time, exclusive")
-    cursor: str | None = Field(None, max_length=500, description="next_cursor of the page before")
+    from pipeline.web.http.calls import Call, Handlers
 
 
 class IndexSpan(Answer):
@@ -94,6 +89,28 @@ class RegionRisks(Answer):
     )
     index: IndexSpan
     as_of: AsOf
+
+
+def _check_instant(text: str) -> str:
+    parse_instant(text)
+    return text
+
+
+InstantParameter = Annotated[
+    str, AfterValidator(_check_instant), Field(json_schema_extra={"format": "date-time"})
+]
+
+
+class VerdictFilter(Limit):
+    """Which verdicts."""
+
+    level: Literal["HIGH", "MEDIUM", "LOW", "NONE"] | None = None
+    rule: str | None = Field(None, max_length=100)
+    region: str | None = Field(None, max_length=10)
+    user_id: str | None = Field(None, max_length=255)
+    since: InstantParameter | None = Field(None, description="event time, inclusive")
+    until: InstantParameter | None = Field(None, description="event time, exclusive")
+    cursor: str | None = Field(None, max_length=500, description="next_cursor of the page before")
 
 
 ROUTES: Final = (

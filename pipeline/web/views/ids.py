@@ -1,8 +1,10 @@
 """Ids in outputs: whether they are pseudonyms, and what is said to who may have asked by one."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from pipeline.rules.inputs import shown_as_it_is
+from pipeline.web.http.problems import Problem
 
 
 def are_pseudonyms(show: Callable[[str], str]) -> bool:
@@ -19,3 +21,8 @@ def way_out(show: Callable[[str], str]) -> str:
     if not are_pseudonyms(show):
         return ""
     return "; ids of users and devices in verdicts are pseudonyms: ask by the id that the clients send"
+
+
+def unknown_user(user_id: str, show: Callable[[str], str]) -> Problem:
+    """404: nothing is known of a user."""
+    return Problem(HTTPStatus.NOT_FOUND, f"nothing is known of a user {user_id}{way_out(show)}")

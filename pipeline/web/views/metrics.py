@@ -24,8 +24,21 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.titles.state import TitlesValue
-    from pipeline.web.http.serving import Call, Handlers
+    from pipeline.web.http.calls import Call, Handlers
     from tables.risk import RiskValue
+
+
+ROUTES: Final = (
+    Route(
+        name="metrics",
+        method="GET",
+        path="/metrics",
+        role="public",
+        summary="Figures of this worker for Prometheus",
+        media_type=PROMETHEUS,
+    ),
+)
+
 
 ENDINGS: Final = {
     # name of a count of the partitions, as a label
@@ -43,18 +56,6 @@ TITLE_COUNTS: Final = {
     "unreadable": "Messages on health-partials that could not be read",
 }
 """The counts of the title agent's partitions, named as there."""
-
-
-ROUTES: Final = (
-    Route(
-        name="metrics",
-        method="GET",
-        path="/metrics",
-        role="public",
-        summary="Figures of this worker for Prometheus",
-        media_type=PROMETHEUS,
-    ),
-)
 
 
 class Metrics:

@@ -1,4 +1,4 @@
-"""The dashboard's files and the OpenAPI document: read once, served from memory."""
+"""`/` and `/static/{name}`: the files of the dashboard, read once at the start and served from memory."""
 
 from __future__ import annotations
 
@@ -10,20 +10,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiohttp import web
 
-from pipeline.web.http.openapi import document
 from pipeline.web.http.problems import Problem
-from pipeline.web.http.routes import HTML, JSON, Route
+from pipeline.web.http.routes import HTML, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pipeline.web.http.serving import Call, Handlers
-
-FILES: Final = Path(__file__).parents[1] / "static"
-"""What lies here, not in a directory below, is served under /static/; index.html is the page."""
-
-_PAGE: Final = "index.html"
-_TEXT: Final = ("text/", "application/javascript", "application/json", "image/svg+xml")
+    from pipeline.web.http.calls import Call, Handlers
 
 
 ROUTES: Final = (
@@ -46,15 +37,14 @@ ROUTES: Final = (
         problems=(404,),
         tag="page",
     ),
-    Route(
-        name="openapi",
-        method="GET",
-        path="/openapi.json",
-        role="public",
-        summary="This document",
-        tag="page",
-    ),
 )
+
+
+FILES: Final = Path(__file__).parents[1] / "static"
+"""The files of this directory, without its subdirectories, are served under /static/; `/` is index.html."""
+
+_PAGE: Final = "index.html"
+_TEXT: Final = ("text/", "application/javascript", "application/json", "image/svg+xml")
 
 
 class _File(NamedTuple):
@@ -63,42 +53,12 @@ class _File(NamedTuple):
     tag: str
 
 
-def page_views(routes: Sequence[Route], directory: Path = FILES) -> Handlers:
-    """The handlers of `/`, `/static/{name}` and `/openapi.json`.
+def page_views(directory: Path = FILES) -> Handlers:
+    """The handlers of `/` and `/static/{name}`."""
+    files = {path.name: _read(path) for path in sorted(directory.iterdir()) if path.is_file()}
 
-    Args:
-        routes: all that are served, for the document.
-        directory: of the page's files.
-    """
-    page = _Page({path.name: _read(path) for path in sorted(directory.iterdir()) if path.is_file()}, routes)
-    return {"dashboard": page.dashboard, "static_file": page.static_file, "openapi": page.openapi}
-
-
-def _read(path: Path) -> _File:
-    data = path.read_bytes()
-    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return _File(data, media_type, blake2b(data, digest_size=12).hexdigest())
-
-
-class _Page:
-    def __init__(self, files: dict[str, _File], routes: Sequence[Route]) -> None:
-        self._files = files
-        self._routes = routes
-        self._document: bytes | None = None
-
-    async def dashboard(self, call: Call) -> web.Response:
-        return self._serve(call, _PAGE)
-
-    async def static_file(self, call: Call) -> web.Response:
-        return self._serve(call, call.path["name"])
-
-    async def openapi(self, call: Call) -> web.Response:  # noqa: ARG002 - the same for everybody
-        if self._document is None:
-            self._document = document(self._routes).encode()
-        return web.Response(body=self._document, content_type=JSON)
-
-    def _serve(self, call: Call, name: str) -> web.Response:
-        file = self._files.get(name)
+    def serve(call: Call, name: str) -> web.Response:
+        file = files.get(name)
         if file is None:
             raise Problem(HTTPStatus.NOT_FOUND, f"the dashboard has no file {name}")
         headers = {"ETag": f'"{file.tag}"', "Cache-Control": "no-cache"}
@@ -106,3 +66,17 @@ class _Page:
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         charset = "utf-8" if file.media_type.startswith(_TEXT) or file.media_type == HTML else None
         return web.Response(body=file.data, content_type=file.media_type, charset=charset, headers=headers)
+
+    async def dashboard(call: Call) -> web.Response:
+        return serve(call, _PAGE)
+
+    async def static_file(call: Call) -> web.Response:
+        return serve(call, call.path["name"])
+
+    return {"dashboard": dashboard, "static_file": static_file}
+
+
+def _read(path: Path) -> _File:
+    data = path.read_bytes()
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return _File(data, media_type, blake2b(data, digest_size=12).hexdigest())

@@ -17,7 +17,11 @@ from pydantic import Field
 
 from pipeline.coordination.pauses import MAX_REASON, PAUSE_KEY, Pause
 from pipeline.events.instants import format_instant
-from pipeline.web.http.answers import Answer, Coverage, Instant
+from pipeline.web.http.answers import (
+    Answer,
+    Coverage,
+    Instant,
+)
 from pipeline.web.http.problems import Problem, unavailable
 from pipeline.web.http.questions import Question
 from pipeline.web.http.routes import Route
@@ -30,31 +34,8 @@ if TYPE_CHECKING:
     from pipeline.delivery.state.unit import Reader
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.web.cluster.peers import Peers
+    from pipeline.web.http.calls import Call, Handlers
     from pipeline.web.http.outbox import Outbox
-    from pipeline.web.http.serving import Call, Handlers
-
-_STEP_S: Final = 0.5
-"""A record that is there is fetched by then, also while consuming is paused."""
-_FETCH_S: Final = 0.4
-"""An idle partition's end is as of the last fetch: at most 250 ms, and a pause of 50 before it."""
-_LOOK_S: Final = 0.05
-_ANSWER_S: Final = 5.0
-_CATCH_UP_S: Final = 4.0
-"""Less than another worker waits for our answer."""
-
-
-class PauseReason(Question):
-    """Why consuming is paused."""
-
-    reason: str | None = Field(
-        None, min_length=1, max_length=MAX_REASON, description="shown until somebody resumes"
-    )
-
-
-class Timeout(Question):
-    """How long to wait."""
-
-    timeout: float = Field(30.0, gt=0, le=300, description="seconds")
 
 
 class PauseShown(Answer):
@@ -94,6 +75,20 @@ class Drained(Answer):
     )
     seconds: float
     coverage: Coverage
+
+
+class PauseReason(Question):
+    """Why consuming is paused."""
+
+    reason: str | None = Field(
+        None, min_length=1, max_length=MAX_REASON, description="shown until somebody resumes"
+    )
+
+
+class Timeout(Question):
+    """How long to wait."""
+
+    timeout: float = Field(30.0, gt=0, le=300, description="seconds")
 
 
 ROUTES: Final = (
@@ -140,6 +135,16 @@ ROUTES: Final = (
 )
 
 
+_STEP_S: Final = 0.5
+"""A record that is there is fetched by then, also while consuming is paused."""
+_FETCH_S: Final = 0.4
+"""An idle partition's end is as of the last fetch: at most 250 ms, and a pause of 50 before it."""
+_LOOK_S: Final = 0.05
+_ANSWER_S: Final = 5.0
+_CATCH_UP_S: Final = 4.0
+"""Less than another worker waits for our answer."""
+
+
 def process_views(
     app: DeliveryApp,
     table: WriteBehindTable[Any],
@@ -158,11 +163,11 @@ def process_views(
         topic: full name of `rule-config`.
         rule_config: follows it.
     """
-    control = _Control(app, table, peers, outbox, topic, rule_config)
-    return {"pause": control.pause, "resume": control.resume, "one": control.one, "drain": control.drain}
+    process = _Process(app, table, peers, outbox, topic, rule_config)
+    return {"pause": process.pause, "resume": process.resume, "one": process.one, "drain": process.drain}
 
 
-class _Control:
+class _Process:
     def __init__(
         self,
         app: DeliveryApp,

@@ -17,7 +17,9 @@ from pipeline.titles.figures import Figures
 from pipeline.titles.notes import DIMENSIONS
 from pipeline.titles.rows import unpack_rows
 from pipeline.titles.state import PARTITION_KEY as TITLES_KEY
-from pipeline.web.http.answers import Answer
+from pipeline.web.http.answers import (
+    Answer,
+)
 from pipeline.web.http.problems import FieldError, Problem
 from pipeline.web.http.routes import Route
 from pipeline.web.views.ids import way_out
@@ -26,26 +28,16 @@ from pipeline.windows.window import FAILS, FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES
 from tables.alerts import PARTITION_KEY as ALERTS_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.titles.state import TitlesValue
     from pipeline.web.cluster.peers import Peers
-    from pipeline.web.http.serving import Call, Handlers
+    from pipeline.web.http.calls import Call, Handlers
     from pipeline.windows.user import LastEvent
     from pipeline.windows.window import Entry
     from tables.alerts import AlertValue
     from tables.risk import RiskValue
-
-_ROLES: Final = {
-    NEUTRAL: "neutral",
-    PLAYS: "plays",
-    STARTS: "starts",
-    START_FAILS: "fails_to_start",
-    FAILS: "fails",
-    RELEASES: "releases",
-    FAILS_LOGIN: "fails_login",
-}
 
 
 class TableInfo(Answer):
@@ -99,8 +91,19 @@ ROUTES: Final = (
 )
 
 
+_ROLES: Final = {
+    NEUTRAL: "neutral",
+    PLAYS: "plays",
+    STARTS: "starts",
+    START_FAILS: "fails_to_start",
+    FAILS: "fails",
+    RELEASES: "releases",
+    FAILS_LOGIN: "fails_login",
+}
+
+
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class _ShownTable:
     """A table that can be looked into.
 
     Attributes:
@@ -116,15 +119,30 @@ class Shelf:
     hint: str = ""
 
 
-def table_views(shelves: Sequence[Shelf], peers: Peers) -> Handlers:
-    """The handlers."""
-    browser = _Browser({shelf.table.name: shelf for shelf in shelves}, peers)
+def table_views(
+    users: WriteBehindTable[RiskValue],
+    titles: WriteBehindTable[TitlesValue],
+    alerts: WriteBehindTable[AlertValue],
+    peers: Peers,
+    show: Callable[[str], str],
+) -> Handlers:
+    """The handlers of `/tables` and `/tables/{table}/{key}`.
+
+    Args:
+        users: the risk agent's table.
+        titles: the title agent's table.
+        alerts: the alert agent's table.
+        peers: the other workers.
+        show: the form of user and device ids in outputs.
+    """
+    shown = (_shown_users(users, show), _shown_titles(titles, show), _shown_alerts(alerts))
+    browser = _Browser({one.table.name: one for one in shown}, peers)
     return {"tables": browser.tables, "table_record": browser.record}
 
 
 class _Browser:
-    def __init__(self, shelves: dict[str, Shelf], peers: Peers) -> None:
-        self._shelves = shelves
+    def __init__(self, tables: dict[str, _ShownTable], peers: Peers) -> None:
+        self._tables = tables
         self._peers = peers
 
     async def tables(self, call: Call) -> Tables:  # noqa: ARG002 - the same for everybody
@@ -132,32 +150,32 @@ class _Browser:
             tables=[
                 TableInfo(
                     name=name,
-                    partitions=shelf.table.partitions or 0,
-                    changelog=shelf.table.changelog_name,
-                    sources=list(shelf.table.source_topics),
+                    partitions=shown.table.partitions or 0,
+                    changelog=shown.table.changelog_name,
+                    sources=list(shown.table.source_topics),
                 )
-                for name, shelf in self._shelves.items()
+                for name, shown in self._tables.items()
             ]
         )
 
     async def record(self, call: Call) -> TableRecord:
         """A change is seen before it is committed, and told as such."""
         name, text = call.path["table"], call.path["key"]
-        shelf = self._shelves.get(name)
-        if shelf is None:
-            known = ", ".join(self._shelves)
+        shown = self._tables.get(name)
+        if shown is None:
+            known = ", ".join(self._tables)
             raise Problem(HTTPStatus.NOT_FOUND, f"there is no table {name}; there is {known}")
         try:
-            key, partition = shelf.locate(text)
+            key, partition = shown.locate(text)
         except ValueError as error:
             wrong = FieldError(path="key", message=str(error), type="key")
             raise Problem(
                 HTTPStatus.BAD_REQUEST, f"the path is not valid: key {error}", errors=[wrong]
             ) from None
-        unit = (await self._peers.owned(call, shelf.table, partition)).unit
+        unit = (await self._peers.owned(call, shown.table, partition)).unit
         value = unit.peek(key)
         if value is None:
-            raise Problem(HTTPStatus.NOT_FOUND, f"table {name} has no key {text}{shelf.hint}")
+            raise Problem(HTTPStatus.NOT_FOUND, f"table {name} has no key {text}{shown.hint}")
         in_flight = unit.in_flight is not None and key in unit.in_flight.keys
         return TableRecord(
             table=name,
@@ -166,14 +184,14 @@ class _Browser:
             owner=str(self._peers.own_url),
             changelog_offset=unit.store.changelog_offset(),
             uncommitted=in_flight or key in unit.dirty,
-            value=shelf.render(value),
+            value=shown.render(value),
         )
 
 
 # -- the risk agent's table
 
 
-def risk_shelf(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -> Shelf:
+def _shown_users(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -> _ShownTable:
     """Keys are as in the table; those of a partition carry its number: `uUSER`, `qUSER`, `p@3`, `r@3`, `s@3`."""
 
     def locate(text: str) -> tuple[bytes, int]:
@@ -200,13 +218,13 @@ def risk_shelf(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -
             case _:
                 return [msgspec.structs.asdict(request) for request in value.requests]
 
-    return Shelf(users, locate, render, way_out(show))
+    return _ShownTable(users, locate, render, way_out(show))
 
 
 # -- the title agent's table
 
 
-def title_shelf(titles: WriteBehindTable[TitlesValue], show: Callable[[str], str]) -> Shelf:
+def _shown_titles(titles: WriteBehindTable[TitlesValue], show: Callable[[str], str]) -> _ShownTable:
     """Keys are as in the table: `scontent:ID`, `sdevice:ID`, ...; that of a partition carries its number: `p@3`."""
 
     def locate(text: str) -> tuple[bytes, int]:
@@ -223,20 +241,20 @@ def title_shelf(titles: WriteBehindTable[TitlesValue], show: Callable[[str], str
         )
 
     def render(value: TitlesValue) -> Any:  # noqa: ANN401 - JSON
-        shown: dict[str, Any] = msgspec.structs.asdict(value)
+        fields: dict[str, Any] = msgspec.structs.asdict(value)
         if isinstance(value, Figures):
-            shown["rows"] = list(unpack_rows(value.rows))
+            fields["rows"] = list(unpack_rows(value.rows))
             users = {show(user): minute for user, minute in value.names.get("users", {}).items()}
-            shown["names"] = value.names | ({"users": users} if users else {})
-        return msgspec.to_builtins(shown, str_keys=True)
+            fields["names"] = value.names | ({"users": users} if users else {})
+        return msgspec.to_builtins(fields, str_keys=True)
 
-    return Shelf(titles, locate, render, way_out(show))
+    return _ShownTable(titles, locate, render, way_out(show))
 
 
 # -- the alert agent's table
 
 
-def alert_shelf(alerts: WriteBehindTable[AlertValue]) -> Shelf:
+def _shown_alerts(alerts: WriteBehindTable[AlertValue]) -> _ShownTable:
     """Keys are as in the table: `aSUBJECT/RULE`; that of a partition's clock carries its number: `c@3`."""
 
     def locate(text: str) -> tuple[bytes, int]:
@@ -255,7 +273,7 @@ def alert_shelf(alerts: WriteBehindTable[AlertValue]) -> Shelf:
     def render(value: AlertValue) -> Any:  # noqa: ANN401 - JSON
         return msgspec.to_builtins(msgspec.structs.asdict(value), str_keys=True)
 
-    return Shelf(alerts, locate, render)
+    return _ShownTable(alerts, locate, render)
 
 
 def _user(state: UserState, show: Callable[[str], str]) -> dict[str, Any]:

@@ -11,7 +11,13 @@ from pipeline.evaluation.findings import findings_now
 from pipeline.evaluation.verdict import plan_score, risk_level
 from pipeline.events.addresses import mask_network
 from pipeline.events.instants import format_instant
-from pipeline.web.http.answers import Answer, Finding, Instant, RiskLevel, Verdict
+from pipeline.web.http.answers import (
+    Answer,
+    Finding,
+    Instant,
+    RiskLevel,
+    Verdict,
+)
 from pipeline.windows.window import PLAYING, WINDOW_MS
 
 if TYPE_CHECKING:
@@ -20,14 +26,6 @@ if TYPE_CHECKING:
     from pipeline.rules.ruleset import RuleSet
     from pipeline.windows import privacy
     from pipeline.windows.user import UserState
-
-_SHARED: Final = frozenset({"account.concurrent_streams", "account.multi_ip", "account.multi_region"})
-_LOGIN: Final = "account.login_failures"
-_LISTED: Final = 50
-_HEAVY_PLAYS: Final = 45
-"""Signs of playing in the hour: a heartbeat a minute for three quarters of it."""
-_TREND_EVENTS: Final = 10
-_TREND_RATIO: Final = 1.5
 
 
 class Seen(Answer):
@@ -116,6 +114,15 @@ class Segment(Answer):
     playing: int
     devices: int
     regions: int
+
+
+_SHARED: Final = frozenset({"account.concurrent_streams", "account.multi_ip", "account.multi_region"})
+_LOGIN: Final = "account.login_failures"
+_LISTED: Final = 50
+_HEAVY_PLAYS: Final = 45
+"""Signs of playing in the hour: a heartbeat a minute for three quarters of it."""
+_TREND_EVENTS: Final = 10
+_TREND_RATIO: Final = 1.5
 
 
 def view_of(

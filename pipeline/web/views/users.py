@@ -1,28 +1,20 @@
-"""`/users/...` and `/privacy/requests...`: what is known of one user, from the worker that has the partition."""
+"""`/users/...`: what is known of one user, from the worker that owns the user's partition."""
 
 from __future__ import annotations
 
-import time
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Final
 
 from pipeline.evaluation.batch import PartitionState
 from pipeline.evaluation.rule_book import InForce
-from pipeline.evaluation.source import FUTURE_MS
-from pipeline.events.instants import format_instant, parse_instant
-from pipeline.events.model import MAX_VALUE_BYTES, PrivacyRequest
-from pipeline.jurisdictions.laws import laws_of
 from pipeline.verdict_index.index import IndexUnavailableError
-from pipeline.web.http.answers import Answer, Instant, Verdict
-from pipeline.web.http.problems import FieldError, Problem
-from pipeline.web.http.routes import Route, json_body
-from pipeline.web.views.ids import way_out
-from pipeline.web.views.user_state import PrivacyView, Segment, UserView, privacy_of, segment_of, view_of
-from pipeline.windows.requests import RequestHistory
+from pipeline.web.http.answers import (
+    Verdict,
+)
+from pipeline.web.http.routes import Route
+from pipeline.web.views.ids import unknown_user
+from pipeline.web.views.user_state import Segment, UserView, segment_of, view_of
 from pipeline.windows.user import UserState
-from tables.risk import PARTITION_KEY, RULES_KEY, requests_key, user_key
+from tables.risk import PARTITION_KEY, RULES_KEY, user_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,59 +25,8 @@ if TYPE_CHECKING:
     from pipeline.rules.ruleset import RuleSet
     from pipeline.verdict_index.index import VerdictIndex
     from pipeline.web.cluster.peers import Peers
-    from pipeline.web.http.outbox import Outbox
-    from pipeline.web.http.serving import Call, Handlers
-    from pipeline.windows.privacy import PrivacyRecord
-    from pipeline.windows.requests import RequestRecord
+    from pipeline.web.http.calls import Call, Handlers
     from tables.risk import RiskValue
-
-_DAY_MS: Final = 86_400_000
-# These a law gives time for; the others take effect at once, and nobody waits for them.
-_WITH_DEADLINE: Final = frozenset({"opt_out", "delete", "consent_withdrawn"})
-
-
-class RequestQueued(Answer):
-    """A privacy request that the brokers have."""
-
-    status: Literal["queued"]
-    request_id: str
-    partition: int
-    offset: int
-
-
-class Deadline(Answer):
-    """Until when a law asks that a request is followed."""
-
-    law: str
-    days: int
-    due: Instant
-
-
-class RequestView(Answer):
-    """One privacy request of a user."""
-
-    request_id: str
-    type: str
-    timestamp: Instant
-    region: str | None
-    applied_at: Instant | None = Field(description="its record's timestamp")
-    deadlines: list[Deadline]
-    holds: bool = Field(description="whether what it asked for is in force")
-
-
-class RequestList(Answer):
-    """The privacy requests of a user that are known, oldest first, and the privacy record that they left."""
-
-    user_id: str
-    requests: list[RequestView]
-    privacy: PrivacyView
-    erased: list[Instant] = Field(
-        description=(
-            "when the window (regions, networks, devices, streams, events) and the last place were erased, 30 days or "
-            "more after the user's last event, by the timestamp of the record at which it was; the newest 100, oldest "
-            "first. The privacy record and the requests stay"
-        )
-    )
 
 
 ROUTES: Final = (
@@ -111,29 +52,6 @@ ROUTES: Final = (
         subject="user_id",
         tag="users",
     ),
-    Route(
-        name="request",
-        method="POST",
-        path="/privacy/requests",
-        role="admin",
-        summary="Publish a privacy request",
-        answers=(RequestQueued,),
-        status=202,
-        body=json_body(PrivacyRequest, MAX_VALUE_BYTES),
-        subject="user_id",
-        tag="privacy",
-    ),
-    Route(
-        name="requests",
-        method="GET",
-        path="/privacy/requests/{user_id}",
-        role="analyst",
-        summary="A user's privacy requests, their deadlines, and what was erased when",
-        answers=(RequestList,),
-        problems=(404,),
-        subject="user_id",
-        tag="privacy",
-    ),
 )
 
 
@@ -144,7 +62,7 @@ def user_views(
     index: VerdictIndex,
     show: Callable[[str], str],
 ) -> Handlers:
-    """The handlers that read.
+    """The handlers of `/users/{user_id}` and `/users/{user_id}/segment`.
 
     Args:
         users: the risk agent's table.
@@ -153,38 +71,11 @@ def user_views(
         index: of verdicts.
         show: the form of user and device ids in outputs.
     """
-    people = _People(users, peers, book, index, show)
-    return {"user": people.user, "segment": people.segment, "requests": people.requests}
+    views = _Users(users, peers, book, index, show)
+    return {"user": views.user, "segment": views.segment}
 
 
-def request_views(outbox: Outbox, topic: str) -> Handlers:
-    """The handler that publishes privacy requests.
-
-    Args:
-        outbox: writes them.
-        topic: its full name.
-    """
-
-    async def request(call: Call) -> RequestQueued:
-        asked: PrivacyRequest = call.body
-        ahead = parse_instant(asked.timestamp) - time.time_ns() // 1_000_000
-        if ahead > FUTURE_MS:
-            message = f"lies {ahead / 1000:.0f} s ahead; at most {FUTURE_MS // 1000} s are allowed"
-            raise Problem(
-                HTTPStatus.BAD_REQUEST,
-                f"the body is not valid: timestamp {message}",
-                errors=[FieldError(path="timestamp", message=message, type="future_timestamp")],
-            )
-        value = asked.model_dump_json(by_alias=True, exclude_none=True).encode()
-        place = await outbox.write(topic, asked.user_id.encode(), value)
-        return RequestQueued(
-            status="queued", request_id=asked.request_id, partition=place.partition, offset=place.offset
-        )
-
-    return {"request": request}
-
-
-class _People:
+class _Users:
     def __init__(
         self,
         users: WriteBehindTable[RiskValue],
@@ -224,77 +115,10 @@ class _People:
         times = partition.times.values() if isinstance(partition, PartitionState) else ()
         return segment_of(user_id, state, max(times, default=None), self._rules(unit), self._show)
 
-    async def requests(self, call: Call) -> RequestList:
-        """The user's requests in the order of their arrival; they outlast all else that is known of the user."""
-        user_id, unit = await self._owner(call)
-        state, history = unit.peek(user_key(user_id)), unit.peek(requests_key(user_id))
-        if not isinstance(state, UserState):
-            if not isinstance(history, RequestHistory):
-                raise self._unknown(user_id)
-            state = UserState()
-        if not isinstance(history, RequestHistory):
-            history = RequestHistory()
-        home = None if state.last_place is None else state.last_place.region
-        return RequestList(
-            user_id=self._show(user_id),
-            requests=[_request(one, home, state.privacy) for one in history.requests],
-            privacy=privacy_of(state),
-            erased=[format_instant(at) for at in history.erased],
-        )
-
     async def _find(self, call: Call) -> tuple[str, Unit[RiskValue], UserState]:
-        user_id, unit = await self._owner(call)
+        user_id = call.path["user_id"]
+        unit = (await self._peers.owned(call, self._users, self._users.partition_of(user_id.encode()))).unit
         state = unit.peek(user_key(user_id))
         if not isinstance(state, UserState):
-            raise self._unknown(user_id)
+            raise unknown_user(user_id, self._show)
         return user_id, unit, state
-
-    async def _owner(self, call: Call) -> tuple[str, Unit[RiskValue]]:
-        user_id = call.path["user_id"]
-        owned = await self._peers.owned(call, self._users, self._users.partition_of(user_id.encode()))
-        return user_id, owned.unit
-
-    def _unknown(self, user_id: str) -> Problem:
-        return Problem(HTTPStatus.NOT_FOUND, f"nothing is known of a user {user_id}{way_out(self._show)}")
-
-
-def _request(one: RequestRecord, home: str | None, privacy: PrivacyRecord) -> RequestView:
-    """A request; its laws are those of the region that it names, else of where the user was last."""
-    region = one.region or home
-    deadlines = []
-    if one.type in _WITH_DEADLINE and region is not None:
-        begin = one.time if one.record_time < 0 else one.record_time
-        for law in laws_of(region):
-            if law.grants_right and law.deadline_days is not None:
-                due = format_instant(begin + law.deadline_days * _DAY_MS)
-                deadlines.append(Deadline(law=law.id, days=law.deadline_days, due=due))
-    return RequestView(
-        request_id=one.request_id,
-        type=one.type,
-        timestamp=format_instant(one.time),
-        region=region,
-        applied_at=None if one.record_time < 0 else format_instant(one.record_time),
-        deadlines=deadlines,
-        holds=_holds(one, privacy),
-    )
-
-
-def _holds(one: RequestRecord, privacy: PrivacyRecord) -> bool:
-    """Whether what a request asked for is in force."""
-    match one.type:
-        case "opt_out":
-            return privacy.opt_out.since is not None
-        case "opt_in":
-            return privacy.opt_out.since is None
-        case "delete":
-            return privacy.deletion.since is not None
-        case "reinstate":
-            return privacy.deletion.since is None
-        case "consent_given":
-            return _newer(privacy.consent_given, privacy.consent_withdrawn)
-        case _:
-            return _newer(privacy.consent_withdrawn, privacy.consent_given)
-
-
-def _newer(one: int | None, other: int | None) -> bool:
-    return one is not None and (other is None or one > other)

@@ -10,7 +10,9 @@ from aiohttp import web
 
 from pipeline.web.http import door
 from pipeline.web.http.door import Runner, Site
-from pipeline.web.http.limits import ConnectionLimits
+from pipeline.web.http.limits import Bodies, ConnectionLimits
+from pipeline.web.http.problems import Problem
+from pipeline.web.http.request_parts import read_at_most
 
 HALF_HEAD = b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Le"
 HALF_BODY = (
@@ -29,7 +31,14 @@ async def served():
         return web.Response(text="up")
 
     async def events(request):
-        return web.Response(text=str(len(await request.read())))
+        try:
+            with Bodies().room() as room:
+                return web.Response(text=str(len(await read_at_most(request, 1_000, room))))
+        except Problem as problem:
+            return problem.response(request.path)
+
+    async def refuse(_request):
+        return web.Response(status=413)
 
     async def slow(_request):
         await goes_on.wait()
@@ -41,6 +50,7 @@ async def served():
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_post("/events", events)
+    app.router.add_post("/refuse", refuse)
     app.router.add_get("/slow", slow)
     app.router.add_get("/large", large)
     runner = Runner(app, LIMITS, {"X-Frame-Options": "DENY"}, shutdown_timeout=0.1)
@@ -164,6 +174,22 @@ async def test_who_does_not_come_to_the_end_of_the_headers_is_closed(client, mon
     async with asyncio.timeout(3):
         with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("path", "pause", "expected"), [("/events", 0, 400), ("/events", 0.1, 400), ("/refuse", 0.1, 413)]
+)
+async def test_a_malformed_chunk_is_answered_at_once(client, caplog, path, pause, expected):
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1]\r\n"
+    reader, writer = await client.connect(head.encode())
+    await asyncio.sleep(pause)
+    writer.write(b"no size\r\n")
+    async with asyncio.timeout(2):
+        status, _, _ = await answer_of(reader)
+        assert status == expected
+        if status == 400:
+            assert await reader.read() == b""
+    assert not caplog.records
 
 
 async def test_who_does_not_fetch_the_answer_is_closed(client, monkeypatch):

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from pipeline.web.http import serving
+from pipeline.web.http import request_parts
+from pipeline.web.http.finishing import HEADERS
 from pipeline.web.http.limits import SMALL_BODY, Bodies
 from pipeline.web.http.problems import Problem
-from pipeline.web.http.serving import HEADERS
 from pipeline.web.install import ROUTES
-from pipeline.web.views.ingest import MAX_AT_ONCE
+from pipeline.web.views.events import MAX_AT_ONCE
 from tests.pipeline.web.test_guards import path_of, problem_of
 
 
@@ -142,7 +142,7 @@ async def test_more_events_than_are_ever_taken_are_too_large(web, body, media_ty
 
 
 async def test_a_body_that_does_not_come_to_its_end_is_told_so(web, monkeypatch):
-    monkeypatch.setattr(serving, "BODY_S", 0.1)
+    monkeypatch.setattr(request_parts, "BODY_S", 0.1)
     reader, writer = await asyncio.open_connection(web.client.host, web.client.port)
     writer.write(
         b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
@@ -152,7 +152,7 @@ async def test_a_body_that_does_not_come_to_its_end_is_told_so(web, monkeypatch)
 
 
 async def test_chunks_that_are_none_end_like_a_body_that_does_not_come(web, monkeypatch):
-    monkeypatch.setattr(serving, "BODY_S", 0.3)
+    monkeypatch.setattr(request_parts, "BODY_S", 0.3)
     reader, writer = await asyncio.open_connection(web.client.host, web.client.port)
     writer.write(b"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
     writer.write(b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")

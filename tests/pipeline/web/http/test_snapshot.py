@@ -11,12 +11,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from pipeline.web.access.client_address import ClientAddresses
 from pipeline.web.cluster.peers import Peers
 from pipeline.web.cluster.proofs import ForwardedCall, Proofs, body_digest, new_nonce
+from pipeline.web.http.calls import json_answer
 from pipeline.web.http.problems import Problem
-from pipeline.web.http.serving import install, json_answer
+from pipeline.web.http.serving import install
 from pipeline.web.http.snapshot import LIFE_S, Snapshot
 from pipeline.web.install import ROUTES
 from tests.pipeline.web.conftest import SECRET
-from tests.pipeline.web.other_views import other_views
 
 RECEIVER = "http://worker.example:8000"
 PATH = "/results/latest"
@@ -158,7 +158,7 @@ class Worker:
 @asynccontextmanager
 async def serving(tokens):
     worker = Worker()
-    views = [{"latest": worker.count, "content": worker.count, "pause": worker.count, "one": worker.refuse}]
+    views = {"latest": worker.count, "content": worker.count, "pause": worker.count, "one": worker.refuse}
 
     class App:
         """Of Faust's application what serving needs."""
@@ -172,12 +172,11 @@ async def serving(tokens):
     peers = Peers(App, Proofs(SECRET, "app"), None)
     install(
         App,
-        ROUTES,
-        [*views, other_views(views)],
+        [route for route in ROUTES if route.name in views],
+        [views],
         tokens,
         peers,
         worker,
-        demo=False,
         addresses=ClientAddresses(),
     )
     async with TestClient(TestServer(App.web.web_app)) as client:

@@ -16,11 +16,9 @@ from pipeline.verdict_index.store import FILE_NAME, connect, open_store
 from pipeline.verdict_index.writer import IndexWriter
 from pipeline.web.access.client_address import ClientAddresses
 from pipeline.web.http.serving import install
-from pipeline.web.install import ROUTES
-from pipeline.web.views.alerts import Alerts, alert_views
-from pipeline.web.views.compliance import ComplianceSummary, RegionRisks, compliance_views
+from pipeline.web.views import alerts, compliance
 from tests.pipeline.verdict_index.verdicts import finding, published, random_verdicts, verdict
-from tests.pipeline.web.other_views import NoPeers, other_views
+from tests.pipeline.web.no_peers import NoPeers
 from tests.pipeline.web.test_guards import problem_of
 
 show = pseudonymiser(b"a key of the tests")
@@ -56,7 +54,7 @@ async def served(tmp_path, tokens, bearer, records):
     writer = IndexWriter(open_store(tmp_path / FILE_NAME, ("flagged-events", "risk-alerts")), 1_000)
     writer.add(records, {})
     index._queries = index._look_ups = IndexQueries(connect(tmp_path / FILE_NAME))
-    views = [compliance_views(index, show), alert_views(index)]
+    views = [compliance.compliance_views(index, show), alerts.alert_views(index)]
 
     class App:
         """Of Faust's application what serving needs."""
@@ -66,12 +64,11 @@ async def served(tmp_path, tokens, bearer, records):
 
     install(
         App,
-        ROUTES,
-        [*views, other_views(views)],
+        [*compliance.ROUTES, *alerts.ROUTES],
+        views,
         tokens,
         NoPeers(),
         NoTrail(),
-        demo=False,
         addresses=ClientAddresses(),
     )
     async with TestClient(TestServer(App.web.web_app)) as client:
@@ -131,10 +128,10 @@ async def test_what_cannot_be_asked_is_named(served, query, field):
 
 
 async def test_summary_and_regions_count_every_indexed_verdict(served):
-    summary = ComplianceSummary.model_validate(await served.get("/compliance/summary"))
+    summary = compliance.ComplianceSummary.model_validate(await served.get("/compliance/summary"))
     assert summary.flagged == summary.index.verdicts == sum(summary.by_level.values()) == 100
     assert summary.by_dimension["account"] == sum(summary.dimension_levels["account"].values())
-    regions = RegionRisks.model_validate(await served.get("/compliance/regions"))
+    regions = compliance.RegionRisks.model_validate(await served.get("/compliance/regions"))
     assert sum(risk.flagged for risk in regions.regions) == 100
     groups = {risk.region: risk.flagged for risk in regions.groups}
     assert groups["EEA"] + groups["non-EEA"] == 100
@@ -148,7 +145,7 @@ async def test_alerts_are_those_of_the_index(served):
     seen = msgspec.convert(given, SeenVerdict)
     alert = opened(seen, seen.findings[0], 5)
     served.writer.fold([(b"u1/account.multi_ip", encode_alert(alert, "opened"))], {})
-    answer = Alerts.model_validate(await served.get("/alerts?limit=1"))
+    answer = alerts.Alerts.model_validate(await served.get("/alerts?limit=1"))
     assert (answer.open, answer.closed) == (1, 0)
     assert answer.alerts[0].rule_id == "account.multi_ip"
 

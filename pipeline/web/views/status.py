@@ -1,4 +1,4 @@
-"""What the open views tell of the worker that they run in."""
+"""The state of this worker as several views show it: readiness, counts, lag."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tables.risk import RiskValue
 
 
-class Standing:
-    """What the open views tell of a worker.
+class WorkerStatus:
+    """Reads the state of this worker.
 
     Args:
         app: the application.
@@ -30,37 +30,38 @@ class Standing:
         self._app = app
         self._users = users
 
+    @property
     def ready(self) -> bool:
-        """Whether an assignment is recovered, no other is under way, and nothing is wrong with the topics."""
-        return self.recovered() and self.trouble is None
+        """Whether the worker's partitions are assigned and recovered, and nothing is wrong with the topics."""
+        return self.recovered and self.trouble is None
+
+    @property
+    def recovered(self) -> bool:
+        """Whether the worker's partitions are assigned and recovered, and no rebalance is running."""
+        return self._app.tables.actives_ready and not self._app.rebalancing
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong with the topics, in words and with the way out."""
+        """A sentence that says what is wrong with the topics and how to repair it; None if they are fine."""
         return self._app.topology.trouble
 
-    def recovered(self) -> bool:
-        """Whether an assignment is recovered, and no other is under way."""
-        return self._app.tables.actives_ready and not self._app.rebalancing
-
-    def counts(self) -> dict[str, int]:
-        """The counts of the partitions that are owned here, summed (see `pipeline.evaluation.batch.count`)."""
+    def counts(self) -> Counter[str]:
+        """The sums of the counts of all owned partitions (see `pipeline.evaluation.batch.count`)."""
         total: Counter[str] = Counter()
         for _, reader in self._users.owned():
             partition = reader.peek(PARTITION_KEY)
             if isinstance(partition, PartitionState):
                 total.update(partition.counts)
-        return dict(total)
+        return total
 
     def lag(self) -> dict[str, int]:
-        """Records that are not judged yet, by `topic-partition`."""
+        """The number of records that are not judged yet, by `topic-partition`."""
         return _by_name(self._app.metrics.lag)
 
     def lag_open_transactions(self) -> dict[str, int]:
-        """The part of the lag that waits behind an open transaction, by `topic-partition`; where there is any."""
+        """The part of the lag that waits behind an open transaction, by `topic-partition`; without zeros."""
         return _by_name(self._app.metrics.lag_open_transactions)
 
 
 def _by_name(lag: Mapping[TP, int]) -> dict[str, int]:
-    """The same by `topic-partition`, as answers name them."""
     return {f"{tp.topic}-{tp.partition}": behind for tp, behind in sorted(lag.items())}

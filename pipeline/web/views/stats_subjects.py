@@ -17,11 +17,18 @@ from pipeline.titles.rows import EVENTS, FAILED, FAILED_STARTS, PLAYS, TOTAL, WA
 from pipeline.titles.state import PARTITION_KEY, TitlesPartition, figures_key, subject_name
 from pipeline.verdict_index.index import IndexUnavailableError
 from pipeline.verdict_index.summary import count_by_region
-from pipeline.web.http.answers import Answer, AsOf, Count, Coverage, Instant, RiskLevel, Share
+from pipeline.web.http.answers import (
+    Answer,
+    AsOf,
+    Coverage,
+    Instant,
+    RiskLevel,
+    Share,
+)
+from pipeline.web.http.calls import json_answer
 from pipeline.web.http.problems import Problem, unavailable
 from pipeline.web.http.questions import Limit
 from pipeline.web.http.routes import Route
-from pipeline.web.http.serving import json_answer
 from pipeline.web.views.ids import way_out
 
 if TYPE_CHECKING:
@@ -36,13 +43,14 @@ if TYPE_CHECKING:
     from pipeline.titles.state import TitlesValue
     from pipeline.verdict_index.index import VerdictIndex
     from pipeline.web.cluster.peers import Peers
-    from pipeline.web.http.serving import Call, Handlers
+    from pipeline.web.http.calls import Call, Handlers
 
-_TITLES: Final = figures_key("content:")
-_NOT_JUDGED: Final = 15
-"""So many minutes after those that were judged are shown; while partitions are hours apart, there are hundreds."""
-_KEYS: Final = 1_000
-"""So many keys of a partition's cache are looked at for titles that fail rarely or never."""
+
+class Count(Answer):
+    """How often something was seen."""
+
+    name: str
+    count: int
 
 
 class ErrorRate(Answer):
@@ -65,23 +73,6 @@ class Minute(Answer):
     watch_seconds: float
 
 
-class ContentStats(Answer):
-    """One title: sums since it is known, and its last minutes."""
-
-    content_id: str
-    plays: int
-    failed_starts: int
-    watch_seconds: float
-    error_rate: ErrorRate = Field(description="over the last 60 judged minutes")
-    top_regions: list[Count] = Field(description="playback events by region")
-    top_error_codes: list[Count]
-    device_mix: list[Count] = Field(description="playback events by kind of device")
-    risk_level: RiskLevel
-    minutes: list[Minute] = Field(
-        description="the 60 that were judged last, and up to 15 after them; oldest first"
-    )
-
-
 class ContentRank(Answer):
     """One title in a list."""
 
@@ -98,6 +89,23 @@ class ContentRanking(Answer):
     contents: list[ContentRank]
     coverage: Coverage
     as_of: AsOf
+
+
+class ContentStats(Answer):
+    """One title: sums since it is known, and its last minutes."""
+
+    content_id: str
+    plays: int
+    failed_starts: int
+    watch_seconds: float
+    error_rate: ErrorRate = Field(description="over the last 60 judged minutes")
+    top_regions: list[Count] = Field(description="playback events by region")
+    top_error_codes: list[Count]
+    device_mix: list[Count] = Field(description="playback events by kind of device")
+    risk_level: RiskLevel
+    minutes: list[Minute] = Field(
+        description="the 60 that were judged last, and up to 15 after them; oldest first"
+    )
 
 
 class RegionStats(Answer):
@@ -174,7 +182,14 @@ ROUTES: Final = (
 )
 
 
-def title_views(
+_TITLES: Final = figures_key("content:")
+_NOT_JUDGED: Final = 15
+"""So many minutes after those that were judged are shown; while partitions are hours apart, there are hundreds."""
+_KEYS: Final = 1_000
+"""So many keys of a partition's cache are looked at for titles that fail rarely or never."""
+
+
+def subject_views(
     app: DeliveryApp,
     table: WriteBehindTable[TitlesValue],
     peers: Peers,

@@ -17,7 +17,12 @@ from pipeline.rules.ruleset import RuleSet, RuleSetError, read_ruleset
 from pipeline.runbook import GUIDANCE
 from pipeline.verdict_index.index import IndexUnavailableError
 from pipeline.verdict_index.summary import count_all
-from pipeline.web.http.answers import Answer, AsOf, Coverage, Instant
+from pipeline.web.http.answers import (
+    Answer,
+    AsOf,
+    Coverage,
+    Instant,
+)
 from pipeline.web.http.problems import FieldError, Problem
 from pipeline.web.http.questions import Question
 from pipeline.web.http.routes import KIB, Route, json_body
@@ -30,15 +35,9 @@ if TYPE_CHECKING:
     from pipeline.evaluation.rule_book import RuleBook
     from pipeline.verdict_index.index import VerdictIndex
     from pipeline.web.cluster.peers import Peers
+    from pipeline.web.http.calls import Call, Handlers
     from pipeline.web.http.outbox import Outbox
-    from pipeline.web.http.serving import Call, Handlers
     from tables.risk import RiskValue
-
-
-class DryRun(Question):
-    """Whether to say only what would change."""
-
-    dry_run: bool = False
 
 
 class RefusedRules(Answer):
@@ -83,6 +82,12 @@ class RuleSetChange(Answer):
     version: str
     dry_run: bool
     changes: list[str]
+
+
+class DryRun(Question):
+    """Whether to say only what would change."""
+
+    dry_run: bool = False
 
 
 class RulesDocument(BaseModel):

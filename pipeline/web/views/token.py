@@ -16,7 +16,10 @@ from pipeline.web.access.client_address import site_of
 from pipeline.web.access.login_queue import LoginQueue, Rank
 from pipeline.web.access.throttle import Throttle
 from pipeline.web.access.tokens import Identity
-from pipeline.web.http.answers import Answer, Instant
+from pipeline.web.http.answers import (
+    Answer,
+    Instant,
+)
 from pipeline.web.http.problems import Problem, unauthorized, unavailable
 from pipeline.web.http.questions import Question
 from pipeline.web.http.routes import FORM, KIB, Body, Route
@@ -24,22 +27,10 @@ from pipeline.web.http.routes import FORM, KIB, Body, Route
 if TYPE_CHECKING:
     from pipeline.coordination.rule_config import RuleConfig
     from pipeline.web.access.accounts import Users
-    from pipeline.web.access.audit_trail import AuditTrail
+    from pipeline.web.access.audit_trail import AuditLog
     from pipeline.web.access.tokens import Tokens
+    from pipeline.web.http.calls import Call, Handlers
     from pipeline.web.http.outbox import Outbox
-    from pipeline.web.http.serving import Call, Handlers
-
-_CATCH_UP_S: Final = 5.0
-_REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
-
-
-class TokenForm(Question):
-    """The password grant of OAuth 2 (RFC 6749, 4.3.2)."""
-
-    grant_type: Literal["password"] = "password"
-    username: str = Field(min_length=1, max_length=100)
-    password: str = Field(min_length=1, max_length=1000, json_schema_extra={"format": "password"})
-    scope: str | None = Field(None, max_length=1000, description="not used")
 
 
 class Token(Answer):
@@ -56,6 +47,15 @@ class Revoked(Answer):
 
     status: Literal["revoked"]
     at: Instant
+
+
+class TokenForm(Question):
+    """The password grant of OAuth 2 (RFC 6749, 4.3.2)."""
+
+    grant_type: Literal["password"] = "password"
+    username: str = Field(min_length=1, max_length=100)
+    password: str = Field(min_length=1, max_length=1000, json_schema_extra={"format": "password"})
+    scope: str | None = Field(None, max_length=1000, description="not used")
 
 
 ROUTES: Final = (
@@ -81,10 +81,14 @@ ROUTES: Final = (
 )
 
 
-def login_views(
+_CATCH_UP_S: Final = 5.0
+_REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+def token_views(
     users: Users,
     tokens: Tokens,
-    trail: AuditTrail,
+    trail: AuditLog,
     outbox: Outbox,
     rule_config: RuleConfig,
     topic: str,
@@ -116,7 +120,7 @@ def login_views(
 
 
 class _Login:
-    def __init__(self, users: Users, tokens: Tokens, trail: AuditTrail, throttle: Throttle) -> None:
+    def __init__(self, users: Users, tokens: Tokens, trail: AuditLog, throttle: Throttle) -> None:
         self._users = users
         self._tokens = tokens
         self._trail = trail

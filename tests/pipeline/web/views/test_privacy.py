@@ -8,6 +8,7 @@ from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.state.store import PartitionStore, StoreCache, StoreOptions
 from pipeline.delivery.state.unit import Unit
 from pipeline.web.http.problems import Problem
+from pipeline.web.views.privacy import privacy_views
 from pipeline.web.views.users import user_views
 from pipeline.windows.privacy import NO_RECORD
 from pipeline.windows.requests import RequestHistory, RequestRecord
@@ -37,7 +38,11 @@ def unit(tmp_path):
 @pytest.fixture
 def views(unit):
     table = SimpleNamespace(partition_of=lambda _: 0)
-    return user_views(table, OnlyWorker(unit), None, None, lambda identifier: identifier)
+    peers = OnlyWorker(unit)
+    return {
+        **privacy_views(table, peers, None, "privacy-requests", lambda identifier: identifier),
+        **user_views(table, peers, None, None, lambda identifier: identifier),
+    }
 
 
 def asked(user_id):

@@ -1,39 +1,55 @@
-"""`/stats/summary` and `/results/latest`: the whole stream, gathered from the partitions' own counts."""
+"""`/stats/summary` and, in the demo, `/stats/accounts`: the whole stream in figures."""
 
 from __future__ import annotations
 
 from collections import Counter
-from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic import Field
 
 from pipeline.evaluation.batch import PartitionState
-from pipeline.evaluation.recent import RecentResults
-from pipeline.events.instants import format_instant
-from pipeline.web.http.answers import Answer, AsOf, Coverage, Instant, RiskLevel, Share
-from pipeline.web.http.questions import Limit
+from pipeline.web.http.answers import (
+    Answer,
+    AsOf,
+    Coverage,
+    RiskLevel,
+    Share,
+)
+from pipeline.web.http.problems import unavailable
 from pipeline.web.http.routes import Route
-from pipeline.web.http.serving import json_answer
 from pipeline.web.views.ids import are_pseudonyms
+from pipeline.web.views.probes import RECOVERING
 from pipeline.web.views.process import PauseShown, pause_shown
-from pipeline.web.views.standing import Standing
-from tables.risk import PARTITION_KEY, RECENT_KEY
+from tables.risk import PARTITION_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aiohttp.web import Response
-
     from pipeline.coordination.pauses import Pauses
     from pipeline.delivery.app import DeliveryApp
+    from pipeline.delivery.state.unit import Reader
     from pipeline.delivery.table import WriteBehindTable
-    from pipeline.evaluation.recent import RecentResult
     from pipeline.web.cluster.peers import Peers
-    from pipeline.web.http.serving import Call, Handlers
+    from pipeline.web.http.calls import Call, Handlers
+    from pipeline.web.views.status import WorkerStatus
     from tables.risk import RiskValue
 
-_LEVELS: Final[tuple[RiskLevel, ...]] = get_args(RiskLevel)
+
+class Accounts(Answer):
+    """How the records of this worker's partitions ended."""
+
+    read: int
+    judged: int
+    duplicate: int
+    failed: int
+    flagged: int
+    late: int
+    requests: int
+    rekeyed: int
+    lag: dict[str, int] = Field(description="records not judged yet, by topic-partition")
+    lag_open_transactions: dict[str, int] = Field(
+        description="the part of the lag that waits behind a transaction open for 5 s or longer, where there is any"
+    )
 
 
 class Summary(Answer):
@@ -73,32 +89,6 @@ class Summary(Answer):
     coverage: Coverage
 
 
-class Judged(Answer):
-    """One judged event, flagged or not."""
-
-    event_id: str
-    user_id: str
-    event_type: str
-    region: str
-    content_id: str | None
-    event_time: Instant
-    judged_at: Instant | None = Field(description="its record's timestamp")
-    late: bool
-    risk_level: RiskLevel
-    score: int
-    rules: list[str]
-    partition: int
-    offset: int
-
-
-class LatestResults(Answer):
-    """The newest judged events, newest first."""
-
-    results: list[Judged]
-    coverage: Coverage
-    as_of: AsOf
-
-
 ROUTES: Final = (
     Route(
         name="summary",
@@ -111,61 +101,67 @@ ROUTES: Final = (
         tag="stats",
     ),
     Route(
-        name="latest",
+        name="accounts",
         method="GET",
-        path="/results/latest",
+        path="/stats/accounts",
         role="analyst",
-        summary="The last judged events, flagged or not",
-        answers=(LatestResults,),
-        query=Limit,
-        snapshot=True,
-        tag="compliance",
+        summary="How the records of this worker's partitions ended (in the demo only)",
+        answers=(Accounts,),
+        problems=(503,),
+        tag="stats",
+        demo=True,
     ),
 )
 
 
-def summary_views(
+_LEVELS: Final[tuple[RiskLevel, ...]] = get_args(RiskLevel)
+
+
+def stats_views(
+    status: WorkerStatus,
     app: DeliveryApp,
     users: WriteBehindTable[RiskValue],
     peers: Peers,
     pauses: Pauses,
     show: Callable[[str], str],
+    *,
+    demo: bool,
 ) -> Handlers:
-    """The handlers.
+    """The handlers of `/stats/summary` and `/stats/accounts`.
 
     Args:
+        status: of this worker.
         app: the application.
         users: the risk agent's table.
         peers: the other workers.
         pauses: of this worker.
         show: the form of user ids in outputs.
+        demo: whether this worker runs the demo, which alone has `/stats/accounts`.
     """
-    stats = _Stats(app, users, peers, pauses, show)
-    return {"summary": stats.summary, "latest": stats.latest}
+    stats = _Stats(status, app, users, peers, pauses, show)
+    return {"summary": stats.summary} | ({"accounts": stats.accounts} if demo else {})
 
 
 class _Stats:
     def __init__(
         self,
+        status: WorkerStatus,
         app: DeliveryApp,
         users: WriteBehindTable[RiskValue],
         peers: Peers,
         pauses: Pauses,
         show: Callable[[str], str],
     ) -> None:
-        self._pauses = pauses
+        self._status = status
         self._app = app
         self._users = users
         self._peers = peers
+        self._pauses = pauses
         self._show = show
 
     async def summary(self, call: Call) -> Summary:
-        """Counts are the partitions', so they are the same whoever has these."""
-        own = {
-            partition: value.counts
-            for partition, value in self._values(PARTITION_KEY).items()
-            if isinstance(value, PartitionState)
-        }
+        """The sums of the counts that each partition keeps, so that they do not depend on who owns it."""
+        own = {partition: self._counts_of(reader) for partition, reader in self._users.owned()}
         gathered = await self._peers.gather(call, self._users, own, self._of_this_worker())
         counts: Counter[str] = Counter()
         for of_partition in gathered.partitions.values():
@@ -205,10 +201,9 @@ class _Stats:
         )
 
     def _of_this_worker(self) -> dict[str, Any]:
-        standing = Standing(self._app, self._users)
         return {
-            "lag": standing.lag(),
-            "lag_open_transactions": standing.lag_open_transactions(),
+            "lag": self._status.lag(),
+            "lag_open_transactions": self._status.lag_open_transactions(),
             "events_per_second": sum(
                 rate
                 for topic, rate in self._app.metrics.rates_by_topic.items()
@@ -217,60 +212,28 @@ class _Stats:
             "paused": self._app.gate.closed,
         }
 
-    async def latest(self, call: Call) -> Response:
-        """The newest by their records' timestamps."""
-        question: Limit = call.query
-        gathered = await self._peers.gather(call, self._users, self._own_newest(question.limit))
-        found = [one for part in gathered.partitions.values() for one in part]
-        newest = nlargest(
-            question.limit, found, key=lambda one: (one["judged_at"] or "", one["event_time"], one["offset"])
-        )
-        return json_answer(
-            {"results": newest, "coverage": gathered.coverage.model_dump(), "as_of": call.as_of}
-        )
+    @staticmethod
+    def _counts_of(reader: Reader[RiskValue]) -> Mapping[str, int]:
+        state = reader.peek(PARTITION_KEY)
+        return state.counts if isinstance(state, PartitionState) else {}
 
-    def _own_newest(self, limit: int) -> dict[int, list[dict[str, Any]]]:
-        """Those of each partition that are among the newest of all that are owned here."""
-        recent = {
-            partition: value.results
-            for partition, value in self._values(RECENT_KEY).items()
-            if isinstance(value, RecentResults)
-        }
-        newest = nlargest(
-            limit,
-            [(partition, result) for partition, results in recent.items() for result in results],
-            key=lambda one: (one[1].record_time, one[1].time, one[1].offset),
+    async def accounts(self, _: Call) -> Accounts:
+        """How the records of this worker's partitions ended."""
+        if not self._status.recovered:
+            raise unavailable(RECOVERING)
+        counts = self._status.counts()
+        return Accounts(
+            read=counts["judged"] + counts["duplicate"] + counts["failed"],
+            judged=counts["judged"],
+            duplicate=counts["duplicate"],
+            failed=counts["failed"],
+            flagged=counts["flagged"],
+            late=counts["late"],
+            requests=counts["request"],
+            rekeyed=counts["misplaced"],
+            lag=self._status.lag(),
+            lag_open_transactions=self._status.lag_open_transactions(),
         )
-        found: dict[int, list[dict[str, Any]]] = {partition: [] for partition in recent}
-        for partition, result in newest:
-            found[partition].append(self._judged(partition, result))
-        return found
-
-    def _judged(self, partition: int, result: RecentResult) -> dict[str, Any]:
-        """A `Judged`, as JSON."""
-        return {
-            "event_id": result.event_id,
-            "user_id": self._show(result.user_id),
-            "event_type": result.type,
-            "region": result.region,
-            "content_id": result.content_id,
-            "event_time": format_instant(result.time),
-            "judged_at": None if result.record_time < 0 else format_instant(result.record_time),
-            "late": result.late,
-            "risk_level": result.level,
-            "score": result.score,
-            "rules": list(result.rules),
-            "partition": partition,
-            "offset": result.offset,
-        }
-
-    def _values(self, key: bytes) -> dict[int, RiskValue | PartitionState | RecentResults]:
-        """What each partition that is owned here keeps under a key; a new one has nothing yet."""
-        found: dict[int, Any] = {}
-        empty: Mapping[bytes, Any] = {PARTITION_KEY: PartitionState(), RECENT_KEY: RecentResults()}
-        for partition, reader in self._users.owned():
-            found[partition] = reader.peek(key) or empty[key]
-        return found
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 
 import msgspec
-from pydantic import BaseModel
 
 from pipeline import __version__
 from pipeline.evaluation.failed import failed_event
@@ -18,37 +17,19 @@ from pipeline.events.decode import EventDecoder
 from pipeline.events.foreign import UnreadableError, json_reader, read_object
 from pipeline.events.invalid import InvalidMessageError
 from pipeline.events.model import EVENT_SCHEMA, RawEvent
-from pipeline.web.http.answers import Answer
+from pipeline.web.http.answers import (
+    Answer,
+)
 from pipeline.web.http.problems import FieldError, Problem
-from pipeline.web.http.routes import JSON, MANY_EVENTS, NDJSON, Body, Route
+from pipeline.web.http.routes import JSON, NDJSON, Body, Route
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import BaseModel
 
+    from pipeline.web.http.calls import Call, Handlers
     from pipeline.web.http.outbox import Outbox
-    from pipeline.web.http.serving import Call, Handlers
-
-MAX_UNDER_WAY: Final = 5_000
-"""Events that wait for the brokers; more are told to come again later."""
-MAX_AT_ONCE: Final = 4_000
-"""Events of one request, and those under way for which one with many is taken; the rest is for those with few."""
-FEW: Final = 50
-"""Events of a request that waits for no other."""
-MAX_KEPT: Final = 100
-"""Events of one request that are not valid and are kept for repair; the client is told of all."""
-_LITTLE: Final = 16 << 10
-"""Bytes of a body that is split before those of others are."""
-_AT_A_TIME: Final = 20
-"""Events that are looked at before anything else gets its turn: some milliseconds at most."""
-_KEY_LIMIT: Final = 255
-
-_Record = tuple[bytes | None, bytes]
-
-_read_array: Final = json_reader(
-    cast("type[list[msgspec.Raw]]", Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_AT_ONCE)])
-)
 
 
 class Queued(Answer):
@@ -86,7 +67,7 @@ ROUTES: Final = (
         status=202,
         body=Body(
             content={JSON: (RawEvent, list[RawEvent]), NDJSON: (RawEvent,)},
-            limit=MANY_EVENTS,
+            limit=1 << 20,
         ),
         problems=(429, 503),
         tag="ingest",
@@ -94,7 +75,28 @@ ROUTES: Final = (
 )
 
 
-def ingest_views(outbox: Outbox, raw_topic: str, failed_topic: str) -> Handlers:
+MAX_UNDER_WAY: Final = 5_000
+"""Events that wait for the brokers; more are told to come again later."""
+MAX_AT_ONCE: Final = 4_000
+"""Events of one request, and those under way for which one with many is taken; the rest is for those with few."""
+FEW: Final = 50
+"""Events of a request that waits for no other."""
+MAX_KEPT: Final = 100
+"""Events of one request that are not valid and are kept for repair; the client is told of all."""
+_LITTLE: Final = 16 << 10
+"""Bytes of a body that is split before those of others are."""
+_AT_A_TIME: Final = 20
+"""Events that are looked at before anything else gets its turn: some milliseconds at most."""
+_KEY_LIMIT: Final = 255
+
+_Record = tuple[bytes | None, bytes]
+
+_read_array: Final = json_reader(
+    cast("type[list[msgspec.Raw]]", Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_AT_ONCE)])
+)
+
+
+def event_views(outbox: Outbox, raw_topic: str, failed_topic: str) -> Handlers:
     """The handler of `POST /events`.
 
     Args:

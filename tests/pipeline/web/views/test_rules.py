@@ -10,9 +10,8 @@ from pipeline.rules.ruleset import built_in, read_ruleset
 from pipeline.web.access.client_address import ClientAddresses
 from pipeline.web.http.outbox import Outbox
 from pipeline.web.http.serving import install
-from pipeline.web.install import ROUTES
-from pipeline.web.views.rule_sets import RuleSetView, described, differences, rule_views
-from tests.pipeline.web.other_views import NoPeers, other_views
+from pipeline.web.views.rules import ROUTES, RuleSetView, described, differences, rule_views
+from tests.pipeline.web.no_peers import NoPeers
 from tests.pipeline.web.test_guards import problem_of
 
 
@@ -64,11 +63,10 @@ async def rules(tokens, bearer):
     install(
         App,
         ROUTES,
-        [*views, other_views(views)],
+        views,
         tokens,
         NoPeers(),
         NoTrail(),
-        demo=False,
         addresses=ClientAddresses(),
     )
     async with TestClient(TestServer(App.web.web_app)) as client:
