@@ -30,6 +30,15 @@ class LineFormat(StrEnum):
     ENVELOPE = "envelope"
 
 
+class StoriesOption(StrEnum):
+    """The names of `Stories`; the generator itself is imported only when it runs."""
+
+    USUAL = "usual"
+    QUIET = "quiet"
+    EVERYDAY = "everyday"
+    UNSEEN = "unseen"
+
+
 def _share(what: str) -> object:
     return typer.Option(metavar="SHARE", min=0, max=0.3, help=f"Share of events that {what}.")
 
@@ -117,6 +126,14 @@ def generate(
             metavar="SHARE", min=0, max=1, help="Share of the load that stories have: misuse and look-alikes."
         ),
     ] = 0.15,
+    stories: Annotated[
+        StoriesOption,
+        typer.Option(
+            help="Which stories are told. usual: those of the rules; quiet: also misuse below every threshold and "
+            "its harmless twins; everyday: the same with misuse as rare as in life, to train a model on; unseen: "
+            "misuse kept for the evaluation of models."
+        ),
+    ] = StoriesOption.USUAL,
     partitions: Annotated[
         int | None,
         typer.Option(metavar="N", help="Partitions in envelopes, and of topics that it creates."),
@@ -137,6 +154,7 @@ def generate(
     import sys
 
     from pipeline.errors import UsageError
+    from pipeline.lab.generator.casts import Stories
     from pipeline.lab.generator.planning import Stretch, parse_duration, parse_time
     from pipeline.lab.generator.running import Job, ToHttp, run_job
     from pipeline.logs import quiet_kafka_client
@@ -174,6 +192,7 @@ def generate(
         duplicate_share=duplicate_share,
         late_share=late_share,
         risk_share=risk_share,
+        stories=Stories(stories.value),
     )
     quiet_kafka_client()
     with _progress() as watch:

@@ -7,12 +7,13 @@ from dataclasses import replace
 from math import gcd, inf
 from typing import TYPE_CHECKING
 
-from pipeline.lab.generator.personas import CAST, PERSONAS, Persona
+from pipeline.lab.generator.casts import CASTS, EVERYBODY, Stories
 from pipeline.lab.generator.population import Population, User, pick_for
 from pipeline.lab.generator.stories_privacy import ASKED, SEQUENCES
 from pipeline.lab.generator.world import HOUR_MS
 
 if TYPE_CHECKING:
+    from pipeline.lab.generator.personas import Persona
     from pipeline.lab.generator.seat import Run
 
 # So many events a user can send with one evening at a time.
@@ -58,18 +59,28 @@ class Casting:
         requests: privacy requests in all.
         risk_share: share of the load that belongs to stories.
         with_topic: whether the destination can tell broken requests from broken events.
+        stories: which stories are told.
     """
 
     def __init__(
-        self, run: Run, users: int, seed: int, requests: int, risk_share: float, *, with_topic: bool
+        self,
+        run: Run,
+        users: int,
+        seed: int,
+        requests: int,
+        risk_share: float,
+        *,
+        with_topic: bool,
+        stories: Stories = Stories.USUAL,
     ) -> None:
         self.requests_called = 0
         self._run = run
         self._requests = requests
         self._risk_share = risk_share
-        self._actors = max(min(len(CAST), users // 4), users // 10) if risk_share > 0 else 0
+        self._cast = CASTS[stories]
+        self._actors = max(min(len(self._cast), users // 4), users // 10) if risk_share > 0 else 0
         self._askers = max(1, min(requests, users // 10)) if requests else 0
-        self._population = Population(seed, users, CAST, self._actors)
+        self._population = Population(seed, users, self._cast, self._actors)
         self._request_kinds = tuple(kind for kind in ASKED if with_topic or kind != "request_broken")
         self._first_plain = self._actors + self._askers
         self._plain = users - self._first_plain
@@ -95,7 +106,7 @@ class Casting:
         share = self._risk_share
         if share > 0 and history:
             share = max(share, 0.6)
-        elif self._next_actor < len(CAST):
+        elif self._next_actor < len(self._cast):
             # Every story comes once in the first half of the stretch.
             share = max(share, min(0.6, 3 * share))
         if self._actors and self._spent < share * target:
@@ -127,7 +138,7 @@ class Casting:
             self._ready_ms[who.user.index] = event_ms + who.persona.rest_ms
 
     def _activate(self, user: User) -> Activation:
-        persona = PERSONAS[user.kind]
+        persona = EVERYBODY[user.kind]
         self._ready_ms[user.index] = inf
         return Activation(persona.dress(user), persona)
 

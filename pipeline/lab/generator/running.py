@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.kafka.topics import PRIVACY_REQUESTS, RAW_EVENTS
+from pipeline.lab.generator.casts import Stories
 from pipeline.lab.generator.deliver import Clock, Stop, send_all, write_lines
 from pipeline.lab.generator.http_sink import http_sink
 from pipeline.lab.generator.kafka_sink import kafka_sink
@@ -82,6 +83,7 @@ class Job:
         duplicate_share: share that repeat an earlier one.
         late_share: share that come more than an hour behind their user.
         risk_share: share of the load that belongs to stories and their look-alikes.
+        stories: which stories are told.
     """
 
     seed: int
@@ -94,6 +96,7 @@ class Job:
     duplicate_share: float
     late_share: float
     risk_share: float
+    stories: Stories = Stories.USUAL
 
     def plan(self, now_ms: int) -> Plan:
         """What to simulate, if it starts now.
@@ -112,6 +115,7 @@ class Job:
             duplicate_share=self.duplicate_share,
             late_share=self.late_share,
             risk_share=self.risk_share,
+            stories=self.stories,
             with_topic=to_envelopes or not isinstance(self.target, ToFile),
             stamped_on_arrival=to_envelopes,
         )

@@ -12,6 +12,7 @@ from pipeline.errors import UsageError
 from pipeline.events.instants import format_instant
 from pipeline.lab.generator.broken import break_event, kinds
 from pipeline.lab.generator.casting import Activation, Casting
+from pipeline.lab.generator.casts import Stories
 from pipeline.lab.generator.catalogue import Catalogue
 from pipeline.lab.generator.faults import LATE, late_copy, repeat
 from pipeline.lab.generator.marks import Ask, Fault, Mark
@@ -50,6 +51,7 @@ class Plan:
         risk_share: share of the load that belongs to stories and their look-alikes.
         with_topic: whether records keep topic, key and timestamp; else they become lines.
         stamped_on_arrival: whether their timestamps are the simulated arrivals.
+        stories: which stories are told.
     """
 
     seed: int
@@ -62,6 +64,7 @@ class Plan:
     risk_share: float = 0.15
     with_topic: bool = True
     stamped_on_arrival: bool = True
+    stories: Stories = Stories.USUAL
 
 
 class Record:
@@ -129,7 +132,13 @@ class EventStream:
         start = plan.schedule.start_ms
         self._run = Run(self._rng, Pen(plan.seed, start), Catalogue(start))
         self._casting = Casting(
-            self._run, plan.users, plan.seed, plan.requests, plan.risk_share, with_topic=plan.with_topic
+            self._run,
+            plan.users,
+            plan.seed,
+            plan.requests,
+            plan.risk_share,
+            with_topic=plan.with_topic,
+            stories=plan.stories,
         )
         self._calendar = {}
 

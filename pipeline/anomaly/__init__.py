@@ -1,0 +1,1 @@
+"""The anomaly model: features of a user's window, their score, the model file, its training, and drift."""

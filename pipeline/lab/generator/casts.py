@@ -1,0 +1,142 @@
+"""Which stories a run tells: the usual ones, or those that an anomaly model is trained and measured with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pipeline.lab.generator import stories_quiet as quiet
+from pipeline.lab.generator.personas import CAST, PERSONAS, Persona
+from pipeline.lab.generator.population import place_of
+
+if TYPE_CHECKING:
+    from pipeline.lab.generator.population import User
+
+# Night workers live where it is night when their story begins, so they need the time to move.
+_MOVING_REST_MS = 30 * 3_600_000
+
+
+class Stories(StrEnum):
+    """The stories of a run, as `ott generate --stories` names them."""
+
+    USUAL = "usual"
+    """What the rules find, and what resembles it."""
+    QUIET = "quiet"
+    """The usual ones, misuse below every threshold, and its harmless twins; misuse as often as habits."""
+    EVERYDAY = "everyday"
+    """The same, with misuse as rare as it is in life: what a model is trained on."""
+    UNSEEN = "unseen"
+    """Misuse and habits that no model may be trained or tuned with: for evaluation only."""
+
+
+def _resident(user: User) -> User:
+    """Somebody who consented and lives in a place that the map knows."""
+    placed = user if user.home.code not in {"ZZ", "EU"} else user.moved(place_of("NL"))
+    return replace(placed, has_consent=True)
+
+
+def _family(user: User) -> User:
+    return replace(_resident(user), plan="family")
+
+
+_FEATURES_OF_RULES = ("account.login_failures", "account.multi_ip", "account.high_frequency")
+
+_QUIET_MISUSE = (
+    Persona(
+        "slow_stuffing",
+        quiet.slow_stuffing,
+        harmful=True,
+        note="stolen passwords, four tries an hour",
+        cost=210,
+    ),
+    Persona(
+        "rented_by_the_hour",
+        quiet.rented_by_the_hour,
+        harmful=True,
+        note="one tenant after the other",
+        cost=150,
+    ),
+    Persona(
+        "catalogue_scraper",
+        quiet.catalogue_scraper,
+        harmful=True,
+        note="walks through the catalogue",
+        cost=260,
+    ),
+    Persona(
+        "stream_ripper", quiet.stream_ripper, harmful=True, note="seeks through films by the clock", cost=224
+    ),
+    Persona(
+        "account_switcher",
+        quiet.account_switcher,
+        harmful=True,
+        note="one device, many accounts in turn",
+        cost=84,
+    ),
+)
+_TWINS = (
+    Persona("marathon", quiet.marathon, harmful=False, note="a whole season in one sitting", cost=340),
+    Persona("big_household", quiet.big_household, harmful=False, note="five screens of one family", cost=320),
+    Persona(
+        "night_worker",
+        quiet.night_worker,
+        harmful=False,
+        note="watches in the middle of the night",
+        cost=110,
+        rest_ms=_MOVING_REST_MS,
+    ),
+    Persona("zapper", quiet.zapper, harmful=False, note="looks into many titles", cost=90),
+    Persona("cgnat", quiet.cgnat, harmful=False, note="a phone whose provider changes its address", cost=90),
+    Persona(
+        "child_with_a_remote", quiet.child_with_a_remote, harmful=False, note="presses every button", cost=110
+    ),
+)
+_UNSEEN_MISUSE = (
+    Persona("card_tester", quiet.card_tester, harmful=True, note="tries stolen cards", cost=34),
+    Persona(
+        "download_hoarder", quiet.download_hoarder, harmful=True, note="downloads the catalogue", cost=60
+    ),
+    Persona("view_farm", quiet.view_farm, harmful=True, note="starts one title over and over", cost=300),
+    Persona(
+        "stolen_token", quiet.stolen_token, harmful=True, note="renews a copied token elsewhere", cost=165
+    ),
+    Persona("two_homes", quiet.two_homes, harmful=True, note="two homes take turns by minutes", cost=112),
+)
+_UNSEEN_TWINS = (
+    Persona("trailer_evening", quiet.trailer_evening, harmful=False, note="watches short clips", cost=90),
+    Persona("weak_signal", quiet.weak_signal, harmful=False, note="buffers, and changes networks", cost=65),
+    Persona("new_television", quiet.new_television, harmful=False, note="sets up a new device", cost=50),
+    Persona("sports_fan", quiet.sports_fan, harmful=False, note="rewinds a match again and again", cost=75),
+)
+
+
+def _dressed(persona: Persona) -> Persona:
+    dress = _family if persona.kind == "big_household" else _resident
+    looks_like = () if persona.harmful else _FEATURES_OF_RULES
+    return replace(persona, dress=dress, looks_like=looks_like)
+
+
+_ADDED = tuple(map(_dressed, (*_QUIET_MISUSE, *_TWINS, *_UNSEEN_MISUSE, *_UNSEEN_TWINS)))
+
+EVERYBODY = PERSONAS | {persona.kind: persona for persona in _ADDED}
+"""Every persona that any run can meet, by its kind."""
+
+UNSEEN_MISUSE = tuple(persona.kind for persona in _UNSEEN_MISUSE)
+QUIET_MISUSE = tuple(persona.kind for persona in _QUIET_MISUSE)
+
+_LOUD = {"credential_stuffing", "impossible_travel", "shared_over_regions", "shared_streams", "bot"}
+_LOUD_MISUSE = tuple(kind for kind in CAST if kind in {*_LOUD, "shared_over_networks"})
+_PLAIN = tuple(kind for kind in CAST if kind not in _LOUD_MISUSE)
+_HABITS = tuple(persona.kind for persona in _TWINS)
+_NEW_HABITS = tuple(persona.kind for persona in _UNSEEN_TWINS)
+# Misuse comes once in so many rounds of the harmless stories of an everyday run.
+_EVERYDAY_ROUNDS = 20
+
+CASTS: dict[Stories, tuple[str, ...]] = {
+    Stories.USUAL: CAST,
+    Stories.QUIET: (*QUIET_MISUSE, *_HABITS, *CAST),
+    Stories.EVERYDAY: (*(_HABITS + _PLAIN) * _EVERYDAY_ROUNDS, *QUIET_MISUSE, *_LOUD_MISUSE),
+    Stories.UNSEEN: (*UNSEEN_MISUSE, *_NEW_HABITS, *_HABITS, *_PLAIN),
+}
+"""The order in which users are given stories, over and over."""
