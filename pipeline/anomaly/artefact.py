@@ -88,6 +88,7 @@ class _Arrays(msgspec.Struct, frozen=True):
     threshold: bytes
     child: bytes
     roots: bytes
+    counted: int
     normal_path: float
 
 
@@ -137,6 +138,7 @@ def write_model(model: Model) -> bytes:
         forest.threshold.astype("<f4").tobytes(),
         forest.child.astype("<i4").tobytes(),
         forest.roots.astype("<i4").tobytes(),
+        forest.counted,
         forest.normal_path,
     )
     document = _Document(FEATURE_NAMES, model.usual, model.score, model.alert_below, model.card, arrays)
@@ -207,6 +209,7 @@ def _forest(arrays: _Arrays) -> Forest:
         column(arrays.threshold, "<f4"),
         column(arrays.child, "<i4"),
         column(arrays.roots, "<i4"),
+        arrays.counted,
         arrays.normal_path,
     )
 

@@ -31,11 +31,15 @@ class ForestError(ValueError):
 class Forest:
     """The trees, one node after the other; a right child stands behind its left one.
 
+    A row's path length is the sum over the `counted` trees that isolate it soonest. A window that is odd in one
+    respect is isolated at once by the few trees that look at it; over all trees that would be lost in the mean.
+
     Attributes:
         feature: by node, the column that it compares; `LEAF` for a leaf.
         threshold: by node; a row whose value is at most this goes left.
         child: by node, the left child, which stands behind its parent; for a leaf its path length in `STEPS`.
         roots: the root of each tree, in ascending order, the first at 0.
+        counted: how many of the trees count for a row, at least 1.
         normal_path: the mean path length of an ordinary sample of the training's size, in edges.
     """
 
@@ -43,6 +47,7 @@ class Forest:
     threshold: NDArray[np.float32]
     child: NDArray[np.int32]
     roots: NDArray[np.int32]
+    counted: int
     normal_path: float
     _depth: int = field(init=False, repr=False)
     _column: NDArray[np.intp] = field(init=False, repr=False)
@@ -68,7 +73,7 @@ class Forest:
         set_field(self, "_path", np.where(leaf, self.child, 0).astype(np.int64))
 
     def paths(self, rows: Rows) -> Whole:
-        """The path lengths of rows, summed over the trees, in `STEPS`; short paths are anomalies."""
+        """The path lengths of rows, summed over the trees that count, in `STEPS`; short paths are anomalies."""
         found = np.empty(len(rows), dtype=np.int64)
         at_once = max(1, _CELLS // len(self.roots))
         for first in range(0, len(rows), at_once):
@@ -77,7 +82,7 @@ class Forest:
 
     def score(self, paths: int) -> float:
         """The usual score of an isolation forest, from 0 to 1, of a sum of path lengths; high is anomalous."""
-        mean = paths / (STEPS * len(self.roots))
+        mean = paths / (STEPS * self.counted)
         return float(2.0 ** (-mean / self.normal_path))
 
     def _walk(self, rows: Rows) -> Whole:
@@ -89,7 +94,9 @@ class Forest:
             greater = values.take(first + self._column.take(node)) > self._limit.take(node)
             node = self._next.take(node)
             node += greater
-        total: Whole = self._path.take(node).sum(axis=1)
+        lengths = self._path.take(node)
+        lengths.partition(self.counted - 1, axis=1)
+        total: Whole = lengths[:, : self.counted].sum(axis=1)
         return total
 
 
@@ -107,6 +114,8 @@ def _checked_depth(forest: Forest) -> int:
         raise ForestError("its trees do not follow each other")
     if not np.isfinite(forest.normal_path) or forest.normal_path <= 0:
         raise ForestError("its normal path length is no positive number")
+    if not 1 <= forest.counted <= len(roots):
+        raise ForestError("it counts more trees than it has, or none")
     leaf = feature == LEAF
     if bool(np.any(feature < LEAF)) or bool(np.any(child[leaf] < 0)):
         raise ForestError("a node has no valid feature or path length")

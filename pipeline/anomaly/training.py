@@ -5,7 +5,7 @@ set with the later minutes of the others, so it holds for users and times that t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from math import ceil
 from typing import Final
@@ -21,11 +21,14 @@ from pipeline.anomaly.forest import LEAF, STEPS, Forest
 from pipeline.events.instants import format_instant
 
 _MINUTE_MS: Final = 60_000
-_EARLY_SHARE: Final = 0.7
+_EARLY_SHARE: Final = 0.6
 _HELD_OUT_IN: Final = 3
 """One user in so many is held out."""
 FEWEST_MINUTES: Final = 1_000
-_ODD_USERS_IN_MODEL: Final = 100
+_DECOYS: Final = 0.05
+"""Share of decoys among the rows that trees grow from."""
+_DECOY_REACH: Final = 6
+"""A decoy's odd value lies between the smallest of training and so many times the range above it."""
 
 
 class TrainingError(ValueError):
@@ -40,13 +43,17 @@ class Parameters:
         seed: of all chance.
         alert_rate: share of the scored minutes that is to alert.
         trees: of the forest.
+        counted: how many of them count for a row: those that isolate it soonest.
         samples: scored minutes that each tree grows from.
+        columns: features that each tree looks at.
     """
 
     seed: int = 1
     alert_rate: float = 0.001
-    trees: int = 100
-    samples: int = 512
+    trees: int = 150
+    counted: int = 15
+    samples: int = 2_048
+    columns: int = 5
 
 
 @dataclass
@@ -131,8 +138,9 @@ def grow(rows: Rows, parameters: Parameters) -> Forest:
     grown = IsolationForest(
         n_estimators=parameters.trees,
         max_samples=parameters.samples,
+        max_features=parameters.columns,
         random_state=parameters.seed,
-    ).fit(rows)
+    ).fit(_with_decoys(rows, parameters.seed))
     parts: list[tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.int32]]] = []
     roots, size = [], 0
     for estimator, columns in zip(grown.estimators_, grown.estimators_features_, strict=True):
@@ -145,8 +153,25 @@ def grow(rows: Rows, parameters: Parameters) -> Forest:
         np.concatenate([part[1] for part in parts]),
         np.concatenate([part[2] for part in parts]),
         np.array(roots, dtype=np.int32),
+        parameters.counted,
         float(_normal_path(np.array([parameters.samples]))[0]),
     )
+
+
+def _with_decoys(rows: Rows, seed: int) -> Rows:
+    """The rows, and copies of some of them with one feature far out.
+
+    A tree cannot split a feature that never varies in its sample, so without decoys a forest is blind to whatever
+    ordinary users never do.
+    """
+    chance = np.random.default_rng(seed)
+    count = int(_DECOYS * len(rows))
+    decoys = rows[chance.integers(len(rows), size=count)].copy()
+    columns = chance.integers(rows.shape[1], size=count)
+    lowest, highest = rows.min(axis=0), rows.max(axis=0)
+    reach = _DECOY_REACH * np.maximum(highest - lowest, 1)
+    decoys[np.arange(count), columns] = lowest[columns] + chance.random(count) * reach[columns]
+    return np.concatenate((rows, decoys))
 
 
 def _tree(
@@ -214,6 +239,6 @@ def _card(
         minutes=len(fitting),
         calibration_minutes=len(calibrating),
         alert_rate=parameters.alert_rate,
-        parameters={"seed": parameters.seed, "trees": parameters.trees, "samples": parameters.samples},
+        parameters={key: value for key, value in asdict(parameters).items() if key != "alert_rate"},
         libraries={name: version(name) for name in ("scikit-learn", "numpy")},
     )

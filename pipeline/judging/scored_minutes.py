@@ -4,7 +4,7 @@ The file is judged with the evaluation of the live agent, and a window becomes a
 would score it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -66,8 +66,8 @@ class MinuteCollector:
         self._topic_prefix = topic_prefix
         self._users = AllUsers()
         self._last: dict[str, Score] = {}
-        # What a window's entry does not hold yet: kind and title by the identity of an event.
-        self._details: dict[str, dict[int, tuple[int, int]]] = {}
+        # An entry of a window holds neither type nor title, so the events are kept beside it, by identity.
+        self._seen: dict[str, dict[int, WindowEvent]] = {}
         self._limits = ConcurrentStreams()
         self._pending: list[tuple[str, int, UserWindow]] = []
 
@@ -115,24 +115,23 @@ class MinuteCollector:
                 self._flush()
 
     def _remember(self, event: Event, state: UserState) -> None:
-        details = self._details.setdefault(event.user_id, {})
+        seen = self._seen.setdefault(event.user_id, {})
         title = (
             0
             if event.content_id is None
             else xxhash.xxh3_64_intdigest(event.content_id.encode()) & 0xFFFFFFFF
         )
         kind = kind_code(event.type, failed=bool(event.error_code))
-        details[xxhash.xxh3_64_intdigest(event.event_id.encode())] = (kind, title)
-        if len(details) > 2 * len(state.window) + 64:
+        seen[xxhash.xxh3_64_intdigest(event.event_id.encode())] = WindowEvent(
+            event.time, kind, title, event.region, event.network, event.device_id
+        )
+        if len(seen) > 2 * len(state.window) + 64:
             kept = {entry.identity for entry in state.window.entries}
-            self._details[event.user_id] = {one: two for one, two in details.items() if one in kept}
+            self._seen[event.user_id] = {one: two for one, two in seen.items() if one in kept}
 
     def _window(self, event: Event, state: UserState) -> UserWindow:
-        details = self._details[event.user_id]
-        events = [
-            WindowEvent(entry.time, *details[entry.identity], entry.region, entry.network, entry.device)
-            for entry in state.window.entries
-        ]
+        seen = self._seen[event.user_id]
+        events = [seen[entry.identity] for entry in state.window.entries]
         assert state.stream_time is not None
         limits = self._limits
         limit = limits.plan_limits.get(event.plan or "", limits.unknown_plan_limit)
@@ -157,8 +156,3 @@ class MinuteCollector:
                 collected.rule_points.append(point)
             else:
                 self._leave_out(NotEvaluated.FAILED)
-
-
-def lines_of(values: Iterable[bytes]) -> Iterator[bytes]:
-    """Values of records as lines of a file."""
-    return iter(values)

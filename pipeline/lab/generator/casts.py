@@ -91,6 +91,13 @@ _TWINS = (
     Persona(
         "child_with_a_remote", quiet.child_with_a_remote, harmful=False, note="presses every button", cost=110
     ),
+    Persona("packer", quiet.packer, harmful=False, note="downloads a lot before a journey", cost=50),
+    Persona("new_password", quiet.new_password, harmful=False, note="all devices log in anew", cost=55),
+    Persona(
+        "favourite_clip", quiet.favourite_clip, harmful=False, note="the same clip again and again", cost=48
+    ),
+    Persona("restless_token", quiet.restless_token, harmful=False, note="a clock that is wrong", cost=95),
+    Persona("film_buyer", quiet.film_buyer, harmful=False, note="buys films for the week", cost=75),
 )
 _UNSEEN_MISUSE = (
     Persona("card_tester", quiet.card_tester, harmful=True, note="tries stolen cards", cost=34),
@@ -130,13 +137,16 @@ _LOUD_MISUSE = tuple(kind for kind in CAST if kind in {*_LOUD, "shared_over_netw
 _PLAIN = tuple(kind for kind in CAST if kind not in _LOUD_MISUSE)
 _HABITS = tuple(persona.kind for persona in _TWINS)
 _NEW_HABITS = tuple(persona.kind for persona in _UNSEEN_TWINS)
-# Misuse comes once in so many rounds of the harmless stories of an everyday run.
-_EVERYDAY_ROUNDS = 20
+# An everyday run tells so many rounds of the harmless stories before one of misuse.
+_ROUNDS = 24
+_EVERYDAY = tuple(
+    kind for misuse in (*QUIET_MISUSE, *_LOUD_MISUSE) for kind in (*(_HABITS + _PLAIN) * _ROUNDS, misuse)
+)
 
 CASTS: dict[Stories, tuple[str, ...]] = {
     Stories.USUAL: CAST,
     Stories.QUIET: (*QUIET_MISUSE, *_HABITS, *CAST),
-    Stories.EVERYDAY: (*(_HABITS + _PLAIN) * _EVERYDAY_ROUNDS, *QUIET_MISUSE, *_LOUD_MISUSE),
+    Stories.EVERYDAY: _EVERYDAY,
     Stories.UNSEEN: (*UNSEEN_MISUSE, *_NEW_HABITS, *_HABITS, *_PLAIN),
 }
 """The order in which users are given stories, over and over."""

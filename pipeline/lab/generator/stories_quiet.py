@@ -238,6 +238,85 @@ def child_with_a_remote(run: Run, user: User, start_ms: int) -> Timelines:
     return [presses()]
 
 
+def packer(run: Run, user: User, start_ms: int) -> Timelines:
+    """Fills a tablet before a journey: many downloads in a quarter of an hour, then an evening as usual."""
+    seat = Seat(run, user, user.devices[0])
+
+    def downloads() -> Iterator[Step]:
+        t = start_ms
+        for _ in range(8 + int(run.rng.random() * 28)):
+            yield _event(run, seat, "DOWNLOAD", t, _title(run))
+            t += int(run.rng.expovariate(1 / 30) * _SECOND_MS) + 2 * _SECOND_MS
+        yield from watch(run, seat, t, _between(run, 10, 50), login=False)
+
+    return [downloads()]
+
+
+def new_password(run: Run, user: User, start_ms: int) -> Timelines:
+    """The password was changed: two or three devices of one home fail, log in, and go on."""
+    seats = [Seat(run, user, device) for device in user.devices[:3]]
+
+    def log_ins() -> Iterator[Step]:
+        t, failures = start_ms, 0
+        for seat in seats:
+            for _ in range(1 + int(run.rng.random() * 2)):
+                if failures < 5:
+                    yield _event(run, seat, "LOGIN_FAILED", t)
+                    failures += 1
+                t += int(_between(run, 10, 90) * _SECOND_MS)
+            yield _event(run, seat, "LOGIN", t)
+            t += int(_between(run, 60, 400) * _SECOND_MS)
+        yield _event(run, seats[0], "PROFILE_UPDATE", t)
+        yield from watch(run, seats[-1], t + 5000, _between(run, 20, 70), login=False)
+
+    return [log_ins()]
+
+
+def favourite_clip(run: Run, user: User, start_ms: int) -> Timelines:
+    """A small child wants the same clip again, and again."""
+    seat = Seat(run, user, user.devices[0])
+    title = _title(run)
+
+    def again() -> Iterator[Step]:
+        t = start_ms
+        for _ in range(12 + int(run.rng.random() * 24)):
+            yield _event(run, seat, "PLAY", t, title)
+            t += int(_between(run, 40, 130) * _SECOND_MS)
+            yield _event(run, seat, "STOP", t, title)
+            t += int(run.rng.expovariate(1 / 20) * _SECOND_MS) + _SECOND_MS
+
+    return [again()]
+
+
+def restless_token(run: Run, user: User, start_ms: int) -> Timelines:
+    """A television with a wrong clock renews its token every few minutes while somebody watches."""
+    seat = Seat(run, user, user.devices[0])
+    length = int(_between(run, 40, 110))
+
+    def renewals() -> Iterator[Step]:
+        t = start_ms + MINUTE_MS
+        while t < start_ms + length * MINUTE_MS:
+            yield _event(run, seat, "TOKEN_REFRESH", t)
+            t += int(_between(run, 2, 6) * MINUTE_MS)
+
+    return [watch(run, seat, start_ms, length, login=False), renewals()]
+
+
+def film_buyer(run: Run, user: User, start_ms: int) -> Timelines:
+    """Buys a few films for the week; a payment or two is declined."""
+    seat = Seat(run, user, user.devices[0])
+
+    def purchases() -> Iterator[Step]:
+        t = start_ms
+        for _ in range(2 + int(run.rng.random() * 8)):
+            error = "PAYMENT_DECLINED" if run.rng.random() < 0.2 else ""
+            yield _event(run, seat, "PURCHASE", t, _title(run), error)
+            t += int(run.rng.expovariate(1 / 60) * _SECOND_MS) + 9 * _SECOND_MS
+        yield from watch(run, seat, t, _between(run, 30, 110), login=False)
+
+    return [purchases()]
+
+
 # Kept for evaluation only: misuse that no model has been trained or tuned with.
 
 
