@@ -134,6 +134,8 @@ QUIET_MISUSE = tuple(persona.kind for persona in _QUIET_MISUSE)
 
 _LOUD = {"credential_stuffing", "impossible_travel", "shared_over_regions", "shared_streams", "bot"}
 _LOUD_MISUSE = tuple(kind for kind in CAST if kind in {*_LOUD, "shared_over_networks"})
+MISUSE = frozenset((*QUIET_MISUSE, *UNSEEN_MISUSE, *_LOUD_MISUSE))
+"""Every kind of story in which somebody misuses an account."""
 _PLAIN = tuple(kind for kind in CAST if kind not in _LOUD_MISUSE)
 _HABITS = tuple(persona.kind for persona in _TWINS)
 _NEW_HABITS = tuple(persona.kind for persona in _UNSEEN_TWINS)

@@ -1,0 +1,1 @@
+"""The quality of the anomaly model beside other methods, on generated data."""
