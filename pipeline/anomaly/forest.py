@@ -61,7 +61,8 @@ class Forest:
         Raises:
             ForestError: the arrays do not describe trees.
         """
-        depth = _checked_depth(self)
+        _check(self)
+        depth = _depth_of(self)
         leaf = self.feature == LEAF
         nodes = np.arange(len(self.feature))
         # A row that has come to a leaf stays there: nothing is greater than infinity, and a leaf is its own child.
@@ -100,12 +101,8 @@ class Forest:
         return total
 
 
-def _checked_depth(forest: Forest) -> int:
-    """The depth of the deepest tree.
-
-    A child stands behind its parent and inside of its tree, so every walk ends. What is refused here could make
-    a walk leave the arrays or give a wrong score.
-    """
+def _check(forest: Forest) -> None:
+    """Refuse arrays that could make a walk leave them or never end: children stand behind their parents."""
     feature, child, roots = forest.feature, forest.child, forest.roots
     size = len(feature)
     if not size or not len(roots) or len(forest.threshold) != size or len(child) != size:
@@ -120,19 +117,24 @@ def _checked_depth(forest: Forest) -> int:
     if bool(np.any(feature < LEAF)) or bool(np.any(child[leaf] < 0)):
         raise ForestError("a node has no valid feature or path length")
     inner = np.flatnonzero(~leaf)
-    left = child[inner]
-    ends = np.append(roots[1:], size)[np.searchsorted(roots, inner, side="right") - 1]
     if not bool(np.all(np.isfinite(forest.threshold[inner]))):
         raise ForestError("a threshold is not finite")
+    left = child[inner].astype(np.int64)
+    ends = np.append(roots[1:], size)[np.searchsorted(roots, inner, side="right") - 1]
     if bool(np.any(left <= inner)) or bool(np.any(left + 1 >= ends)):
         raise ForestError("a node's children lie outside of its tree or before it")
-    depth, level = 0, roots.astype(np.int64)
+
+
+def _depth_of(forest: Forest) -> int:
+    """The depth of the deepest tree."""
+    depth, level = 0, forest.roots.astype(np.int64)
     while True:
-        level = level[~leaf[level]]
+        level = level[forest.feature[level] != LEAF]
         if not len(level):
             return depth
         depth += 1
-        # Trees do not share nodes: where they did, the levels would grow beyond the number of nodes.
-        if depth > MAX_DEPTH or len(level) > size:
+        # In trees, no two nodes share a child, so a level never has more nodes than the forest.
+        if depth > MAX_DEPTH or len(level) > len(forest.feature):
             raise ForestError(f"a tree is deeper than {MAX_DEPTH}, or two nodes share a child")
-        level = np.concatenate((child[level], child[level] + 1)).astype(np.int64)
+        left = forest.child[level].astype(np.int64)
+        level = np.concatenate((left, left + 1))

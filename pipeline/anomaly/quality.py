@@ -4,10 +4,11 @@ The budget is a share of the harmless scored minutes. So it means the same for e
 misuse in the data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -106,16 +107,23 @@ def interval(runs: Sequence[Judged], seed: int = 1) -> tuple[Figures, Figures, F
     return Figures(*mean.tolist()), Figures(*low.tolist()), Figures(*high.tolist())
 
 
-def kinds_of_users(labels: Sequence[dict[str, Any]]) -> dict[str, tuple[str, bool]]:
+class Label(msgspec.Struct, frozen=True):
+    """What one line of labels says of a user; other lines, about messages, titles and devices, have no story."""
+
+    label: str
+    id: str = ""
+    kind: str = ""
+    harmful: bool = False
+    expect: dict[str, str] = {}
+
+
+def kinds_of_users(labels: Iterable[Label]) -> dict[str, tuple[str, bool]]:
     """By user, the kind of its story and whether it misuses an account, from the labels of `ott generate`.
 
     Whoever is harmful only to the law (no consent, an ignored opt-out) behaves like everybody else, and is no misuse.
     """
     return {
-        label["id"]: (
-            label["kind"],
-            label["harmful"] and not any(rule.startswith(_LEGAL) for rule in label["expect"]),
-        )
+        label.id: (label.kind, label.harmful and not any(rule.startswith(_LEGAL) for rule in label.expect))
         for label in labels
-        if label["label"] == "user"
+        if label.label == "user"
     }

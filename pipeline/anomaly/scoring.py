@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.anomaly.artefact import Model
 from pipeline.anomaly.explanation import Cause, causes_of
-from pipeline.anomaly.features import Rows, UserWindow, feature_rows
+from pipeline.anomaly.features import FEATURES, Rows, UserWindow, feature_rows
 
 MINUTE_MS: Final = 60_000
 FEWEST_EVENTS: Final = 10
@@ -112,16 +112,13 @@ def rows_of(windows: Sequence[UserWindow]) -> tuple[Rows, list[bool]]:
         failed = [broken for _, broken in alone]
     else:
         failed = [False] * len(windows)
-    finite = np.isfinite(rows).all(axis=1)
-    rows[~finite] = 0
-    return rows, [broken or not good for broken, good in zip(failed, finite.tolist(), strict=True)]
+    infinite = ~np.isfinite(rows).all(axis=1)
+    rows[infinite] = 0
+    return rows, (infinite | np.array(failed, dtype=np.bool_)).tolist()
 
 
 def _row_alone(window: UserWindow) -> tuple[Rows, bool]:
     try:
         return feature_rows([window]), False
     except Exception:  # noqa: BLE001 - as above
-        return np.zeros_like(feature_rows([_PLAIN])), True
-
-
-_PLAIN: Final = UserWindow(0, [(0, 0, 0, "", "", "")], 1)  # type: ignore[list-item]  # the shape of a row, nothing else
+        return np.zeros((1, len(FEATURES)), dtype=np.float32), True

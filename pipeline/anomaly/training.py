@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from math import ceil
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import xxhash
@@ -29,6 +29,16 @@ _DECOYS: Final = 0.05
 """Share of decoys among the rows that trees grow from."""
 _DECOY_REACH: Final = 6
 """A decoy's odd value lies between the smallest of training and so many times the range above it."""
+
+
+class _GrownTree(Protocol):
+    """What is read of one tree of scikit-learn, by node."""
+
+    children_left: NDArray[np.int64]
+    children_right: NDArray[np.int64]
+    feature: NDArray[np.int64]
+    threshold: NDArray[np.float64]
+    n_node_samples: NDArray[np.int64]
 
 
 class TrainingError(ValueError):
@@ -175,10 +185,10 @@ def _with_decoys(rows: Rows, seed: int) -> Rows:
 
 
 def _tree(
-    tree: "object", columns: NDArray[np.intp], first: int
+    tree: _GrownTree, columns: NDArray[np.intp], first: int
 ) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.int32]]:
     """One tree in our order: level by level, so that a right child stands behind its left one."""
-    left, right = tree.children_left, tree.children_right  # type: ignore[attr-defined]  # sklearn has no types
+    left, right = tree.children_left, tree.children_right
     order, depths = [0], [0]
     for node, depth in zip(order, depths, strict=False):  # grows while it is read
         if left[node] >= 0:
@@ -188,11 +198,11 @@ def _tree(
     place[order] = np.arange(len(order)) + first
     nodes = np.array(order)
     inner = left[nodes] >= 0
-    feature = np.where(inner, columns[tree.feature[nodes]], LEAF).astype(np.int8)  # type: ignore[attr-defined]
-    samples = tree.n_node_samples[nodes]  # type: ignore[attr-defined]
+    feature = np.where(inner, columns[tree.feature[nodes]], LEAF).astype(np.int8)
+    samples = tree.n_node_samples[nodes]
     length = np.round((np.array(depths) + _normal_path(samples)) * STEPS)
     child = np.where(inner, place[left[nodes]], length).astype(np.int32)
-    return feature, _rounded_down(tree.threshold[nodes]), child  # type: ignore[attr-defined]
+    return feature, _rounded_down(tree.threshold[nodes]), child
 
 
 def _rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -33,6 +33,7 @@ COMMANDS = {
     "generate": "ott generate --events 1000 --rate 100",
     "judge": "ott judge events.jsonl --failed failed.jsonl",
     "tail": "ott tail --level HIGH --rule privacy",
+    "model": None,
     "bench": "ott bench --events 200000 --users 1000 --json",
     "broker": None,
     "topics": None,
