@@ -40,7 +40,8 @@ def _family(user: User) -> User:
     return replace(_resident(user), plan="family")
 
 
-_FEATURES_OF_RULES = ("account.login_failures", "account.multi_ip", "account.high_frequency")
+_RULES = ("account.login_failures", "account.multi_ip")
+_FREQUENCY = "account.high_frequency"
 
 _QUIET_MISUSE = (
     Persona(
@@ -119,9 +120,10 @@ _UNSEEN_TWINS = (
 
 
 def _dressed(persona: Persona) -> Persona:
-    dress = _family if persona.kind == "big_household" else _resident
-    looks_like = () if persona.harmful else _FEATURES_OF_RULES
-    return replace(persona, dress=dress, looks_like=looks_like)
+    if persona.kind == "big_household":
+        # Five people send up to 320 events an hour: a known false alarm of the rules.
+        return replace(persona, dress=_family, may=(_FREQUENCY,), looks_like=_RULES)
+    return replace(persona, dress=_resident, looks_like=() if persona.harmful else (*_RULES, _FREQUENCY))
 
 
 _ADDED = tuple(map(_dressed, (*_QUIET_MISUSE, *_TWINS, *_UNSEEN_MISUSE, *_UNSEEN_TWINS)))

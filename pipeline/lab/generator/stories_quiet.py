@@ -1,7 +1,7 @@
 """Misuse that stays below every threshold, and the harmless habits that resemble it.
 
-No rule of the rule set fires on these stories: each keeps to fewer events, networks, regions, streams and
-failures than a rule allows. They are the data that an anomaly model is trained and measured with. Each story
+No rule of the rule set fires on the misuse: it keeps to fewer events, networks, regions, streams and failures than
+a rule allows. These stories are the data that an anomaly model is trained and measured with. Each story
 takes the run, its user and a start, and returns the timelines of its devices, as in `stories_account`.
 
 The stories in the second half of the file are kept for evaluation. Nobody may train or tune a model with
