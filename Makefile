@@ -3,6 +3,8 @@
 .PHONY: help setup run test quick lint format types contracts documents bench lock clean distclean
 SHELL := /bin/bash
 BIN := .venv/bin
+# Python keeps what it compiled, or each process of the tests would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 UV ?= uv
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
 

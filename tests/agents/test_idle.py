@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.idle import MARGIN_MS, IdleUsers
@@ -291,7 +291,6 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, max_size=40))
 def test_nobody_can_tell_by_what_is_published(steps):
     with tempfile.TemporaryDirectory() as directory:

@@ -2,12 +2,12 @@
 
 import os
 import socket
-import subprocess
 import sys
 
 import pytest
 
 from pipeline.lab.local.ports import free_ports
+from tests.pipeline.ott import run_ott
 
 
 def clean_environment(**variables):
@@ -23,20 +23,11 @@ def ott_command():
 
 
 @pytest.fixture
-def ott(ott_command, tmp_path):
+def ott(tmp_path):
     """Runs `ott` to its end in an empty directory; variables by name."""
 
-    def run(*arguments, stdin="", timeout=60, **variables):
-        return subprocess.run(
-            [*ott_command, *arguments],
-            cwd=tmp_path,
-            env=clean_environment(**variables),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+    def run(*arguments, stdin="", stdout=None, timeout=60, **variables):
+        return run_ott(arguments, tmp_path, clean_environment(**variables), stdin, stdout, timeout)
 
     return run
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from rich.console import Console
@@ -58,6 +58,7 @@ from tests.pipeline.titles.units import Records
 from tests.pipeline.verdict_index.verdicts import alert, verdict
 
 NOW = 1_767_225_600_000
+EVALUATOR = Evaluator(built_in(), "1")
 DEEP = [b"[" * depth + b"]" * depth for depth in (60, 300, 1_000)]
 DEEP += [b'{"a":' * depth + b"1" + b"}" * depth for depth in (65, 5_000)]
 NASTY = [
@@ -179,7 +180,7 @@ def every_seed(test):
             for seed in (DEEP[2], b"9" * 5_000):
                 whole = json.dumps({**document, name: MARK}).encode()
                 test = example(whole.replace(b'"%s"' % MARK.encode(), seed))(test)
-    return settings(max_examples=40)(given(BYTES)(test))
+    return given(BYTES)(test)
 
 
 class Schema(msgspec.Struct):
@@ -218,7 +219,7 @@ def test_events_and_requests(value):
 
 def _read_by_the_risk_agent(topics, value, *, accept_unproven):
     agent = RiskAgent(
-        Evaluator(built_in(), "1"),
+        EVALUATOR,
         RuleBook(built_in()),
         topics,
         Partitioner(1),
@@ -323,7 +324,7 @@ def test_bodies(value):
 @every_seed
 def test_files(value):
     """`ott judge` and `ott tail`."""
-    for output in FileJudge(Evaluator(built_in(), "1")).judge(io.BytesIO(value)):
+    for output in FileJudge(EVALUATOR).judge(io.BytesIO(value)):
         if output.kind == "failed":
             assert json.loads(output.value)["reason"] != "processing_error"
     console = Console(file=io.StringIO())

@@ -25,14 +25,15 @@ def whole(body, more=b""):
     return HEAD + more + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+# The number of connections of each flood, and what makes the bytes that each of them sends.
 FLOODS = {
-    "half-sent-requests": (600, HALF),
-    "idle-connections": (800, b""),
-    "slow-bodies": (300, SLOW),
-    "gzip-bombs": (8, whole(gzip.compress(b" " * (300 << 20)), b"Content-Encoding: gzip\r\n")),
-    "items-that-are-not-valid": (10, whole(b"[" + b",".join([b"1"] * MAX_AT_ONCE) + b"]")),
-    "more-items-than-are-ever-taken": (5, whole(b"[" + b",".join([b"1"] * 500_000) + b"]")),
-    "many-events": (4, whole(json.dumps([event(f"m{n}") for n in range(2_000)]).encode())),
+    "half-sent-requests": (600, lambda: HALF),
+    "idle-connections": (800, bytes),
+    "slow-bodies": (300, lambda: SLOW),
+    "gzip-bombs": (8, lambda: whole(gzip.compress(b" " * (300 << 20)), b"Content-Encoding: gzip\r\n")),
+    "items-that-are-not-valid": (10, lambda: whole(b"[" + b",".join([b"1"] * MAX_AT_ONCE) + b"]")),
+    "more-items-than-are-ever-taken": (5, lambda: whole(b"[" + b",".join([b"1"] * 500_000) + b"]")),
+    "many-events": (4, lambda: whole(json.dumps([event(f"m{n}") for n in range(2_000)]).encode())),
 }
 
 
@@ -51,7 +52,8 @@ async def hold(port, sent, until):
 
 async def beside(web, flood):
     """Seconds that probes and good events took beside a flood, and the number of the events."""
-    count, sent = FLOODS[flood]
+    count, make = FLOODS[flood]
+    sent = make()
     port, until, taken = int(web.workers[0].address.rpartition(":")[2]), asyncio.Event(), []
     held = [asyncio.create_task(hold(port, sent, until)) for _ in range(count)]
     await asyncio.sleep(0.5)
@@ -103,7 +105,8 @@ def test_probes_and_good_events_are_answered_beside_a_flood_and_judged(web, floo
     times, taken = asyncio.run(beside(web, flood))
     assert taken
     for name, all_times in times.items():
-        assert sorted(all_times)[int(len(all_times) * 0.99)] < 1, (name, max(all_times))
+        # A quiet machine needs a quarter of a second; a loop that one request holds would need many seconds.
+        assert sorted(all_times)[int(len(all_times) * 0.99)] < 4, (name, max(all_times))
     web.post("/process/drain?timeout=60")
     published = web.stream.read(web.stream.topic("flagged-events"))
     assert {json.loads(record.value).get("event_id") for record in published}.issuperset(taken)

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -171,18 +172,11 @@ def test_a_reader_of_verdicts_or_events_that_goes_away_ends_the_command_quietly(
         (("generate", "--events", "50", "--output", "x.jsonl", "--labels", "/dev/full"), "/dev/full"),
     ],
 )
-def test_a_full_disk_names_what_could_not_be_written(ott_command, file, arguments, named):
-    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
-        done = subprocess.run(
-            [*ott_command, *arguments],
-            cwd=file.parent,
-            env=clean_environment(),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
+@pytest.mark.usefixtures("file")
+def test_a_full_disk_names_what_could_not_be_written(ott, arguments, named):
+    done = ott(*arguments, stdout=Path("/dev/full"))
     message = f"ott: {named} cannot be written: No space left on device\n"
-    assert (done.returncode, done.stderr.decode()) == (3, message)
+    assert (done.returncode, done.stderr) == (3, message)
 
 
 def test_a_closed_standard_output_is_no_bug(ott_command, file):

@@ -77,7 +77,7 @@ def test_every_value_is_read_as_it_was_written(value, ascii_only, indent):
     assert repr(reading.value) == repr(value)
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(GARBLED, st.sampled_from([nested, nested_objects]), st.sampled_from([MAX_DEPTH, MAX_DEPTH + 1, 100]))
 def test_what_is_nested_too_deep_is_still_told_from_what_is_not_json(text, wrap, levels):
     whole = wrap(levels, text)

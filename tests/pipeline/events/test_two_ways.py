@@ -28,19 +28,19 @@ def assert_alike(value):
     assert decision(_LONG_LIVED.event, value) == exactly
 
 
-@settings(max_examples=500)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(WRITTEN_VALID)
 def test_both_ways_give_the_same_event(value):
     assert_alike(value)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=10 * settings.default.max_examples)
 @given(WRITTEN)
 def test_both_ways_decide_alike_on_nearly_valid_messages(value):
     assert_alike(value)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=10 * settings.default.max_examples)
 @given(MUTATED)
 @example(b"")
 @example(b"\xef\xbb\xbf" + encoded())
@@ -74,7 +74,7 @@ RESTS = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(st.lists(st.builds(str.__add__, SECONDS, RESTS), max_size=20))
 def test_an_instant_is_the_same_whatever_was_read_before(texts):
     decoder = EventDecoder()

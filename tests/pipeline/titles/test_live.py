@@ -4,7 +4,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation.evaluator import Evaluator
@@ -129,7 +129,6 @@ def in_order(verdicts):
     return [value for _, value in sorted(zip(key, verdicts, strict=True))]
 
 
-@settings(max_examples=100)
 @given(EVENTS, st.data(), st.integers(1, 3))
 def test_chunks_in_pieces_give_the_verdicts_of_a_file(drawn, data, targets):
     records = numbered(drawn)
@@ -170,7 +169,6 @@ def test_the_law_above_is_not_empty():
     ]
 
 
-@settings(max_examples=50)
 @given(EVENTS, st.data())
 def test_figures_do_not_depend_on_where_commits_cut(drawn, data):
     records = [one for one in numbered(drawn) if one.partition == 0]

@@ -144,7 +144,7 @@ class UnitIsADictionary(RuleBasedStateMachine):
 
 
 TestUnitIsADictionary = UnitIsADictionary.TestCase
-TestUnitIsADictionary.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestUnitIsADictionary.settings = settings(stateful_step_count=40)
 
 
 def test_a_snapshot_holds_changed_keys_outputs_and_watermarks(tmp_path: Path) -> None:
