@@ -20,7 +20,6 @@ from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.evaluation.source import PlainRecord, Record, bounded_key
 from pipeline.events.instants import format_instant
-from pipeline.titles.device_types import DeviceTypes
 from pipeline.titles.notes import Notes
 from tables.risk import (
     PARTITION_KEY,
@@ -80,7 +79,6 @@ class RiskAgent:
         self._partition_of = partition_of
         self._misplaced = misplaced
         self._origins = origins
-        self._device_types = DeviceTypes()
 
     def handle(self, unit: State[RiskValue], records: Sequence[SourceRecord]) -> list[Output]:
         """Judge records of one partition of one topic, in order."""
@@ -91,7 +89,7 @@ class RiskAgent:
         published = self._take_rules(unit, records[0])
         # Nothing is ever forwarded to `raw-events`, so headers there that name an origin are a producer's and not ours.
         judged = records if topic == topics.raw else [self._at_origin(record) for record in records]
-        notes = Notes(topic, self._device_types)
+        notes = Notes(topic)
         outputs = evaluate_batch(
             self._evaluator,
             judged,

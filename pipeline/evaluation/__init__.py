@@ -1,1 +1,1 @@
-"""The one evaluation: live, replayed, or from a file."""
+"""Records to verdicts: one evaluation for live records, replays and files."""

@@ -1,6 +1,6 @@
-"""The evaluation of batches of one partition: a list of records in, state changes and outputs out.
+"""The evaluation of a batch of one partition: a list of records in, state changes and outputs out.
 
-The live agent, `ott judge` and the replay all judge through `PartitionEvaluation`.
+The risk agent calls `evaluate_batch`. `ott judge`, which has no partitions to write, calls the evaluator itself.
 """
 
 from collections import deque
@@ -16,10 +16,10 @@ from pipeline.events.event import Event, Request
 
 
 class PartitionState(msgspec.Struct, array_like=True):
-    """What is kept of one partition beside its users. It is changed in place.
+    """The state of one partition beside its users. It is changed in place.
 
     Attributes:
-        counts: since the topics' beginning; each record counts once (see `count`).
+        counts: counts since the beginning of the topics. Each record counts once (see `count`).
         times: by source topic the partition time P: the largest min(event time, record timestamp) of its judged events.
         sequence: the number of the last chunk that was published (`pipeline.titles.chunks`).
     """
@@ -35,7 +35,7 @@ class PartitionState(msgspec.Struct, array_like=True):
 
 
 class Erased(NamedTuple):
-    """What was known of a user was erased: at a record of this timestamp; the region is that of the last place."""
+    """An erasure: whose window and last place, at which record timestamp, and the region of that last place."""
 
     user_id: str
     time: int
@@ -43,11 +43,15 @@ class Erased(NamedTuple):
 
 
 class BatchOutputs(NamedTuple):
-    """What a batch gives.
+    """The outputs of a batch.
 
-    Keys and values for `flagged-events` and `failed-events`; of misplaced records the number in the batch and
-    the user whose partition they belong to; the last judged records with their outcomes, the applied requests, and
-    users of whom data was erased (see `Outcome.anew`).
+    Attributes:
+        flagged: keys and values for `flagged-events`.
+        failed: keys and values for `failed-events`.
+        misplaced: records of other partitions: the index in the batch, and the user whose partition it is.
+        judged: the last judged records with their outcomes, at most `RECENT`.
+        applied: privacy requests that were applied, with their records.
+        erased: users who came back after they had been idle (`Outcome.started_anew`).
     """
 
     flagged: list[tuple[bytes, bytes]]
@@ -59,14 +63,14 @@ class BatchOutputs(NamedTuple):
 
 
 Note = Callable[[Event, Outcome, int | None], None]
-"""Takes a judged event that was not late, its outcome, and P of its partition as it stood before it."""
+"""Is called with a judged event that was not late, its outcome, and the partition time P before the event."""
 
 
 def _note_nothing(event: Event, outcome: Outcome, partition_time: int | None) -> None:
     pass
 
 
-def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every record would cost more than it explains
+def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop: a call for each record would slow it down
     evaluator: Evaluator,
     records: Iterable[Record],
     users: Users,
@@ -79,9 +83,14 @@ def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every reco
     """Judge records of one partition in order; change `users` and `partition`.
 
     Args:
-        topic: the topic whose partition time they move (a re-keyed record's own one, not that of its origin).
-        note: called for each event that counts for titles, devices and regions.
-        requests: whether they are privacy requests.
+        evaluator: judges each record.
+        records: the records, as they were where they were first written.
+        users: the users of the partition.
+        partition: the state of the partition. The caller writes it afterwards.
+        topic: the topic that the records were read from, whose partition time they move. For re-keyed records this is
+            not the topic in `records`.
+        note: is called for each event that counts for titles, devices and regions.
+        requests: whether the records are privacy requests.
     """
     outputs = BatchOutputs([], [], [], deque(maxlen=RECENT), [], [])
     remember = outputs.judged.append
@@ -101,8 +110,8 @@ def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every reco
                 outputs.applied.append((record, outcome.request))
             continue
         remember((record, outcome))
-        if outcome.anew:
-            outputs.erased.append(Erased(event.user_id, record.timestamp, outcome.left_region))
+        if outcome.started_anew:
+            outputs.erased.append(Erased(event.user_id, record.timestamp, outcome.erased_region))
         if not outcome.late:
             note(event, outcome, partition_time)
         time = event.time
@@ -126,10 +135,10 @@ def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop; a call for every reco
 
 
 def count(counts: dict[str, int], outcome: Outcome, number: int = 1) -> None:
-    """Count an outcome of so many records; more than one only where a batch could not be read.
+    """Count the outcome of one record; `number` is more than 1 only for a batch that cannot be read.
 
-    `judged`, `duplicate`, `failed`, `request`, `misplaced` by ending; `late` and `flagged` among the judged;
-    `failed.REASON`, `level.LEVEL`, `rule.ID`, and `shadow.ID` for what a shadow rule would have said.
+    The names are the endings (`judged`, `duplicate`, `failed`, `request`, `misplaced`), `late` and `flagged` among the
+    judged, `failed.REASON`, `level.LEVEL`, `rule.ID` of published findings and `shadow.ID` of unpublished ones.
     """
     ending = outcome.ending
     counts[ending] = counts.get(ending, 0) + number

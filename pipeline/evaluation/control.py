@@ -1,4 +1,7 @@
-"""What took effect before which record: rule sets and privacy requests, for a replay and for audits."""
+"""The control journal: which rule sets and privacy requests took effect before which record.
+
+A replay needs it to judge as the live run did, and auditors read it.
+"""
 
 from typing import Final, Literal
 
@@ -13,13 +16,13 @@ class ControlApplied(msgspec.Struct, frozen=True):
     """The value on `control-journal`; the fields in the order of the JSON.
 
     Attributes:
-        partition: of the events.
-        offset: of the first record of `raw-events` there that it applies to; requests and re-keyed events that come
-            before that record and after this line are under it as well.
+        partition: the partition of the events.
+        offset: the offset of the first record of `raw-events` there that it applies to. It also applies to requests and
+            re-keyed events that the partition took between this line and that record.
         kind: what took effect.
-        id: the version of a rule set, the id of a request.
-        at: timestamp of the source record before which a rule set took effect, or of the request's own record; null
-            where it has none. No clock: it tells when that was, and decides nothing.
+        id: the version of the rule set, or the id of the request.
+        at: the timestamp of the record before which a rule set took effect, or of the request's own record; null where
+            the record has none. It is information only.
     """
 
     schema: str

@@ -1,8 +1,8 @@
-"""Failed events: everything needed to repair and replay an invalid message.
+"""Failed events, our dead letters: everything needed to repair and replay an invalid message.
 
-A failed event is never larger than `MAX_BYTES`, whatever the message was: a compressed record may expand far beyond
-what brokers take, and JSON may need six bytes for one. Where the message does not fit, its beginning stands in its
-place, with its length and digest; the message itself stands where `source` says.
+A failed event is never larger than `MAX_BYTES`. The message may be larger than that, because compressed records can
+expand far beyond what brokers take, and JSON may need six bytes for one. Then the failed event has only its beginning,
+with the length and digest of the whole message, which can be read where `source` says.
 """
 
 from base64 import b64encode
@@ -19,14 +19,15 @@ from pipeline.events.invalid import ErrorDetail, Reason
 FAILED_SCHEMA: Final = "failed-event/1"
 
 MAX_BYTES: Final = 950_000
-"""With its key and what frames it a failed event stays below the brokers' default of 1 MiB."""
+"""Leaves room for the key and the record's overhead below 1 MiB, the brokers' default limit."""
 _LONGEST_CHARACTER: Final = 4
+"""Bytes, in UTF-8."""
 BEGINNING: Final = 65_536
-"""So many bytes of a message that does not fit are kept; a valid message has no more."""
+"""The number of bytes that are kept of a message that does not fit. A valid message is not longer."""
 
 
 class FailedSource(msgspec.Struct):
-    """Where the message came from."""
+    """The record that the message was read from."""
 
     topic: str | None
     partition: int
@@ -36,7 +37,7 @@ class FailedSource(msgspec.Struct):
 
 
 class FailedError(msgspec.Struct):
-    """One thing that is wrong with it."""
+    """One thing that is wrong with the message."""
 
     path: str
     message: str
@@ -46,8 +47,7 @@ class FailedError(msgspec.Struct):
 class FailedEvent(msgspec.Struct):
     """A failed event; the fields in the order of the published JSON.
 
-    `payload_bytes` and `payload_sha256` are there only where the payload is the beginning of a longer message; they are
-    those of the whole message.
+    `payload_bytes` and `payload_sha256` describe the whole message. They are absent where `payload` has all of it.
     """
 
     schema: str
@@ -71,7 +71,7 @@ def failed_event(
     event_schema: str,
     app_version: str,
 ) -> bytes:
-    """The value of a record of `failed-events`: JSON that can be given to the evaluation again as it is."""
+    """The value of a record of `failed-events`. `ott judge` reads it as an envelope around the message."""
     payload = value or b""
     event = FailedEvent(
         FAILED_SCHEMA,
@@ -95,15 +95,15 @@ def failed_event(
 
 
 def _forms(payload: bytes) -> Iterator[tuple[str, str]]:
-    """The payload as text, with the name of its encoding: the readable form first, where there is one."""
+    """The payload as text, with the name of its encoding: first as UTF-8 where it is that, then as base64."""
     with suppress(UnicodeDecodeError):
         yield payload.decode("utf-8"), "utf-8"
     yield b64encode(payload).decode("ascii"), "base64"
 
 
 def _beginning(payload: bytes) -> bytes:
-    """The first bytes; a character that the cut would divide is left out."""
+    """The first bytes. A character that would be cut in two is left out."""
     cut = BEGINNING
-    while cut > BEGINNING - _LONGEST_CHARACTER and payload[cut : cut + 1] and payload[cut] & 0xC0 == 0x80:  # noqa: PLR2004 - the mark of a byte that continues a character
+    while cut > BEGINNING - _LONGEST_CHARACTER and payload[cut : cut + 1] and payload[cut] & 0xC0 == 0x80:  # noqa: PLR2004 - bytes 10xxxxxx continue a character
         cut -= 1
     return payload[:cut]

@@ -1,4 +1,4 @@
-"""What the rules on users find: for an event that is judged, and for the last event of a user as of now."""
+"""Runs the rules on users: for an event that is judged, and for a user's last event as of now."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -23,7 +23,7 @@ class Signals(Protocol):
     def deletion_requested(self) -> bool: ...  # noqa: D102 - as in the contract
     @property
     def signals_opt_out(self) -> bool:
-        """Whether there is any of the three."""
+        """Whether one of the three is set."""
         ...
 
 
@@ -34,13 +34,13 @@ def legal_findings(
     signals: Signals,
     privacy: PrivacyRecord,
 ) -> list[Finding]:
-    """What the legal rules find, active and shadow ones, as a list of its own.
+    """The findings of the legal rules, active and shadow. The list is new, so the caller may change it.
 
     Args:
         ruleset: the rules.
-        profile: the fields of a `Profile`.
-        time: of the event, milliseconds since 1970.
-        signals: of the event.
+        profile: the fields of a `Profile`. Findings of the same profile are the same, so they are remembered.
+        time: the event time, in milliseconds since 1970.
+        signals: the event's opt-out and deletion signals.
         privacy: the user's privacy record after the event.
     """
     known = ruleset.profiles.get(profile)
@@ -63,7 +63,7 @@ def legal_findings(
 
 
 def add_activity_findings(findings: list[Finding], ruleset: RuleSet, activity: Activity) -> None:
-    """Add what the rules on a user's activity find, active and shadow ones."""
+    """Add the findings of the rules on activity, active and shadow, to `findings`."""
     for judge in ruleset.by_activity:
         finding = judge(activity)
         if finding is not None:
@@ -73,11 +73,11 @@ def add_activity_findings(findings: list[Finding], ruleset: RuleSet, activity: A
 
 
 def findings_now(state: UserState, ruleset: RuleSet, show: Callable[[str], str]) -> list[Finding]:
-    """What a verdict on the user's last event would say now, sorted by rule id; empty for a user without events.
+    """The findings that a verdict on the user's last event would have now, sorted by rule id. For the view of a user.
 
     The last event is the one with the largest event time; of several, the one that came last. It is judged with the
-    window and the privacy record of now, so events out of order and privacy requests that came after it count. As in a
-    verdict, findings of shadow rules are left out.
+    window and the privacy record of now, so older events and privacy requests that arrived after it count. Findings of
+    shadow rules are left out, as in a verdict. A user without events has none.
     """
     stream_time, last = state.stream_time, state.last_event
     if stream_time is None or last is None or not state.window.entries:

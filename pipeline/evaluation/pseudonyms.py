@@ -1,4 +1,4 @@
-"""Pseudonyms: keyed hashes in the place of user and device ids."""
+"""Pseudonyms: keyed hashes that outputs show instead of user and device ids."""
 
 import hmac
 from collections.abc import Callable

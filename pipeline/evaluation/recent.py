@@ -1,4 +1,4 @@
-"""The last judged events of a partition, flagged or not: what an operator sees go by."""
+"""The last judged events of a partition, flagged or not. The dashboard shows them to operators."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from pipeline.evaluation.source import Record
 
 RECENT: Final = 20
-"""So many are kept of a partition."""
+"""The number of events that are kept per partition."""
 
 
 class RecentResult(msgspec.Struct, frozen=True, array_like=True):
-    """One judged event. Times in milliseconds since 1970; `record_time` negative for none; ids as they came."""
+    """One judged event. Times are milliseconds since 1970; `record_time` is negative for none. Ids are not masked."""
 
     event_id: str
     user_id: str
@@ -40,7 +40,7 @@ class RecentResults(msgspec.Struct, frozen=True, array_like=True):
     results: tuple[RecentResult, ...] = ()
 
     def followed_by(self, judged: Iterable[tuple[Record, Outcome]]) -> RecentResults:
-        """With the events that were judged since."""
+        """The results with those of a newer batch added, and the oldest dropped."""
         newer = tuple(_result(record, outcome) for record, outcome in judged)
         return RecentResults((*self.results, *newer)[-RECENT:])
 

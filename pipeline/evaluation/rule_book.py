@@ -1,7 +1,7 @@
-"""Which rule set judges a partition: the newest good one that was published, or the worker's own.
+"""Which rule set judges a partition: the newest valid one that was published, or the worker's own.
 
-A rule set takes effect in each partition by itself, between two batches. What is in force there is kept with the
-partition's state, document and all, so that whoever has the partition next judges on with the same.
+A rule set takes effect in each partition separately, between two batches. The partition's state has the whole document
+in force, so that the next owner of the partition judges with the same rules.
 """
 
 from collections.abc import Callable
@@ -9,11 +9,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from pipeline.bounded import BoundedDict
 from pipeline.events.foreign import UnreadableError, read_text
 from pipeline.rules.ruleset import RuleSet, RuleSetError, parse_ruleset
 
 OWN: Final = ""
-"""In the place of a document: the worker's own rule set, from its settings."""
+"""Stands for the worker's own rule set, from its settings, where a document would stand."""
 
 _NAME: Final = "the rule set on rule-config"
 _PARSED: Final = 64
@@ -21,13 +22,13 @@ _NEVER: Final = -1
 
 
 class InForce(msgspec.Struct, frozen=True, array_like=True):
-    """A rule set, as a partition keeps it.
+    """The rule set in force in a partition, as its state has it.
 
     Attributes:
-        version: named by verdicts.
+        version: the version that verdicts name.
         document: TOML or JSON; `OWN` where none was published, and after a tombstone.
-        published: the record's timestamp, milliseconds since 1970; -1 for one that never was.
-        offset: of the record on `rule-config`; -1 as well.
+        published: the timestamp of the record on `rule-config`, in milliseconds since 1970; -1 where there is none.
+        offset: the offset of that record; -1 where there is none.
     """
 
     version: str
@@ -37,7 +38,7 @@ class InForce(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Refused(NamedTuple):
-    """A document that cannot be used, and why; where and when it was published."""
+    """A document that cannot be used: why, when it was published, and at which offset of `rule-config`."""
 
     reason: str
     published: int
@@ -45,36 +46,36 @@ class Refused(NamedTuple):
 
 
 class RuleBook:
-    """The rule sets that a worker knows.
+    """The rule sets that a worker knows. The follower of `rule-config` calls `offer`, the agents the rest.
 
     Args:
-        own: of the settings; in force where none was published.
-        refused: told of every document that is refused.
-        unusable: told of one that was in force and cannot be read by this version of the program.
+        own: the rule set of the worker's settings. It is in force where none was published.
+        on_refused: is called with every document that is refused.
+        on_unusable: is called with a message when this version of the program cannot read a document in force.
     """
 
     def __init__(
         self,
         own: RuleSet,
-        refused: Callable[[Refused], None] = lambda _: None,
-        unusable: Callable[[str], None] = lambda _: None,
+        on_refused: Callable[[Refused], None] = lambda _: None,
+        on_unusable: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.own = own
         self.newest: InForce | None = None
-        """The newest good one; None while none is known."""
+        """The newest valid one; None while none is known."""
         self.refused: Refused | None = None
-        """The newest, if it is a bad one."""
-        self._tell_refused = refused
-        self._tell_unusable = unusable
-        self._parsed: dict[tuple[str, str], RuleSet] = {}
+        """The newest document, if it is refused."""
+        self._on_refused = on_refused
+        self._on_unusable = on_unusable
+        self._parsed: BoundedDict[tuple[str, str], RuleSet] = BoundedDict(_PARSED)
 
     def offer(self, value: bytes | None, published: int, offset: int) -> None:
-        """A record of `rule-config`, the newest so far; a bad one changes nothing but `refused`."""
+        """Take a record of `rule-config` that is newer than all before. An invalid one only changes `refused`."""
         try:
             ruleset, document = self._read(value)
         except RuleSetError as error:
             self.refused = Refused(str(error), published, offset)
-            self._tell_refused(self.refused)
+            self._on_refused(self.refused)
             return
         self.newest = InForce(ruleset.version, document, published, offset)
         self.refused = None
@@ -91,10 +92,10 @@ class RuleBook:
         return ruleset, document
 
     def check_version(self, ruleset: RuleSet) -> None:
-        """A version names one rule set only, or verdicts would not tell by which they were judged.
+        """Check that the version of a new rule set is free. Verdicts name the version, so it must be of one set only.
 
         Raises:
-            RuleSetError: another one has it.
+            RuleSetError: another rule set has the version.
         """
         others = [self.own] if self.newest is None else [self.own, self.ruleset(self.newest)]
         for other in others:
@@ -104,21 +105,21 @@ class RuleBook:
                 )
 
     def for_partition(self, in_force: InForce | None) -> InForce:
-        """What has to be in force in a partition from now on; the same object where nothing changes.
+        """The rule set that must be in force in a partition from now on; `in_force` itself where nothing changes.
 
         Args:
-            in_force: until now; None where nothing was judged yet.
+            in_force: the rule set until now; None where nothing was judged yet.
         """
         own = InForce(self.own.version, OWN, _NEVER, _NEVER)
         newest = self.newest
         if in_force is None:
             return own if newest is None else newest
-        # By time as well: a topic that was made anew begins at offset 0. By offset as well: publishers' clocks differ.
+        # Timestamps count because a topic that was created again begins at offset 0, offsets because clocks differ.
         if newest is not None and (newest.offset > in_force.offset or newest.published > in_force.published):
             same = (newest.version, newest.document) == (in_force.version, in_force.document)
             return in_force if same else newest
         if in_force.document == OWN or self.ruleset(in_force) is self.own:
-            # The settings may be others than those of the worker that had the partition before.
+            # The worker that owned the partition before may have had other settings.
             return (
                 in_force
                 if in_force.version == self.own.version
@@ -127,7 +128,7 @@ class RuleBook:
         return in_force
 
     def ruleset(self, in_force: InForce | None) -> RuleSet:
-        """The rules of what is in force; the worker's own where that cannot be read any more."""
+        """The parsed rules of what is in force; the worker's own where the document cannot be read any more."""
         if in_force is None or in_force.document == OWN:
             return self.own
         key = (in_force.version, in_force.document)
@@ -136,9 +137,7 @@ class RuleBook:
             try:
                 ruleset = parse_ruleset(in_force.document, f"the rule set {in_force.version} in force")
             except RuleSetError as error:
-                self._tell_unusable(str(error))
+                self._on_unusable(str(error))
                 ruleset = self.own
-            if len(self._parsed) >= _PARSED:
-                self._parsed.clear()
             self._parsed[key] = ruleset
         return ruleset

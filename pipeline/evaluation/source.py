@@ -1,16 +1,13 @@
-"""Records, and where they came from."""
+"""Records as the evaluation takes them, and the source that outputs name."""
 
 from typing import Final, NamedTuple, Protocol
 
 FUTURE_MS: Final = 300_000
-"""An event time may run ahead of its record's timestamp by so much: clocks of televisions are not exact."""
+"""How far an event time may be ahead of its record's timestamp. The clocks of televisions are not exact."""
 
 
 class Record(Protocol):
-    """A record as Kafka clients give it.
-
-    `topic` is None for a line of a file; a negative `timestamp` (milliseconds) means none.
-    """
+    """A record as Kafka clients give it."""
 
     @property
     def topic(self) -> str | None:
@@ -44,7 +41,7 @@ class Record(Protocol):
 
 
 class PlainRecord(NamedTuple):
-    """A record that no Kafka client gave: a line of a file, or a re-keyed record at its origin."""
+    """A record that no Kafka client gave: a line of a file, or a re-keyed record as it was where it came from."""
 
     topic: str | None
     partition: int
@@ -58,7 +55,7 @@ NO_TIMESTAMP: Final = -1
 
 
 class Source(NamedTuple):
-    """The place of a record as outputs show it; `timestamp` is None where there is none."""
+    """Topic, partition and offset of a record, as outputs show them; `timestamp` is None where there is none."""
 
     topic: str | None
     partition: int
@@ -68,16 +65,16 @@ class Source(NamedTuple):
 
 
 MAX_KEY_BYTES: Final = 1_024
-"""A user id has no more. Of a longer key outputs have the beginning."""
+"""The longest user id has fewer bytes. Outputs have only the beginning of a longer key."""
 
 
 def bounded_key(key: bytes | None) -> bytes | None:
-    """The key of a record for outputs: nobody limits what producers send as a key."""
+    """The key of a record, cut to `MAX_KEY_BYTES` for outputs. Producers can send keys of any length."""
     return key if key is None or len(key) <= MAX_KEY_BYTES else key[:MAX_KEY_BYTES]
 
 
 def source_of(record: Record) -> Source:
-    """The source of a record; key bytes that are not UTF-8 are escaped, so that the text can be encoded."""
+    """The source of a record. Bytes of the key that are not UTF-8 are escaped."""
     key, timestamp = bounded_key(record.key), record.timestamp
     return Source(
         record.topic,

@@ -1,4 +1,4 @@
-"""Verdicts: from findings to a score, a level, and the bytes on `flagged-events`."""
+"""Verdicts: findings to a score, a level, and the bytes on `flagged-events`."""
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
@@ -14,14 +14,14 @@ from pipeline.rules.finding import LEGAL, POINTS, Finding
 VERDICT_SCHEMA: Final = "risk-verdict/1"
 
 PLAN_ADJUSTMENTS: Final = {"premium": -1, "family": -1, "vip": -1, "basic": 1, "free": 1, "trial": 1}
-"""Behaviour that is unusual on a cheap plan is common on one that is made for many."""
+"""Points that a plan adds to the behavioural score. Several devices and places are normal on a plan for families."""
 
 RiskLevel = Literal["HIGH", "MEDIUM", "LOW", "NONE"]
 Change = Literal["opened", "escalated", "eased", "closed"]
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """Whom a verdict is about."""
+    """The user, title or device that a verdict is about."""
 
     type: Literal["user", "content", "device"]
     id: str
@@ -96,7 +96,7 @@ def user_verdict(
     model_version: str | None,
     show: Callable[[str], str],
 ) -> Verdict:
-    """The verdict on an event with findings; `show` gives the form of user and device ids in outputs."""
+    """The verdict on an event with findings. `show` gives the form of user and device ids in outputs."""
     if len(findings) > 1:
         findings.sort(key=_rule_id)
     adjustment, score = plan_score(findings, event.plan)
@@ -172,7 +172,7 @@ def subject_verdict(
 def plan_score(findings: Sequence[Finding], plan: str | None) -> tuple[int, int]:
     """The plan's adjustment that was applied, and the score.
 
-    The plan adjusts the behavioural points where there are any, never below 0, and never the legal points.
+    The plan adjusts behavioural points only, only where there are any, and never below 0.
     """
     legal = behavioural = 0
     for finding in findings:
@@ -213,6 +213,6 @@ def _rule_id(finding: Finding) -> str:
 
 
 def _verdict_id(what: tuple[object, ...], ruleset_version: str, model_version: str | None) -> str:
-    """128 bits over what was judged and under which rules; not over the answer."""
+    """A hash of 128 bits of what was judged and under which rules, so that judging again gives the same id."""
     identity = msgspec.msgpack.encode((what, ruleset_version, model_version))
     return blake2b(identity, digest_size=16).hexdigest()

@@ -1,1 +1,1 @@
-"""Counts of titles, devices, regions, plans and rules, and the levels of titles and devices; live and in a file."""
+"""Counts of titles, devices, regions, plans and rules: notes to rows, rows to figures, figures to level changes."""

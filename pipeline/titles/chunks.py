@@ -1,8 +1,8 @@
-"""A chunk: what one partition of the risk agent tells the title agent with one commit, as messages.
+"""Chunks: the rows of one partition of the risk agent between two commits, as messages for the title agent.
 
-Every partition of `health-partials` gets its share of the rows, in one or more messages, the last of which brings the
-partition times. A chunk is published in the commit's transaction, so it is seen once or never; its number tells one
-that comes again all the same. Version 2 is the two bytes `H`, 2, and a MessagePack array.
+Every partition of `health-partials` gets its share of the rows, in one or more messages. The last of these has the
+partition times. A chunk is published in the commit's transaction, so readers see it once or never; a number makes sure
+that one that is read again changes nothing. Version 2 is the two bytes `H`, 2, and the MessagePack array `Chunk`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,10 +18,10 @@ VERSION: Final = 2
 _HEAD: Final = bytes((0x48, VERSION))
 
 MAX_BYTES: Final = 900_000
-"""Of the subjects in one message: they and what frames them stay below the brokers' default of 1 MiB."""
+"""The most bytes of subjects in one message. It leaves room for the rest below 1 MiB, the brokers' default limit."""
 _ROWS_TOGETHER: Final = 10_000
 _NAMES_TOGETHER: Final = 300
-"""So many rows, failures and names of one subject fit into a message, however long the names are."""
+"""This many rows, failures and names of one subject fit into a message, however long the names are."""
 
 
 class ChunkError(ValueError):
@@ -29,13 +29,19 @@ class ChunkError(ValueError):
 
     def __init__(self, value: bytes | None) -> None:
         super().__init__(
-            f"a chunk begins with {(value or b'')[:2].hex() or 'nothing'}, which this version cannot read, or it is "
-            "cut off in the middle"
+            f"a chunk begins with {(value or b'')[:2].hex() or 'nothing'}, which this version cannot read, or its end "
+            "is missing"
         )
 
 
 class SourceTime(msgspec.Struct, array_like=True, frozen=True):
-    """A source partition: its name, its P (None: it never had an event), and whether records of it were handled."""
+    """A source partition in a chunk.
+
+    Attributes:
+        name: see `source_name`.
+        time: its partition time P; None where it never had an event.
+        heard: whether the commit has records of it.
+    """
 
     name: str
     time: int | None
@@ -49,10 +55,10 @@ class Chunk(msgspec.Struct, array_like=True, frozen=True):
         unit: the partition of the risk agent.
         sequence: the number of the chunk.
         part: the number of the message, from 0.
-        first: no row's minute is before it.
-        last: no row's minute is after it.
-        subjects: this message's share.
-        sources: the source partitions of the unit; None where more messages of the chunk follow.
+        first: no row is of an earlier minute.
+        last: no row is of a later minute.
+        subjects: the rows in this message.
+        sources: the source partitions of the unit, in the last message only; None in the others.
     """
 
     unit: int
@@ -72,7 +78,7 @@ def decode_chunk(value: bytes | None) -> Chunk:
     """The message of bytes that `chunk_messages` made.
 
     Raises:
-        ChunkError: they are something else.
+        ChunkError: the bytes are no message of a chunk, or one of another version.
     """
     if value is None or not value.startswith(_HEAD):
         raise ChunkError(value)
@@ -86,17 +92,17 @@ def decode_chunk(value: bytes | None) -> Chunk:
 
 
 def source_name(topic: str, partition: int) -> str:
-    """How chunks and verdicts name a source partition; `topic` is the full name."""
+    """The name of a source partition in chunks and verdicts. `topic` is the full name."""
     return f"{topic}/{partition}"
 
 
 def chunk_messages(chunk: Chunk, targets: Iterable[int], partitions: int) -> Iterator[tuple[int, bytes]]:
-    """The messages of a whole chunk, each with the partition that it is for; every partition gets one.
+    """The messages of a chunk, each with the partition that it goes to. Every partition gets at least one.
 
     Args:
-        chunk: all of it, as one.
+        chunk: the whole chunk, as if it were one message.
         targets: for each subject the partition that its name belongs to.
-        partitions: of `health-partials`.
+        partitions: the number of partitions of `health-partials`.
     """
     shares: list[list[SubjectRows]] = [[] for _ in range(partitions)]
     for subject, target in zip(chunk.subjects, targets, strict=True):
@@ -110,7 +116,7 @@ def chunk_messages(chunk: Chunk, targets: Iterable[int], partitions: int) -> Ite
 
 
 def _portions(share: Iterable[SubjectRows]) -> Iterator[list[SubjectRows]]:
-    """As many subjects together as fit into a message; an empty portion where there are none."""
+    """The subjects, divided so that each portion fits into a message. Without subjects there is one empty portion."""
     portion: list[SubjectRows] = []
     size = 0
     for subject in share:
@@ -125,7 +131,7 @@ def _portions(share: Iterable[SubjectRows]) -> Iterator[list[SubjectRows]]:
 
 
 def _pieces(subject: SubjectRows) -> Iterator[SubjectRows]:
-    """A subject in pieces that fit into a message each; nearly always that is one."""
+    """The rows of a subject, divided so that each piece fits into a message. Nearly always it is one piece."""
     rows, failures, names = subject.rows, subject.failures, subject.names
     step = _ROWS_TOGETHER * ROW_BYTES
     if len(rows) <= step and len(failures) <= _NAMES_TOGETHER and len(names) <= _NAMES_TOGETHER:
@@ -139,7 +145,7 @@ def _pieces(subject: SubjectRows) -> Iterator[SubjectRows]:
 
 
 def _size(subject: SubjectRows) -> int:
-    """How many bytes it takes at most; a letter takes four at most."""
+    """An upper bound of the bytes that it takes in a message. A character takes four at most."""
     texts = len(subject.subject)
     for _, code, region, _ in subject.failures:
         texts += len(code) + len(region) + 8

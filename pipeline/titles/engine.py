@@ -1,9 +1,9 @@
 """The engine: rows in, figures and level changes out. It is the same live and in a file.
 
-Who calls it decides how far the watermark is: `pipeline.titles.live` by the partition times in chunks, and
-`pipeline.titles.file` by the records of a file. Nothing here reads a clock.
+The caller sets the watermark: `pipeline.titles.live` from the partition times in chunks, `pipeline.titles.file` from
+the records of a file. Nothing here reads a clock.
 
-Hardly any device ever fails often. So only *candidates* are judged each minute: subjects with enough failures within
+Hardly any device ever fails often, so only *candidates* are judged each minute: subjects with enough failures within
 the hour for a level to be possible.
 """
 
@@ -15,7 +15,7 @@ from typing import Final
 
 from pipeline.evaluation.verdict import SubjectVerdict
 from pipeline.titles.figures import Figures
-from pipeline.titles.forgetting import MINUTES_AN_HOUR, forget_some, note_seen
+from pipeline.titles.forgetting import MINUTES_AN_HOUR, forget_some, record_seen
 from pipeline.titles.levels import SubjectRules
 from pipeline.titles.minutes import GRACE_MS, MINUTE_MS, WINDOW_MINUTES, last_closed
 from pipeline.titles.notes import Dimension, SubjectRows
@@ -23,21 +23,21 @@ from pipeline.titles.rows import EVENTS, FAILED, TOTAL, by_minute, rows_after, u
 from pipeline.titles.state import Records, TitlesPartition, figures_key, figures_of
 
 JUDGED: Final[tuple[Dimension, ...]] = ("content", "device")
-"""The dimensions that can have a subject rule."""
+"""The dimensions that have a subject rule."""
 _JUDGED_NAMES: Final = tuple([f"{dimension}:" for dimension in JUDGED])
 _DEVICE: Final = "device:"
 
 SilentSource = tuple[str, int]
-"""A source partition that the watermark does not wait for, and its P."""
+"""A source partition that the watermark does not wait for, and its partition time P."""
 
 
 class Engine:
-    """Adds rows to the records of one partition, and judges.
+    """Adds rows to the figures of one partition, and judges closed minutes.
 
     Args:
         rules: the subject rules.
-        records: of the partition, changed in place.
-        state: what is kept beside the subjects, changed in place; the caller writes it.
+        records: the records of the partition. They are changed in place.
+        state: the partition's state. It is changed in place, and the caller writes it.
     """
 
     def __init__(self, rules: SubjectRules, records: Records, state: TitlesPartition) -> None:
@@ -51,8 +51,8 @@ class Engine:
 
         Args:
             subjects: the rows.
-            first: no row's minute is before it.
-            last: no row's minute is after it.
+            first: no row is of an earlier minute.
+            last: no row is of a later minute.
         """
         judged = self._state.judged_through
         if judged is not None and first <= judged:
@@ -73,22 +73,22 @@ class Engine:
             figures.add_names(subject.names)
             if subject.failures:
                 figures.add_failures(subject.failures, by_minute=name.startswith(_JUDGED_NAMES))
-                self._suspect(name, figures)
+                self._check_candidate(name, figures)
 
     def _in_time(self, subjects: Iterable[SubjectRows], judged: int) -> Iterator[SubjectRows]:
-        """Without rows of judged minutes, which only a source partition brings that was not waited for."""
+        """The same without rows of judged minutes. Only a partition that was silent can bring such rows."""
         for subject in subjects:
             rows = rows_after(subject.rows, judged)
             if subject.subject.startswith(_DEVICE) and rows != subject.rows:
-                # Each event is a device's, and once.
+                # Every event has exactly one device, so counting the devices' rows counts each event once.
                 late = [row[1 + EVENTS] for row in unpack_rows(subject.rows) if row[0] <= judged]
                 self._state.count("too_late", sum(late))
             failures = tuple([failure for failure in subject.failures if failure[0] > judged])
             if rows or failures or not subject.rows:
                 yield SubjectRows(subject.subject, rows, failures, subject.names)
 
-    def _suspect(self, name: str, figures: Figures) -> None:
-        """A subject failed: it may have a level from now on."""
+    def _check_candidate(self, name: str, figures: Figures) -> None:
+        """Make a subject with new failures a candidate, if it has enough of them."""
         state, least = self._state, self._rules.least_failed(name)
         if least is None or name in state.candidates or figures.failed < least:
             return
@@ -97,14 +97,14 @@ class Engine:
             state.candidates[name] = None
 
     def advance(self, watermark: int, silent: Sequence[SilentSource] = ()) -> list[SubjectVerdict]:
-        """Judge every minute that the watermark (milliseconds since 1970) closes, each once.
+        """Judge every minute that the watermark closes, each minute once.
 
         Args:
-            watermark: no row of a minute that it closes may come later, but from a silent source.
-            silent: sources that were not waited for.
+            watermark: milliseconds since 1970. Rows of the minutes that it closes come later from silent sources only.
+            silent: the sources that the watermark did not wait for.
 
         Returns:
-            the level changes, by minute, then subject type, then id.
+            the level changes, ordered by minute, then subject type, then id.
         """
         state, last = self._state, last_closed(watermark)
         if state.judged_through is not None and last <= state.judged_through:
@@ -122,14 +122,14 @@ class Engine:
         return verdicts
 
     def finish(self) -> None:
-        """Write down who was seen, and forget who was not for long; once for each piece of work."""
+        """Record which subjects had events, and delete some that had none for long. Call it once per batch."""
         for hour, names in self._seen.items():
-            note_seen(self._records, self._state, hour, names)
+            record_seen(self._records, self._state, hour, names)
         self._seen.clear()
         forget_some(self._records, self._state)
 
     def _judge(self, name: str, last: int, silent: Sequence[SilentSource]) -> Iterator[SubjectVerdict]:
-        """Judge a subject in the minutes that close, where its sums change."""
+        """Judge a subject at those of the closing minutes at which its sums over the hour change."""
         figures = figures_of(self._records, name)
         if figures is None or self._rules.least_failed(name) is None:
             return
@@ -152,10 +152,10 @@ class Engine:
 
 
 def _sums(figures: Figures, done: int | None, last: int) -> Iterator[tuple[int, int, int]]:
-    """The minutes after `done` and up to `last` at which an hour's sums change, with failed and total of the hour."""
+    """The minutes after `done`, up to `last`, at which the sums of the hour change, each with failed and total."""
     series = by_minute(figures.rows)
     minutes = [minute for minute in series if minute <= last]
-    # Sums up to each minute, so that those of an hour are differences.
+    # With sums up to each minute, the sums of an hour are differences.
     failed_before = [0, *accumulate(series[minute][FAILED] for minute in minutes)]
     total_before = [0, *accumulate(series[minute][TOTAL] for minute in minutes)]
     points = {point for minute in minutes for point in (minute, minute + WINDOW_MINUTES) if point <= last}

@@ -1,4 +1,4 @@
-"""Figures: all that is kept of one subject, in one record."""
+"""Figures: everything that the titles table has of one subject, in one record."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -12,27 +12,27 @@ from pipeline.titles.rows import FAILED, NUMBERS, ROW_BYTES, TOTAL, rows_after, 
 
 OTHER: Final = "(other)"
 NAMES: Final = 64
-"""So many names of a kind are counted over a lifetime, and so many error codes and regions of failures in a minute."""
+"""The most names of a kind over a lifetime, and the most error codes and the most regions of failures in a minute."""
 USERS: Final = 32
-"""So many users of a device are kept, the newest."""
+"""The most users of a device. The newest are kept."""
 MINUTES_NAMES: Final = 1_500
-"""So many names of failures are kept of all minutes of a subject together: its record must fit into a message, however
-many error codes somebody makes up."""
+"""The most names of failures in all minutes of a subject together. The record must fit into a message, however many
+error codes somebody makes up."""
 _SUMMED_FROM: Final = 64 * ROW_BYTES
-"""From so many new rows on the rows are summed."""
+"""The rows are summed when there are at least this many new bytes."""
 
 
 class Figures(msgspec.Struct, array_like=True, gc=False):
     """The figures of one title, device, region, plan or rule. They are changed in place.
 
     Attributes:
-        level: of the subject rule, at the last judged minute.
+        level: the level by the subject rule, at the last judged minute.
         hour: the newest hour with an event (see `pipeline.titles.forgetting`).
-        past: the sums of rows that no window will hold again.
-        rows: all others (see `pipeline.titles.rows`), each minute once or several times.
-        summed: how many bytes of the rows were there when they were summed last.
-        failed: all failed playback events.
-        failures: by minute the failures by error code, and by region; of titles and devices only.
+        past: the sums of the rows that no window will need again.
+        rows: the other rows (see `pipeline.titles.rows`). A minute may have several.
+        summed: the length of `rows`, in bytes, when they were last summed.
+        failed: the number of failed playback events over the lifetime.
+        failures: by minute the counts of failures by error code and by region. Only titles and devices have them.
         names: by kind the counts by name over the lifetime.
     """
 
@@ -46,14 +46,14 @@ class Figures(msgspec.Struct, array_like=True, gc=False):
     names: dict[NameKind, dict[str, int]] = {}
 
     def add_rows(self, rows: bytes, judged_through: int | None) -> None:
-        """Add rows; where they are many, sum them, and let go of minutes that no window will hold again."""
+        """Add rows. Where there are many new ones, sum them (`settle`)."""
         self.rows += rows
         new = len(self.rows) - self.summed
         if new >= _SUMMED_FROM and new >= self.summed:
             self.settle(judged_through)
 
     def settle(self, judged_through: int | None) -> None:
-        """Sum the rows; what no window will hold again goes to `past`."""
+        """Sum the rows by minute, and move minutes that no window will need again to `past`."""
         if judged_through is not None:
             last = judged_through - WINDOW_MINUTES
             for minute, *numbers in unpack_rows(self.rows):
@@ -66,7 +66,7 @@ class Figures(msgspec.Struct, array_like=True, gc=False):
         self.summed = len(self.rows)
 
     def add_failures(self, failures: Iterable[Failure], *, by_minute: bool) -> None:
-        """Count failures by name; also by minute, where the subject has a rule."""
+        """Count failures by error code. With `by_minute`, for subjects with a rule, count them by minute too."""
         for minute, code, region, number in failures:
             self.failed += number
             add(self.names.setdefault("error_codes", {}), code, number)
@@ -93,7 +93,7 @@ class Figures(msgspec.Struct, array_like=True, gc=False):
                     del counts[min(counts, key=lambda user: (counts[user], user))]
 
     def totals(self) -> list[int]:
-        """The six numbers of a row (see `pipeline.titles.rows`) over the lifetime."""
+        """The six numbers of a row (see `pipeline.titles.rows`), summed over the lifetime."""
         numbers = [numbers[1:] for numbers in unpack_rows(self.rows)]
         return [sum(column) for column in zip(self.past, *numbers, strict=True)]
 
@@ -118,16 +118,17 @@ class Figures(msgspec.Struct, array_like=True, gc=False):
 
 
 def add(counts: dict[str, int], name: str, number: int) -> None:
-    """Add to a count by name; when `NAMES` are known, to that of all others."""
+    """Add to a count by name. When there are `NAMES` names, a new one counts as `OTHER`."""
     if name not in counts and len(counts) >= NAMES:
         name = OTHER
     counts[name] = counts.get(name, 0) + number
 
 
 def add_first(counts: dict[str, int], name: str, number: int) -> None:
-    """Add to a count by name; the `NAMES` first ones by alphabet are kept, the rest are counted as others.
+    """Add to a count by name. The first `NAMES` names by alphabet are kept, and the rest count as `OTHER`.
 
-    So the result does not depend on the order in which partitions tell of a minute: it stands in verdicts.
+    So the result does not depend on the order in which partitions report a minute. That matters because the counts are
+    evidence in verdicts.
     """
     counts[name] = counts.get(name, 0) + number
     named = [known for known in counts if known != OTHER]

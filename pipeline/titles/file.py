@@ -1,4 +1,4 @@
-"""Titles and devices in a file: every partition with event records takes part in the watermark until its last one."""
+"""Titles and devices in a file: the watermark waits for every partition of the file until its last record."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -6,7 +6,6 @@ from typing import Final
 
 from pipeline.evaluation.evaluator import Outcome
 from pipeline.evaluation.verdict import SubjectVerdict
-from pipeline.titles.device_types import DeviceTypes
 from pipeline.titles.engine import JUDGED, Engine
 from pipeline.titles.levels import SubjectRules
 from pipeline.titles.minutes import last_closed
@@ -16,24 +15,24 @@ from pipeline.titles.state import TitlesPartition, TitlesValue
 Partition = tuple[str | None, int]
 
 _NOTED_TOGETHER: Final = 24_000
-"""Notes become rows when a minute closes, or from so many values in notes on: that is 2,000 events."""
+"""Notes become rows when a minute closes, or when they hold this many values, which is 2,000 events."""
 
 
 class Watermark:
-    """The least partition time over the partitions that take part; it never goes back.
+    """The least partition time over the partitions that take part. It never goes back.
 
-    A partition takes part from the start, holds the watermark undefined until it has a time or has ended, and drops out
-    when it ends. When all have ended, the watermark is the largest time of any.
+    All partitions take part from the start. While one of them has no time, there is no watermark. A partition that ends
+    no longer takes part. When all have ended, the watermark is the largest time of any.
     """
 
     def __init__(self, partitions: Iterable[Partition]) -> None:
         self._times: dict[Partition, int | None] = dict.fromkeys(partitions)
         self.times: dict[Partition, int] = {}
-        """P of each partition, also after its end."""
+        """The partition time P of each partition, also after its end."""
         self.value: int | None = None
 
     def observe(self, partition: Partition, time: int) -> None:
-        """Move a partition's time; `time` is min(event time, record timestamp) of a judged event."""
+        """Move a partition's time. `time` is min(event time, record timestamp) of a judged event."""
         known = self.times.get(partition)
         if known is None or time > known:
             self.times[partition] = self._times[partition] = time
@@ -42,7 +41,7 @@ class Watermark:
                 self._update()
 
     def end(self, partition: Partition) -> None:
-        """A partition has given its last record."""
+        """Take a partition out after its last record."""
         del self._times[partition]
         self._update()
 
@@ -60,7 +59,7 @@ class Watermark:
 
 
 class _Records(dict[bytes, TitlesValue]):
-    """The records of a file's only partition: all of them are in memory, and none is stored."""
+    """The `Records` of a file. All of them are in memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +67,7 @@ class _Records(dict[bytes, TitlesValue]):
         self.dirty: set[bytes] = set()
 
     def load(self, key: bytes) -> TitlesValue | None:  # noqa: ARG002 - as Records
-        """None: what is not here is nowhere."""
+        """None: a key that is not in the cache does not exist."""
         return None
 
     def discard(self, key: bytes) -> None:
@@ -82,7 +81,7 @@ class FileTitles:
 
     Args:
         rules: the subject rules.
-        records: how many records of events each partition of the file has.
+        records: the number of records of events in each partition of the file.
     """
 
     def __init__(self, rules: SubjectRules, records: Counter[Partition]) -> None:
@@ -90,11 +89,10 @@ class FileTitles:
         self._watermark = Watermark(records)
         self._state = TitlesPartition()
         self._engine = Engine(rules, _Records(), self._state)
-        self._device_types = DeviceTypes()
-        self._notes = Notes(None, self._device_types)
+        self._notes = Notes(None)
 
     def after(self, partition: Partition, timestamp: int, outcome: Outcome) -> list[SubjectVerdict]:
-        """The level changes that a record of events brings; `timestamp` is negative where it has none."""
+        """The level changes after a record of events. `timestamp` is negative where the record has none."""
         event = outcome.event
         if outcome.ending == "judged" and event is not None:
             if event.is_playback and not outcome.late:
@@ -110,7 +108,7 @@ class FileTitles:
         return self._engine.advance(watermark) if closes and watermark is not None else []
 
     def _add_notes(self) -> None:
-        notes, self._notes = self._notes, Notes(None, self._device_types)
+        notes, self._notes = self._notes, Notes(None)
         if notes.lines:
             rolled_up = RollUp([notes])
             for dimension in JUDGED:

@@ -1,17 +1,17 @@
-"""Subjects without an event for a day of event time are forgotten; a list by hour saves the search for them."""
+"""Deletes subjects without an event for a day of event time. Lists by hour say which subjects to look at."""
 
 from typing import Final
 
 from pipeline.titles.state import Records, SeenSubjects, TitlesPartition, figures_key, figures_of, seen_key
 
 KEPT_HOURS: Final = 24
-"""A subject without an event for so many hours of event time is forgotten."""
+"""A subject is deleted after this many hours of event time without an event."""
 MINUTES_AN_HOUR: Final = 60
 _TOGETHER: Final = 2_000
 
 
-def note_seen(records: Records, state: TitlesPartition, hour: int, subjects: list[str]) -> None:
-    """Write down which subjects had their first event of an hour."""
+def record_seen(records: Records, state: TitlesPartition, hour: int, subjects: list[str]) -> None:
+    """Record which subjects had their first event of an hour."""
     for begin in range(0, len(subjects), _TOGETHER):
         number = state.seen.get(hour, 0)
         records[seen_key(hour, number)] = SeenSubjects(subjects[begin : begin + _TOGETHER])
@@ -19,7 +19,7 @@ def note_seen(records: Records, state: TitlesPartition, hour: int, subjects: lis
 
 
 def forget_some(records: Records, state: TitlesPartition) -> None:
-    """Forget the subjects of one list of the oldest hour, if that is long ago and they had no event since."""
+    """Take one list of the oldest hour, if that is long ago, and delete its subjects that had no event since."""
     if state.judged_through is None or not state.seen:
         return
     hour = min(state.seen)

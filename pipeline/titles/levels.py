@@ -1,4 +1,4 @@
-"""The subject rules: from the failures of an hour to a level, and to a verdict where the level changed."""
+"""The subject rules: the failures of an hour to a level, and to a verdict where the level changed."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,12 +12,12 @@ from pipeline.titles.minutes import MINUTE_MS, WINDOW_MINUTES
 
 
 class SubjectRules:
-    """The subject rules of a rule set.
+    """Judges with the subject rules of a rule set.
 
     Args:
-        ruleset: whose subject rules judge.
-        model_version: for the verdicts.
-        show: the form of device ids in outputs.
+        ruleset: the rule set.
+        model_version: the version of the anomaly model that verdicts name.
+        show: gives the form of device ids in outputs.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class SubjectRules:
         self._least_failed = {name: _least_failed(rule) for name, rule in self._by_type.items()}
 
     def least_failed(self, name: str) -> int | None:
-        """How many failures within an hour a level of this subject takes at least; None where no rule judges it."""
+        """The fewest failures within an hour for which this subject can have a level; None where no rule judges it."""
         return self._least_failed.get(name.partition(":")[0])
 
     def judge(
@@ -46,17 +46,17 @@ class SubjectRules:
         names: Callable[[int, int], tuple[Mapping[str, int], Mapping[str, int]]],
         left_out: Sequence[str] = (),
     ) -> tuple[Severity | None, SubjectVerdict | None]:
-        """The level at the end of a minute, and the verdict if it is another one that is published.
+        """The level at the end of a minute, and a verdict if the level changed and its rule is published.
 
         Args:
-            name: of the subject, which has a rule.
-            minute: the last of the hour.
-            failed: of the hour.
-            total: of the hour.
+            name: the name of the subject, which must have a rule.
+            minute: the last minute of the hour.
+            failed: failed playback events of the hour.
+            total: all playback events of the hour.
             before: the level until now.
-            names: from the first and the last minute to the error codes and the regions of the failures between; it is
-                asked on a change only.
-            left_out: source partitions that the minute was not waiting for.
+            names: gives error codes and regions of the failures from a first to a last minute, with counts. It is
+                called only if the level changed.
+            left_out: the source partitions that the minute did not wait for.
         """
         dimension, _, identifier = name.partition(":")
         rule = self._by_type[dimension]
@@ -87,7 +87,7 @@ class SubjectRules:
 
 
 def level_change(before: Severity | None, now: Severity | None) -> Change | None:
-    """What a change of level is called; None where the level stays."""
+    """The name of a change of level; None where the level stays."""
     if before == now:
         return None
     if before is None:

@@ -1,7 +1,7 @@
-"""Titles and devices live: chunks of all partitions in, figures and level changes out.
+"""Titles and devices, live: chunks of all partitions in, figures and level changes out.
 
-Nothing here reads a clock. The *flow clock* that finds silent source partitions is made of the timestamps of the
-chunks' own records, so that a replay of them decides alike.
+Nothing here reads a clock. A *flow clock* finds silent source partitions. It is computed from the timestamps of the
+chunks' own records, so a replay of the chunks decides in the same way.
 """
 
 from collections.abc import Iterable
@@ -11,20 +11,20 @@ from pipeline.evaluation.verdict import SubjectVerdict
 from pipeline.titles.chunks import Chunk, ChunkError, SourceTime, decode_chunk
 from pipeline.titles.engine import Engine, SilentSource
 from pipeline.titles.levels import SubjectRules
-from pipeline.titles.state import PARTITION_KEY, Records, Source, TitlesPartition, partition_of
+from pipeline.titles.state import PARTITION_KEY, Records, SourcePartition, TitlesPartition, partition_of
 
 SILENCE_MS: Final = 30_000
-"""A source partition that nothing came from for so long does not hold the watermark back."""
+"""The watermark does not wait for a source partition after this much flow time without records from it."""
 STEP_MS: Final = 5_000
-"""The flow clock goes on by so much at most from one message to the next: a pause of everything is no silence."""
+"""The most that the flow clock moves from one message to the next. A pause of all partitions is not silence."""
 
 
 class LiveTitles:
-    """Folds chunks into the records of a partition, and judges.
+    """Folds chunks into the figures of a partition, and judges closed minutes.
 
     Args:
         rules: the subject rules.
-        sources: the names of all source partitions there can be.
+        sources: the names of all source partitions that exist.
     """
 
     def __init__(self, rules: SubjectRules, sources: Iterable[str]) -> None:
@@ -32,14 +32,14 @@ class LiveTitles:
         self._sources = frozenset(sources)
 
     def fold(self, records: Records, messages: Iterable[tuple[int, bytes | None]]) -> list[SubjectVerdict]:
-        """Fold messages in their order.
+        """Fold messages of chunks, in order.
 
         Args:
-            records: of the partition, changed in place.
+            records: the records of the partition. They are changed in place.
             messages: timestamps (milliseconds since 1970) and values.
 
         Returns:
-            the verdicts on subjects whose level changed, in the order in which minutes closed, then by type and id.
+            the verdicts on subjects whose level changed, ordered by minute, then subject type, then id.
         """
         state = partition_of(records)
         engine = Engine(self._rules, records, state)
@@ -56,7 +56,7 @@ class LiveTitles:
                 engine.add(chunk.subjects, chunk.first, chunk.last)
                 if chunk.sources is not None:
                     _hear(state, chunk.sources)
-        # Once for all of them: no row of a partition that the watermark waits for is in a minute that it closes.
+        # Once for all messages: no later message has rows of a closed minute, except from silent partitions.
         silent = self._move_watermark(state)
         verdicts = [] if state.watermark is None else engine.advance(state.watermark, silent)
         engine.finish()
@@ -64,9 +64,9 @@ class LiveTitles:
         return verdicts
 
     def _move_watermark(self, state: TitlesPartition) -> list[SilentSource]:
-        """Move the watermark to the least P of the sources that are heard; return those that are silent."""
+        """Move the watermark to the least P of the sources that are not silent, and return those that are."""
         if state.flow < SILENCE_MS and not self._sources.issubset(state.sources):
-            # Those that are not known yet may be about to come.
+            # Partitions that were never heard of may only be late, so wait for them first.
             return []
         waited, silent = [], []
         for name, source in state.sources.items():
@@ -82,7 +82,7 @@ class LiveTitles:
 
 
 def _is_new(state: TitlesPartition, chunk: Chunk) -> bool:
-    """Whether a message was not taken yet; a repeated one changes nothing."""
+    """Whether a message was not folded yet. One that is read again must change nothing."""
     number = (chunk.sequence, chunk.part)
     if number <= state.taken.get(chunk.unit, (-1, 0)):
         return False
@@ -91,11 +91,11 @@ def _is_new(state: TitlesPartition, chunk: Chunk) -> bool:
 
 
 def _hear(state: TitlesPartition, sources: Iterable[SourceTime]) -> None:
-    """Source partitions tell their times."""
+    """Take over the times of source partitions, and note which of them had records."""
     for source in sources:
         known = state.sources.get(source.name)
         if known is None:
-            state.sources[source.name] = Source(source.time, state.flow)
+            state.sources[source.name] = SourcePartition(source.time, state.flow)
             continue
         if source.heard:
             known.heard = state.flow

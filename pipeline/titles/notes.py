@@ -1,7 +1,7 @@
 """Notes of judged events, and the rows that they become: by title, device, region, plan and rule.
 
-The risk agent notes each event that was judged and not late. With its next commit, and in a file when a minute closes,
-the notes become rows and names for each subject.
+The risk agent notes each event that was judged and not late. With its next commit the notes become rows and names for
+each subject. `ott judge` does the same whenever a minute closes.
 """
 
 from collections import Counter, defaultdict
@@ -14,7 +14,7 @@ import msgspec
 from pipeline.evaluation.evaluator import Outcome
 from pipeline.events.event import Event
 from pipeline.events.kinds import PLAYBACK
-from pipeline.titles.device_types import UNKNOWN, DeviceTypes
+from pipeline.titles.device_types import UNKNOWN, device_type
 from pipeline.titles.minutes import GRACE_MS, MINUTE_MS, counted_minute
 from pipeline.titles.rows import pack_row, sum_rows
 
@@ -22,26 +22,26 @@ Dimension = Literal["content", "device", "region", "plan", "rule"]
 DIMENSIONS: Final[tuple[Dimension, ...]] = get_args(Dimension)
 
 NameKind = Literal["error_codes", "regions", "device_types", "users"]
-"""What is counted by name over a subject's lifetime; of users the newest minute of each is kept."""
+"""What is counted by name over a subject's lifetime. For users it is not a count but the newest minute of each."""
 
 _Text = Annotated[str, msgspec.Meta(max_length=300)]
 Failure = tuple[int, _Text, _Text, int]
-"""Minute, error code, region, number."""
+"""Minute, error code, region, count."""
 Name = tuple[NameKind, _Text, int]
-"""Kind, name, number; of a user the minute."""
+"""Kind, name, count; for users the newest minute instead of the count."""
 
 _SUMMED_FROM: Final = 128
-"""From so many rows on those of a subject are summed before they are sent. Most devices have one or two."""
+"""A subject's rows are summed before they are sent if there are at least this many. Most devices have one or two."""
 
 
 class SubjectRows(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What notes say of one subject.
+    """What some notes add to one subject. It is a part of a chunk, so its form is persisted on `health-partials`.
 
     Attributes:
         subject: dimension, colon, id.
-        rows: see `pipeline.titles.rows`.
-        failures: what failed, by minute.
-        names: what is counted by name.
+        rows: rows (see `pipeline.titles.rows`).
+        failures: counts of failures.
+        names: counts by name.
     """
 
     subject: str
@@ -57,7 +57,7 @@ class _Finding(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    """The values of `Notes.lines`, each kind for all events."""
+    """The values of `Notes.lines` by column: one list per field, with a value for each event."""
 
     minutes: list[int]
     titles: list[str | None]
@@ -77,33 +77,29 @@ _COLUMNS: Final = len(_Columns._fields)
 
 
 class Notes:
-    """What is noted of some records of one topic, in their order.
-
-    Args:
-        topic: of the records.
-        device_types: reads the kind of device.
+    """Notes of the records of one batch, in their order.
 
     Attributes:
-        topic: of the records.
-        lines: the values of each event that `_Columns` names, those of all events one behind the other: an object for
-            each event would keep the garbage collector busy.
-        too_old: events more than an hour behind their partition, which count in no minute.
-        stamped: the timestamp of the last record where the broker made it (LogAppendTime), in milliseconds since 1970;
-            None for those of producers, and where it is of no interest.
+        topic: the topic of the records.
+        lines: the values that `_Columns` names, of all events, in one flat list. An object for each event would keep
+            the garbage collector busy.
+        findings: the published findings of the events.
+        too_old: the number of events more than an hour behind their partition, which count in no minute.
+        stamped: the timestamp of the last record, in milliseconds since 1970, where the broker made it
+            (LogAppendTime); else None. `agents/idle.py` needs it.
     """
 
-    __slots__ = ("_device_type", "findings", "lines", "stamped", "too_old", "topic")
+    __slots__ = ("findings", "lines", "stamped", "too_old", "topic")
 
-    def __init__(self, topic: str | None, device_types: DeviceTypes) -> None:
+    def __init__(self, topic: str | None) -> None:
         self.topic = topic
         self.lines: list[Any] = []
         self.findings: list[_Finding] = []
         self.too_old = 0
         self.stamped: int | None = None
-        self._device_type = device_types.of
 
     def observe(self, event: Event, outcome: Outcome, partition_time: int | None) -> None:
-        """Note a judged event that was not late, with P of its partition as it stood before it."""
+        """Note a judged event that was not late, with the partition time P before it."""
         time = event.time
         if partition_time is None or time >= partition_time - GRACE_MS:
             minute = time // MINUTE_MS
@@ -126,7 +122,7 @@ class Notes:
             event.type == "PLAY",
             outcome.start_failed,
             outcome.watched,
-            self._device_type(event.metadata),
+            device_type(event.metadata),
         )
         if outcome.verdict is not None:
             self.findings += [
@@ -138,15 +134,15 @@ _NamesById = defaultdict[str | None, list[Name]]
 
 
 class RollUp:
-    """What some notes come to.
+    """Sums notes up by subject.
 
     Args:
-        notes: at least one event is noted in them.
+        notes: notes with at least one event.
 
     Attributes:
         first: the earliest minute.
-        last: the latest one.
-        totals: the six numbers of a row (see `pipeline.titles.rows`), of all events.
+        last: the latest minute.
+        totals: the six numbers of a row (see `pipeline.titles.rows`) over all events.
     """
 
     def __init__(self, notes: Iterable[Notes]) -> None:
@@ -155,17 +151,17 @@ class RollUp:
         for some in notes:
             lines += some.lines
             self._findings += some.findings
-        # What is done for every event is C's work as far as possible; a Python loop takes several times as long.
+        # Work by column, with functions that loop in C: a Python loop over events takes several times as long.
         columns = self._columns = _Columns(*[lines[number::_COLUMNS] for number in range(_COLUMNS)])
         self._failed = [error is not None for error in columns.errors]
         numbers = columns.playback, self._failed, columns.plays, columns.failed_starts, columns.watched
-        # One row serves all dimensions that its event belongs to.
+        # An event has the same row in each of its dimensions.
         self._rows = list(map(pack_row, columns.minutes, repeat(1), *numbers))
         self.first, self.last = min(columns.minutes), max(columns.minutes)
         self.totals = [len(self._rows), *[sum(column) for column in numbers]]
 
     def subjects(self, dimension: Dimension) -> list[SubjectRows]:
-        """What the notes say of each subject of a dimension."""
+        """What the notes add to each subject of a dimension."""
         columns, findings = self._columns, self._findings
         names: _NamesById = defaultdict(list)
         ids: Sequence[str | None]

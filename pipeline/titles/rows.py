@@ -1,7 +1,7 @@
-"""A row: what happened to one subject in one minute, as six whole numbers in 36 bytes.
+"""Rows: the counts of one subject in one minute, as six whole numbers in 36 bytes.
 
-Rows of a subject stand one behind the other as bytes. To add one is to append it; they are summed when they are many,
-or when somebody asks.
+The rows of a subject are concatenated bytes. Adding a row appends it. Rows of the same minute are summed when there are
+many, or when a view or a judgement reads them.
 """
 
 from struct import Struct
@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-# Persisted in `health-partials` and in the titles table. Places in a row, behind the minute.
+# The positions in a row, after the minute. They are persisted, in `health-partials` and in the titles table.
 EVENTS: Final = 0
-"""All events; those of no playback, such as LOGIN, count here alone. Findings, in the rows of a rule."""
+"""All events. An event without playback, such as LOGIN, counts only here. In the rows of a rule: findings."""
 TOTAL: Final = 1
 """Playback events."""
 FAILED: Final = 2
@@ -27,13 +27,13 @@ _AS_ARRAY: Final = np.dtype([("minute", "<i8"), ("counts", "<u4", (5,)), ("watch
 
 ROW_BYTES: Final = _ROW.size
 pack_row: Final = _ROW.pack
-"""From the minute (whole minutes since 1970) and its six numbers to a row."""
+"""Makes a row of a minute (whole minutes since 1970) and its six numbers."""
 unpack_rows: Final = _ROW.iter_unpack
-"""From rows to tuples of the minute and its six numbers."""
+"""Iterates over rows: a tuple of the minute and its six numbers for each."""
 
 
 def sum_rows(rows: bytes) -> bytes:
-    """The same with one row for each minute, in their order."""
+    """The same counts with one row per minute, in the order of minutes."""
     found = np.frombuffer(rows, _AS_ARRAY)
     found = found[np.argsort(found["minute"], kind="stable")]
     minutes, starts = np.unique(found["minute"], return_index=True)
@@ -46,11 +46,11 @@ def sum_rows(rows: bytes) -> bytes:
 
 
 def by_minute(rows: bytes) -> dict[int, list[int]]:
-    """The six numbers of each minute."""
+    """The six numbers of each minute, in the order of minutes."""
     return {minute: numbers for minute, *numbers in unpack_rows(sum_rows(rows))}
 
 
 def rows_after(rows: bytes, minute: int) -> bytes:
-    """Those of later minutes."""
+    """The rows of later minutes."""
     found = np.frombuffer(rows, _AS_ARRAY)
     return found[found["minute"] > minute].tobytes()

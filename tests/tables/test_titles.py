@@ -5,7 +5,7 @@ import pytest
 from pipeline.evaluation.rule_book import InForce
 from pipeline.titles.figures import Figures
 from pipeline.titles.rows import pack_row
-from pipeline.titles.state import SeenSubjects, Source, TitlesPartition
+from pipeline.titles.state import SeenSubjects, SourcePartition, TitlesPartition
 from tables.forms import WireError
 from tables.titles import TitlesCodec
 
@@ -33,7 +33,7 @@ ROW = pack_row(MINUTE, 2, 1, 1, 1, 1, 60_000)
             {"device:d": None},
             {1: 2},
             {"verdicts": 1},
-            {"raw-events/0": Source(5, 0)},
+            {"raw-events/0": SourcePartition(5, 0)},
             {0: (1, 1)},
             5,
             7,

@@ -17,7 +17,6 @@ from pipeline.evaluation.verdict import encode_verdict
 from pipeline.events.instants import format_instant
 from pipeline.judging.file import AllUsers
 from pipeline.rules.ruleset import built_in, read_ruleset
-from pipeline.titles.device_types import DeviceTypes
 from pipeline.titles.engine import Engine
 from pipeline.titles.levels import SubjectRules, level_change
 from pipeline.titles.minutes import MINUTE_MS, counted_minute
@@ -71,7 +70,7 @@ class Judged:
         time = format_instant(minute * MINUTE_MS)
         record = PlainRecord("raw-events", 0, 0, -1, None, encoded(timestamp=time, **changes))
         outcome = Evaluator(built_in(), "1").judge(record, AllUsers())
-        notes = Notes("raw-events", DeviceTypes())
+        notes = Notes("raw-events")
         for _ in range(times):
             notes.observe(outcome.event, outcome, None)
         if times:

@@ -5,7 +5,6 @@ from pipeline.evaluation.evaluator import Evaluator
 from pipeline.judging.file import AllUsers
 from pipeline.rules.ruleset import read_ruleset
 from pipeline.titles.chunks import Chunk, SourceTime, chunk_messages, source_name
-from pipeline.titles.device_types import DeviceTypes
 from pipeline.titles.levels import SubjectRules
 from pipeline.titles.live import LiveTitles
 from pipeline.titles.notes import DIMENSIONS, Notes, RollUp
@@ -65,7 +64,7 @@ class Unit:
         self.totals = [0] * 6
 
     def judge(self, records):
-        self.notes.append(Notes(TOPIC, DeviceTypes()))
+        self.notes.append(Notes(TOPIC))
         note = self.notes[-1].observe
         evaluate_batch(self.evaluator, records, self.users, self.partition, TOPIC, note)
 
