@@ -1,1 +1,1 @@
-"""Alerting: verdicts folded into one living alert per subject and rule."""
+"""Alerts: verdicts that repeat, folded into one alert per subject and rule."""

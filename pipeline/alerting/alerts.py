@@ -1,8 +1,8 @@
-"""Alerts: what verdicts say again and again, folded into one living alert per subject and rule.
+"""Alerts: one per subject and rule, made of the verdicts that repeat a finding.
 
-A verdict repeats a finding on every event while it holds. An alert opens with the first, counts the others, and
-closes after a quiet window (or, of a title or device, with the verdict that closes). Time is the stream time of the
-verdicts, which only goes forward, so that one late verdict neither closes nor reopens anything.
+While a finding holds, the verdict on every event has it. An alert opens with the first finding and counts the others.
+An alert on a user closes after a window without the finding; one on a title or device closes with the verdict that says
+so. Time is the stream time of the verdicts, which never goes back, so a late verdict does not close or reopen an alert.
 """
 
 from hashlib import blake2b
@@ -16,29 +16,29 @@ from pipeline.windows.window import WINDOW_MS
 
 ALERT_SCHEMA: Final = "risk-alert/1"
 QUIET_MS: Final = WINDOW_MS
-"""Without a finding for so long an alert closes: none of those that opened it is in the window any more."""
+"""An alert closes after this long without a finding. Then no event that caused it is in the window any more."""
 REPEAT_MS: Final = 600_000
-"""An alert that only repeats is published at most this often, in event time."""
+"""The shortest time, in event time, between two publications of an alert that only repeats."""
 
 AlertChange = Literal["opened", "escalated", "updated", "closed"]
 
 
 Name = Annotated[str, msgspec.Meta(max_length=100)]
-"""A rule, a dimension, a law, a time: no verdict of ours has a longer one."""
+"""A rule, a dimension, a law or a time. Our verdicts have no longer ones."""
 Long = Annotated[str, msgspec.Meta(max_length=10_000)]
-"""A subject's id, a summary, a topic. The bounds keep an alert, its key and its table record far below what the
-brokers take, whoever wrote the verdict."""
+"""A subject's id or a summary. The bounds keep an alert, its key and its table record far below the brokers' limits,
+also where a stranger wrote the verdict."""
 
 
 class SeenSubject(msgspec.Struct, frozen=True):
-    """Whom a verdict is about."""
+    """The subject of a verdict."""
 
     type: Literal["user", "content", "device"]
     id: Long
 
 
 class SeenFinding(msgspec.Struct, frozen=True, gc=False):
-    """What an alert takes of a finding."""
+    """The fields of a finding that an alert needs."""
 
     rule_id: Name
     dimension: Name
@@ -48,7 +48,7 @@ class SeenFinding(msgspec.Struct, frozen=True, gc=False):
 
 
 class SeenVerdict(msgspec.Struct, frozen=True, gc=False):
-    """What an alert takes of a verdict; `change` stands in those on titles and devices only."""
+    """The fields of a verdict that an alert needs. Only verdicts on titles and devices have `change`."""
 
     verdict_id: Name
     subject: SeenSubject
@@ -58,13 +58,13 @@ class SeenVerdict(msgspec.Struct, frozen=True, gc=False):
 
 
 class Alert(msgspec.Struct, array_like=True):
-    """What is kept of an alert.
+    """An alert, as the alerts table has it. It is changed in place.
 
     Attributes:
-        alert_id: of this opening; the next one of the same subject and rule has another.
-        seen: stream time of the newest finding, in milliseconds since 1970; of the closing in a closed one.
-        published: stream time of the newest publication.
-        scheduled: whether it will be looked at again when it may have been quiet for long enough.
+        alert_id: the id of this opening. When the alert opens again later, it gets another.
+        seen: the stream time of the newest finding, in milliseconds since 1970; in a closed alert that of the closing.
+        published: the stream time of the newest publication.
+        scheduled: whether the alert is on a list of alerts to look at (`tables.alerts.DueAlerts`).
     """
 
     alert_id: str
@@ -86,18 +86,18 @@ class Alert(msgspec.Struct, array_like=True):
 
     @property
     def closes_by_itself(self) -> bool:
-        """Whether quiet closes it; verdicts on titles and devices tell changes only, and quiet means no change."""
+        """Whether a window without findings closes it. For titles and devices it means that the level stays."""
         return self.subject.type == "user"
 
     def is_quiet(self, now: int) -> bool:
-        """Whether nothing happened for a whole window."""
+        """Whether a whole window has passed without a finding, or since the closing."""
         return now - self.seen >= QUIET_MS
 
 
 class PublishedAlert(msgspec.Struct, frozen=True):
     """The value on `risk-alerts`; the fields in the order of the JSON.
 
-    Times are event times of verdicts; `closed_at` is the stream time at the closing.
+    Times are event times of verdicts. `closed_at` is the stream time at the closing.
     """
 
     schema: str
@@ -142,7 +142,7 @@ def opened(verdict: SeenVerdict, finding: SeenFinding, now: int) -> Alert:
 
 
 def repeat(alert: Alert, verdict: SeenVerdict, finding: SeenFinding, now: int) -> AlertChange | None:
-    """Fold a finding into an open alert; what is to be published of it, if anything."""
+    """Fold a finding into an open alert. Return the change to publish; None where nothing is to be published."""
     alert.count += 1
     alert.severity = finding.severity
     alert.regulations = finding.regulations
@@ -162,7 +162,7 @@ def repeat(alert: Alert, verdict: SeenVerdict, finding: SeenFinding, now: int) -
 
 
 def close(alert: Alert, at: str, now: int) -> None:
-    """It is over; `at` is the time to show."""
+    """Close an alert. `at` is the time that is shown, `now` the stream time."""
     alert.closed_at = at
     alert.seen = alert.published = now
 

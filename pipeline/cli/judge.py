@@ -9,7 +9,7 @@ import typer
 from pipeline.cli.options import Config, TopicPrefix
 
 if TYPE_CHECKING:
-    from pipeline.judging.file import Accounts, FileJudge
+    from pipeline.judging.file import FileJudge, LineCounts
     from pipeline.writing import Output
 
 
@@ -55,8 +55,8 @@ def judge(
         _write(file_judge, records, Output.standard(), sink, at_once=not records.seekable())
     if accounts is not None:
         with naming(str(accounts)):
-            accounts.write_text(json.dumps(file_judge.accounts.as_dict()) + "\n", encoding="utf-8")
-    counted = file_judge.accounts
+            accounts.write_text(json.dumps(file_judge.counts.as_dict()) + "\n", encoding="utf-8")
+    counted = file_judge.counts
     sys.stderr.write(f"ott: {_in_words(counted, file_judge.subject_verdicts)}\n")
     if file_judge.first_failed is None or counted.judged or counted.duplicate or counted.requests:
         return 0
@@ -119,9 +119,9 @@ def _write(
     verdicts.flush()
 
 
-def _in_words(accounts: "Accounts", subject_verdicts: int) -> str:
+def _in_words(counts: "LineCounts", subject_verdicts: int) -> str:
     return (
-        f"read {accounts.read} records: {accounts.judged} judged ({accounts.flagged} flagged), "
-        f"{accounts.duplicate} duplicates, {accounts.failed} failed; {accounts.requests} privacy requests applied; "
-        f"verdicts: {accounts.flagged} on users, {subject_verdicts} on titles and devices"
+        f"read {counts.read} records: {counts.judged} judged ({counts.flagged} flagged), "
+        f"{counts.duplicate} duplicates, {counts.failed} failed; {counts.requests} privacy requests applied; "
+        f"verdicts: {counts.flagged} on users, {subject_verdicts} on titles and devices"
     )

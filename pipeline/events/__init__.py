@@ -1,1 +1,1 @@
-"""The event contract: models, strict reading, normal forms."""
+"""The event contract: which messages are valid, and the normal form of those that are."""

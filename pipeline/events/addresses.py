@@ -1,24 +1,24 @@
-"""Network addresses: their normal form, the network a rule counts, and the mask that outputs show."""
+"""Network addresses: the normal form, the network that rules count, and the masked form that outputs show."""
 
 import ipaddress
 from typing import Final, NamedTuple
 
 IPV6_NETWORK_BITS: Final = 64
-"""One household or phone gets a /64 (RFC 6177, RFC 7934): its addresses change within it."""
+"""A household or a phone gets a whole /64, and its addresses change within that (RFC 6177, RFC 7934)."""
 
 _OCTETS: Final = frozenset(str(octet) for octet in range(256))
 _IPV4_PARTS: Final = 4
 
 
 class Address(NamedTuple):
-    """An IP address: `normal` as text, and the `network` that rules count (IPv4 address, IPv6 /64)."""
+    """An IP address: its `normal` text, and the `network` that rules count (the IPv4 address, or the IPv6 /64)."""
 
     normal: str
     network: str
 
 
 def parse_address(text: str) -> Address:
-    """Read an IPv4 or IPv6 address; an IPv4-mapped IPv6 address is the IPv4 address.
+    """Read an IPv4 or IPv6 address. An IPv4-mapped IPv6 address becomes the IPv4 address.
 
     Raises:
         ValueError: for a zone, a leading zero, or anything else that is not an address.
@@ -40,7 +40,7 @@ def parse_address(text: str) -> Address:
 
 
 def mask_network(network: str) -> str:
-    """The network as outputs show it: IPv4 by its /24, IPv6 by its /48."""
+    """The network as outputs show it: the /24 of IPv4, the /48 of IPv6."""
     if ":" in network:
         return str(ipaddress.ip_network(network.partition("/")[0] + "/48", strict=False))
     return network.rpartition(".")[0] + ".0/24"

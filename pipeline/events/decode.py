@@ -1,18 +1,19 @@
 """Decoding: the bytes of a record to an event or a request in normal form.
 
-There are two ways to the same decision. The fast one is a msgspec struct that accepts only what is plainly
-valid: known fields, no escapes, little nesting. Whatever it does not accept goes the exact way, through
-`strict_json` and the public models, which alone decides what is invalid and why.
+There are two ways to the same decision. The fast way is a msgspec struct that accepts only what is plainly valid:
+known fields, no escapes, little nesting. Everything else goes the exact way, through `strict_json` and the public
+models. Only the exact way decides that a message is invalid, and why. A property test proves that both decide alike.
 """
 
-from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ValidationError
 
+from pipeline.bounded import BoundedDict
 from pipeline.events import strict_json
-from pipeline.events.addresses import Address, parse_address
+from pipeline.events.addresses import parse_address
 from pipeline.events.event import Event, Request
 from pipeline.events.foreign import UNREADABLE
 from pipeline.events.instants import EARLIEST_MS, LATEST_MS, parse_instant
@@ -32,9 +33,10 @@ from pipeline.jurisdictions import regions
 
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _KNOWN_FIELDS: Final = frozenset(RawEvent.model_fields)
-_CACHE_LIMIT: Final = 100_000
+_REMEMBERED: Final = 100_000
+"""The normal form of a text is remembered for this many texts of each kind."""
 _LONGEST_REST: Final = len(".123+01:00")
-"""What follows the second is remembered up to this length: of microseconds there are too many."""
+"""What follows the second in a timestamp is remembered up to this length. Microseconds have too many values."""
 _ANY_SECOND: Final = "2026-01-31T20:15:00"
 _ANY_SECOND_MS: Final = parse_instant(f"{_ANY_SECOND}Z")
 _DAY_MS: Final = 86_400_000
@@ -43,7 +45,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The fields of `RawEvent`, for the fast way."""
+    """The fields of `RawEvent`, with the same limits, for the fast way."""
 
     event_id: _Id
     user_id: _Id
@@ -69,23 +71,41 @@ class _Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 _read_wire: Final = msgspec.json.Decoder(_Wire).decode
 
 
-class EventDecoder:
-    """Decodes events and requests, and counts what is accepted but worth knowing.
+def _normal_region(text: str) -> str:
+    region = regions.normalise(text)
+    if region is None:
+        raise ValueError("is not a region by form")
+    return region
 
-    The caches hold normal forms by their text. They are bounded and change no answer.
-    """
+
+def _canonical_metadata(raw: bytes) -> str | None:
+    reading = strict_json.read_json(raw)
+    if reading.value is None and reading.violation is None:
+        return None
+    if reading.violation is not None or not isinstance(reading.value, dict):
+        raise ValueError("only the exact way can say what is wrong")
+    canonical = strict_json.canonical_json(reading.value)
+    if len(reading.value) > MAX_METADATA_KEYS or len(canonical.encode()) > MAX_METADATA_BYTES:
+        raise ValueError("only the exact way can say what is wrong")
+    return canonical
+
+
+_type_of: Final = lru_cache(_REMEMBERED)(canonical_type)
+_region_of: Final = lru_cache(_REMEMBERED)(_normal_region)
+_address_of: Final = lru_cache(_REMEMBERED)(parse_address)
+_metadata_of: Final = lru_cache(_REMEMBERED)(_canonical_metadata)
+
+
+class EventDecoder:
+    """Decodes events and requests, and counts what is valid but worth knowing."""
 
     def __init__(self) -> None:
         self.unknown_fields = 0
-        """Top-level fields seen that the contract does not name (a newer producer)."""
+        """Top-level fields that the contract does not name. A newer producer may send them."""
         self.other_types = 0
         """Events whose type the contract does not name."""
-        self._types: dict[str, str] = {}
-        self._regions: dict[str, str] = {}
-        self._addresses: dict[str, Address] = {}
-        self._seconds: dict[str, int] = {}
-        self._rests: dict[str, int] = {}
-        self._metadata: dict[bytes, str | None] = {}
+        self._seconds: BoundedDict[str, int] = BoundedDict(_REMEMBERED)
+        self._rests: BoundedDict[str, int] = BoundedDict(_REMEMBERED)
 
     def event(self, value: bytes | None) -> Event:
         """Decode the value of a record of `raw-events`.
@@ -119,30 +139,19 @@ class EventDecoder:
         return Request(model.request_id, model.user_id, model.type, parse_instant(model.timestamp), region)
 
     def _from_wire(self, wire: _Wire, value: bytes) -> Event | None:
-        """The event of an accepted wire form; None (or a ValueError) where only the exact way can tell."""
-        kind = self._types.get(wire.event_type)
-        if kind is None:
-            kind = _remember(self._types, wire.event_type, canonical_type)
+        """The event of an accepted wire form; None, or a ValueError, where the exact way has to decide."""
+        kind = _type_of(wire.event_type)
         if wire.content_id is None and kind in PLAYBACK:
             return None
-        region = self._regions.get(wire.region)
-        if region is None:
-            region = _remember(self._regions, wire.region, _normal_region)
-        address = self._addresses.get(wire.ip_address)
-        if address is None:
-            address = _remember(self._addresses, wire.ip_address, parse_address)
+        region, address = _region_of(wire.region), _address_of(wire.ip_address)
         metadata = None
         mentions = value.count(b'"extra_metadata"')
         if mentions:
-            # An earlier extra_metadata that this one replaces would have escaped the check; and of the known
-            # fields only this one can be nested.
+            # msgspec keeps the last of two members of one name, so the first would escape the check. No other known
+            # field can be nested.
             if mentions != 1 or value.count(b"{") + value.count(b"[") > MAX_DEPTH:
                 return None
-            raw = bytes(wire.extra_metadata)
-            if raw in self._metadata:
-                metadata = self._metadata[raw]
-            elif raw != b"null":
-                metadata = _remember(self._metadata, raw, _canonical_metadata)
+            metadata = _metadata_of(bytes(wire.extra_metadata))
         return Event(
             wire.event_id,
             wire.user_id,
@@ -167,21 +176,20 @@ class EventDecoder:
         )
 
     def _time(self, text: str) -> int:
-        """`parse_instant`, with the whole second and what follows it remembered, each for itself."""
+        """`parse_instant`, with memories for the second and for what follows it, which are parsed apart."""
         rest, start = self._rests.get(text[19:]), self._seconds.get(text[:19])
         if rest is None or start is None:
-            return self._time_anew(text)
+            return self._parse_time(text)
         return start + rest
 
-    def _time_anew(self, text: str) -> int:
+    def _parse_time(self, text: str) -> int:
         time = parse_instant(text)
         second, rest = text[:19], text[19:]
-        # The second lies less than a day from the time, and with another offset it is less than a day from that: with
-        # none of them one that is remembered is outside the years of a date.
+        # An offset is less than a day. Two days from the limits, a remembered second with any offset is a valid time.
         if second not in self._seconds and EARLIEST_MS + 2 * _DAY_MS < time < LATEST_MS - 2 * _DAY_MS:
-            _remember(self._seconds, second, lambda whole: parse_instant(whole + "Z"))
+            self._seconds[second] = parse_instant(second + "Z")
         if rest not in self._rests and len(rest) <= _LONGEST_REST:
-            _remember(self._rests, rest, lambda rest: parse_instant(_ANY_SECOND + rest) - _ANY_SECOND_MS)
+            self._rests[rest] = parse_instant(_ANY_SECOND + rest) - _ANY_SECOND_MS
         return time
 
     def _event_exactly(self, value: bytes | None) -> Event:
@@ -225,39 +233,12 @@ class EventDecoder:
         )
 
 
-Key = TypeVar("Key")
-Normal = TypeVar("Normal")
-
-
-def _remember(cache: dict[Key, Normal], key: Key, normalise: Callable[[Key], Normal]) -> Normal:
-    """Normalise and keep the result; a full cache starts anew, which costs less than keeping an order."""
-    if len(cache) >= _CACHE_LIMIT:
-        cache.clear()
-    normal = cache[key] = normalise(key)
-    return normal
-
-
-def _normal_region(text: str) -> str:
-    region = regions.normalise(text)
-    if region is None:
-        raise ValueError("is not a region by form")
-    return region
-
-
-def _canonical_metadata(raw: bytes) -> str | None:
-    reading = strict_json.read_json(raw)
-    if reading.value is None and reading.violation is None:
-        return None
-    if reading.violation is not None or not isinstance(reading.value, dict):
-        raise ValueError("only the exact way can say what is wrong")
-    canonical = strict_json.canonical_json(reading.value)
-    if len(reading.value) > MAX_METADATA_KEYS or len(canonical.encode()) > MAX_METADATA_BYTES:
-        raise ValueError("only the exact way can say what is wrong")
-    return canonical
-
-
 def _parse(value: bytes | None, *, on_request_topic: bool) -> Any:  # noqa: ANN401 - any JSON
-    """The value as JSON, or the first of the reasons too_large, not_json, schema_violation."""
+    """The value as JSON.
+
+    Raises:
+        InvalidMessageError: with the first that holds of the reasons too_large, not_json and schema_violation.
+    """
     if not value:
         errors = [ErrorDetail("", "the value is empty", "empty")]
         if on_request_topic:
@@ -272,7 +253,7 @@ def _parse(value: bytes | None, *, on_request_topic: bool) -> Any:  # noqa: ANN4
     except strict_json.NotJsonError as error:
         errors = [too_large or ErrorDetail("", f"the value {error}", "not_json")]
         if on_request_topic:
-            # What cannot be read may have been a deletion.
+            # A request that cannot be read may have asked for a deletion.
             errors.append(opt_out_not_recorded(""))
         raise InvalidMessageError("too_large" if too_large else "not_json", errors) from None
     lost = lost_opt_out(reading.value, on_request_topic)
@@ -292,7 +273,7 @@ def _validate(model: type[Model], schema: str, parsed: object, *, on_request_top
         return model.model_validate(parsed)
     except ValidationError as error:
         errors = [
-            # The only rule across fields is that playback names its content.
+            # An error without a location comes from the only rule across fields: playback names its content.
             ErrorDetail(".".join(map(str, entry["loc"])) or "content_id", entry["msg"], entry["type"])
             for entry in error.errors(include_url=False, include_context=False, include_input=False)
         ]

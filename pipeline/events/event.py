@@ -8,10 +8,10 @@ from pipeline.events.kinds import PLAYBACK
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One valid event after normalisation (see the event contract, "Duplicates", for the normal forms).
+    """One valid event in normal form (see "Duplicates" in the event contract).
 
-    Two events are equal exactly when all their known fields are. `time` is the event time in milliseconds
-    since 1970; `metadata` is canonical JSON.
+    Two events are equal exactly if all their known fields are. `time` is the event time in milliseconds since 1970.
+    `metadata` is canonical JSON.
     """
 
     event_id: str
@@ -37,7 +37,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def is_playback(self) -> bool:
-        """Whether the event tells of playing a title."""
+        """Whether the event is about playing a title."""
         return self.type in PLAYBACK
 
     @property
@@ -52,7 +52,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """One valid privacy request; `time` in milliseconds since 1970, `region` None where it says none that is one."""
+    """One valid privacy request. `time` is in milliseconds since 1970; `region` is None where it names no valid one."""
 
     request_id: str
     user_id: str

@@ -1,9 +1,9 @@
 """Reading bytes that somebody else wrote.
 
 Every reader of a topic, a request or a file that others can write goes through this module. Whatever the bytes are
-(nesting, size, types, encoding), a reader either gives a value or raises `UnreadableError`. The parsers by themselves
-do not keep that promise: besides their own errors they raise UnicodeDecodeError, OverflowError, and RecursionError,
-which is no ValueError and ended workers.
+(nesting, size, types, encoding), a reader either returns a value or raises `UnreadableError`. The parsers alone do not
+keep that promise: they also raise UnicodeDecodeError, OverflowError and RecursionError. The last is no ValueError, and
+once ended workers.
 """
 
 import reprlib
@@ -19,23 +19,23 @@ from pipeline.events.strict_json import MAX_DEPTH
 T = TypeVar("T")
 
 UNREADABLE: Final = (ValueError, RecursionError, OverflowError)
-"""What a parser raises on bytes that it cannot read (msgspec's, pydantic's and tomllib's errors are ValueErrors)."""
+"""The errors of parsers on bytes that they cannot read. Those of msgspec, pydantic and tomllib are ValueErrors."""
 
 MAX_TOML_DOTS: Final = 100
-"""The dots in one line of TOML. The parser needs quadratic time for a key of very many parts."""
+"""The most dots in one line of TOML. The parser takes quadratic time for a key with very many parts."""
 
 _SHOWN: Final = 200
 
 
 class UnreadableError(ValueError):
-    """These bytes are not what they should be; the message says why, in a bounded length."""
+    """Bytes that cannot be read. The message says why and has a bounded length."""
 
 
 def json_reader(kind: type[T]) -> Callable[[bytes | None], T]:
-    """A reader of JSON documents of a type.
+    """A reader of JSON documents of a type. It raises UnreadableError.
 
-    Documents that are nested deeper than the contract allows are refused also where the type ignores the member,
-    because other readers of the same bytes have lower limits.
+    It also refuses documents that are nested deeper than the contract allows in members that the type ignores, because
+    other readers of the same bytes have lower limits.
     """
     decode = msgspec.json.Decoder(kind).decode
 
@@ -53,7 +53,7 @@ def json_reader(kind: type[T]) -> Callable[[bytes | None], T]:
 
 
 def packed_reader(kind: type[T]) -> Callable[[bytes], T]:
-    """A reader of MessagePack of a type."""
+    """A reader of MessagePack of a type. It raises UnreadableError."""
     decode = msgspec.msgpack.Decoder(kind).decode
 
     def read(data: bytes) -> T:
@@ -66,10 +66,10 @@ def packed_reader(kind: type[T]) -> Callable[[bytes], T]:
 
 
 def read_object(data: bytes | None) -> dict[str, Any]:
-    """A JSON object of any members, by the strict rules of the event contract.
+    """Read a JSON object with any members, by the strict rules of the event contract.
 
     Raises:
-        UnreadableError: it is none.
+        UnreadableError: the data is no such object.
     """
     try:
         reading = strict_json.read_json(data or b"")
@@ -83,10 +83,10 @@ def read_object(data: bytes | None) -> dict[str, Any]:
 
 
 def read_text(data: bytes) -> str:
-    """Text in UTF-8.
+    """Read text in UTF-8.
 
     Raises:
-        UnreadableError: it is none.
+        UnreadableError: the data is not UTF-8.
     """
     try:
         return data.decode("utf-8")
@@ -95,10 +95,10 @@ def read_text(data: bytes) -> str:
 
 
 def read_toml(text: str) -> dict[str, Any]:
-    """A TOML document.
+    """Read a TOML document.
 
     Raises:
-        UnreadableError: it is none.
+        UnreadableError: the text is no TOML.
     """
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") > MAX_TOML_DOTS and not line.lstrip().startswith("#"):
@@ -110,7 +110,7 @@ def read_toml(text: str) -> dict[str, Any]:
 
 
 def shortened(text: str, length: int = _SHOWN) -> str:
-    """The text, or its beginning; for messages about what others wrote."""
+    """The text, cut to a length. Use it in messages about what others wrote."""
     return text if len(text) <= length else f"{text[:length]}..."
 
 
@@ -119,9 +119,9 @@ _repr.maxstring = _repr.maxother = _repr.maxlong = _SHOWN
 
 
 def shown(value: object) -> str:
-    """A value for a message: its repr in a bounded length and depth."""
+    """The repr of a value, in a bounded length and depth. Use it in messages about what others wrote."""
     if isinstance(value, int) and value.bit_length() > _SHOWN:
-        # Python refuses to write very long integers.
+        # Python refuses to convert very long integers to text.
         return f"an integer of {value.bit_length()} bits"
     return shortened(_repr.repr(value))
 

@@ -21,8 +21,8 @@ LATEST_MS: Final = (datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC) - _E
 def parse_instant(text: str) -> int:
     """Milliseconds since 1970 of an RFC 3339 date-time with `Z` or an offset.
 
-    Digits after the millisecond are cut off. Second 60 is refused, as is an instant whose UTC year is not
-    in 1..9999 (a local year 0000 is fine where the offset brings it there).
+    Digits after the millisecond are cut off. Second 60 is refused, and so is an instant whose year in UTC is not 1 to
+    9999. A local year 0000 is accepted if the offset moves it into UTC year 1.
 
     Raises:
         ValueError: with a message for the producer.
@@ -32,7 +32,7 @@ def parse_instant(text: str) -> int:
         raise ValueError("must be an RFC 3339 date-time with Z or an offset, like 2026-01-31T20:15:00.000Z")
     year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
     fraction, _, sign, offset_hour, offset_minute = found.groups()[6:]
-    # Year 0 is not a datetime; 400 years later the calendar is the same.
+    # `datetime` has no year 0. The calendar repeats every 400 years, so compute in year 400.
     cycles = 1 if year == 0 else 0
     try:
         local = datetime(year + 400 * cycles, month, day, hour, minute, second, tzinfo=UTC)
@@ -62,7 +62,7 @@ def parse_formatted(text: str) -> int:
     """The inverse of `format_instant`, for texts that it made.
 
     Raises:
-        ValueError: it did not make this one.
+        ValueError: the text does not have that form.
     """
     if len(text) != _FORMATTED or text[19] != "." or text[23] != "Z":
         raise ValueError(f"{text!r} is not RFC 3339 with milliseconds and Z")
@@ -78,7 +78,7 @@ def _parse_second(text: str) -> int:
 def _format_second(second: int) -> str:
     """Date and time of a whole second since 1970.
 
-    A window's bound can lie an hour outside the years of `datetime`; 400 years away the calendar is the same.
+    A bound of a window can be an hour outside the years of `datetime`. The calendar repeats every 400 years.
     """
     cycles = -1 if second * 1000 < EARLIEST_MS else 1 if second * 1000 > LATEST_MS else 0
     moment = _EPOCH + timedelta(days=-cycles * _DAYS_OF_400_YEARS, seconds=second)

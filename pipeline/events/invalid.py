@@ -1,4 +1,4 @@
-"""What makes a message invalid: the reason, the errors, and the opt-out that was lost with it."""
+"""Why a message is invalid: the reason, the errors, and whether an opt-out is lost with it."""
 
 from typing import Final, Literal, NamedTuple
 
@@ -19,7 +19,7 @@ OPT_OUT_SIGNALS: Final = ("do_not_track", "gpc", "deletion_requested")
 
 
 class ErrorDetail(NamedTuple):
-    """One error: the `path` of the field (empty for the whole message), a `message`, and its `type`."""
+    """One error: the `path` of the field (empty for the whole message), a `message`, and the error's `type`."""
 
     path: str
     message: str
@@ -27,7 +27,7 @@ class ErrorDetail(NamedTuple):
 
 
 class InvalidMessageError(Exception):
-    """A message that ends as a failed event."""
+    """A message that becomes a failed event."""
 
     def __init__(self, reason: Reason, errors: list[ErrorDetail]) -> None:
         super().__init__(reason, errors)
@@ -36,7 +36,7 @@ class InvalidMessageError(Exception):
 
 
 def opt_out_not_recorded(path: str) -> ErrorDetail:
-    """The entry that says that an opt-out was in the message and is not recorded."""
+    """The entry that warns that the message asks for an opt-out, which is not recorded."""
     return ErrorDetail(
         path,
         "the message asks for an opt-out or a deletion, which is NOT recorded; repair it and send it again",
@@ -48,14 +48,15 @@ def lost_opt_out(parsed: object, on_request_topic: bool) -> list[ErrorDetail]:
     """The entry for an opt-out in an invalid message, as a list of at most one.
 
     Args:
-        parsed: the message as JSON gave it, whatever it is.
-        on_request_topic: whether it came as a privacy request; elsewhere it has to call itself one.
+        parsed: the message as the JSON parser gave it. It may have any type.
+        on_request_topic: whether it is on the topic of privacy requests. Elsewhere it is a request only if its schema
+            says so.
     """
     if not isinstance(parsed, dict):
         return []
     for signal in OPT_OUT_SIGNALS:
         value = parsed.get(signal)
-        # 0 == False in Python, and neither false nor null in JSON.
+        # Compare by identity: 0 == False in Python, but 0 in JSON is neither false nor null.
         if value is not None and value is not False:
             return [opt_out_not_recorded(signal)]
     kind = parsed.get("type")

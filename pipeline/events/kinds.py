@@ -1,4 +1,4 @@
-"""Event types: what a television or an account did."""
+"""Event types and their normal form."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ ACCOUNT: Final = frozenset(
     }
 )
 OTHER: Final = "OTHER"
-"""Every type that the contract does not name; all rules judge it, it never plays or fails."""
+"""Stands for every type that the contract does not name. All rules judge such events, but they never play or fail."""
 
 ALIASES: Final = {"STREAM_START": "PLAY", "STREAM_PAUSE": "PAUSE", "STREAM_END": "STOP"}
 
@@ -25,10 +25,10 @@ _UPPER: Final = {ord(letter): ord(letter) - 32 for letter in "abcdefghijklmnopqr
 
 
 def ascii_upper(text: str) -> str:
-    """Upper-case ASCII letters only: Unicode's rules would make a Turkish or long-s letter match."""
+    """Upper-case ASCII letters only. By Unicode's rules a dotless i or a long s would match a type too."""
     return text.translate(_UPPER)
 
 
 def canonical_type(raw: str) -> str:
-    """The event type in its normal form; `OTHER` for one that the contract does not name."""
+    """The normal form of an event type; `OTHER` for one that the contract does not name."""
     return _CANONICAL.get(ascii_upper(raw), OTHER)

@@ -1,7 +1,7 @@
 """The public contract: one model per message that producers send.
 
-These models decide what is valid and give the errors that producers see; `decode` has a faster way to the
-same decision, and a property test proves that both decide alike.
+These models decide what is valid, and their errors are what producers see. `decode` has a faster way to the same
+decision.
 """
 
 from typing import Annotated, Any, Final, Literal

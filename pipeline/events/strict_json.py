@@ -1,8 +1,8 @@
 """JSON exactly as the event contract reads it.
 
-The standard library's parser decides on the grammar; around it stand the rules that it does not have: lone
-surrogates, NaN, numbers beyond a double, integers of any length, and a limit to nesting that also holds where
-a repeated key replaces the value.
+The standard library's parser checks the grammar. This module adds what the parser does not check: lone surrogates, NaN,
+numbers beyond a double, integers of any length, and a limit to nesting. The limit also holds in a value that a repeated
+key replaces.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 MAX_DEPTH: Final = 64
 _MAX_INT_DIGITS: Final = 4300
-"""Beyond this CPython refuses to convert (CVE-2020-10735); such integers are kept as text."""
+"""CPython refuses to convert longer integers (CVE-2020-10735), so they are kept as text."""
 
 _LONE_SURROGATE: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u([dD][89a-fA-F][0-9a-fA-F]{2})|.)",
@@ -30,7 +30,7 @@ _END: Final = re.compile(_SPACE + r"\Z")
 _CLOSES: Final = frozenset(
     {("[", "]", "after"), ("[", "]", "value or end"), ("{", "}", "after"), ("{", "}", "key or end")}
 )
-"""What a closing mark may close, and where it may stand (see `depth`)."""
+"""Triples of the open mark, the mark that closes it, and what is expected at that position (see `depth`)."""
 
 
 class NotJsonError(ValueError):
@@ -46,7 +46,7 @@ class LongInteger:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Valid JSON that the contract refuses: `type` names the rule."""
+    """Why the contract refuses valid JSON. `type` names the rule."""
 
     type: str
     message: str
@@ -54,7 +54,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a value says, and the violation that it carries if any; `value` is None when it is too deep."""
+    """A value, and its violation if there is one. `value` is None where the nesting is too deep."""
 
     value: Any
     violation: Violation | None = None
@@ -98,7 +98,7 @@ def read_json(data: bytes) -> Reading:
 def canonical_json(value: object) -> str:
     """Compact JSON with sorted keys, for values that `read_json` gave.
 
-    A number with a fraction or exponent is its double, one without is an integer; they and `true` differ.
+    A number with a fraction or an exponent is a double, one without is an integer. So 1, 1.0 and true all differ.
     """
     match value:
         case dict():
@@ -128,12 +128,12 @@ def depth(text: str) -> int:  # noqa: C901, PLR0912 - a grammar: each branch is 
     """The deepest nesting of a JSON text, without recursion.
 
     Raises:
-        NotJsonError: the text is not JSON. (The grammar has to be checked here: what is too deep for the
-            contract may be too deep for a recursive parser too.)
+        NotJsonError: the text is not JSON. The grammar is checked here because a recursive parser may fail on nesting
+            that is too deep for the contract.
     """
     open_marks: list[str] = []
     deepest = position = 0
-    # What may come next: a value, a value or the array's end, a key, a key or the object's end, or a mark.
+    # What may come next: "value", "value or end" (of an array), "key", "key or end" (of an object), "colon", "after".
     expected = "value"
     while True:
         if expected == "after" and not open_marks:

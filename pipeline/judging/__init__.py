@@ -1,1 +1,1 @@
-"""Judging a file of records with the evaluation of the live agent."""
+"""Judges a file of records with the same evaluation as the live agents. `ott judge` calls it."""

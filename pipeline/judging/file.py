@@ -1,4 +1,4 @@
-"""Judging a file: the order of lines is the order of arrival."""
+"""Judges a file. The order of lines is the order of arrival."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,18 +14,18 @@ from pipeline.windows.user import UserState
 
 
 class Output(NamedTuple):
-    """One line of output: a verdict or a failed event, as published."""
+    """One line of output: a verdict or a failed event, with the bytes that live agents would publish."""
 
     kind: Literal["verdict", "failed"]
     value: bytes
 
 
 @dataclass
-class Accounts:
-    """Where every line went: read = judged + duplicate + failed.
+class LineCounts:
+    """How the lines of a file ended. It holds that read = judged + duplicate + failed.
 
-    `failed` includes invalid requests; `requests` are those applied, which are not in `read`; `flagged` are
-    the judged events with a verdict.
+    `failed` includes invalid requests. `requests` counts applied requests, which are not in `read`. `flagged` counts
+    judged events with a verdict.
     """
 
     read: int = 0
@@ -55,28 +55,39 @@ class Accounts:
 
 
 class AllUsers(dict[str, UserState]):
-    """The users of a file: all of them are here."""
+    """The users of a file. There are no partitions, so all users belong here."""
 
-    def owns(self, user_id: str, /) -> bool:  # noqa: ARG002 - see Users
-        """Whether this user's state lives here: it does."""
+    def owns(self, user_id: str, /) -> bool:  # noqa: ARG002 - the signature of `Users`
+        """True for every user."""
         return True
 
 
 class FileJudge:
-    """Judges a file line by line; `accounts` says afterwards where every line went."""
+    """Judges a file line by line.
+
+    Args:
+        evaluator: the evaluator.
+        topic_prefix: a prefix of the topics that envelopes name, to find those of privacy requests.
+        subjects: whether the rules on titles and devices judge as well.
+
+    Attributes:
+        counts: how the lines ended.
+        subject_verdicts: the number of verdicts on titles and devices.
+        first_failed: the first failed event. It explains why nothing was judged, where that happens.
+        users: the states of users.
+    """
 
     def __init__(self, evaluator: Evaluator, topic_prefix: str = "", *, subjects: bool = True) -> None:
-        self.accounts = Accounts()
+        self.counts = LineCounts()
         self.subject_verdicts = 0
         self.first_failed: bytes | None = None
-        """The first failed event, which says why where nothing could be judged."""
         self.users = AllUsers()
         self._evaluator = evaluator
         self._topic_prefix = topic_prefix
         self._with_subjects = subjects
 
     def judge(self, file: BinaryIO) -> Iterator[Output]:
-        """Judge a binary file; with subject rules it is read twice, so it must be seekable."""
+        """Judge a binary file. With rules on titles and devices it is read twice, so it must be seekable."""
         titles = None
         if self._with_subjects:
             start = file.tell()
@@ -86,7 +97,7 @@ class FileJudge:
             file.seek(start)
         for line in self._lines(file):
             outcome = self._outcome(line)
-            self.accounts.count(outcome)
+            self.counts.count(outcome)
             if outcome.published is not None:
                 yield Output("verdict", outcome.published)
             elif outcome.failed is not None:

@@ -1,4 +1,4 @@
-"""Lines of a file: a raw event, an envelope around one, or a privacy request."""
+"""Lines of a file: a raw event, a privacy request, or an envelope around one of them."""
 
 import json
 from base64 import b64decode
@@ -17,7 +17,7 @@ _INT64: Final = 2**63
 
 
 class Line(NamedTuple):
-    """One record of a file. `unopened` holds the errors of an envelope that cannot be opened."""
+    """One record of a file. `unopened` has the errors of an envelope that cannot be opened."""
 
     record: PlainRecord
     is_request: bool
@@ -25,15 +25,15 @@ class Line(NamedTuple):
 
 
 class _UnopenedError(Exception):
-    """The path and the message of what is wrong with an envelope."""
+    """An envelope cannot be opened. The arguments are the path of the member and the message."""
 
 
 def read_line(line: bytes, index: int, topic_prefix: str = "") -> Line:
-    """Read one line, with its LF if it has one; `index` counts from 0."""
+    """Read one line, with or without its LF. `index` is its number, from 0, which becomes the offset."""
     if line.endswith(b"\n"):
         line = line[:-1].removesuffix(b"\r")
     raw = PlainRecord(None, 0, index, NO_TIMESTAMP, None, line)
-    # Most lines are raw events, and a raw event shows none of these marks.
+    # Most lines are raw events without these marks, so they need not be parsed here.
     escaped = b"\\u" in line
     if escaped or (b'"source"' in line and b'"payload"' in line):
         parsed = _parse_leniently(line)
@@ -124,7 +124,7 @@ def _calls_itself_request(value: bytes) -> bool:
 
 
 def _parse_leniently(line: bytes) -> object:
-    """The line as JSON by its grammar only: the rules for values do not hold for the envelope around them."""
+    """The line as JSON, by the grammar only. The contract's rules for values do not hold for the envelope."""
     try:
         return json.loads(line.decode("utf-8"), parse_int=_parse_int, parse_constant=_refuse)
     except UNREADABLE:
@@ -132,7 +132,7 @@ def _parse_leniently(line: bytes) -> object:
 
 
 def _parse_int(digits: str) -> int | float:
-    # Where it matters more than 64 bits are refused, as a float is; CPython does not convert very long ones.
+    # CPython does not convert very long integers. A float is refused wherever an integer of 64 bits is expected.
     return int(digits) if len(digits) <= len(str(_INT64)) + 1 else float("inf")
 
 

@@ -1,4 +1,4 @@
-"""Jurisdictions: the regions of the event contract, their laws, and where they lie on the globe.
+"""Jurisdictions: regions, their laws, and their positions on the globe.
 
-The lowest layer: it imports nothing of this project. Its data are files beside the code, read once at import.
+This is the lowest layer: it imports nothing of this project. Its data are files beside the code, read once at import.
 """

@@ -9,10 +9,10 @@ from typing import Any, Final
 from pipeline.jurisdictions.packaged import packaged_text
 
 REGION_FORM: Final = re.compile(r"[A-Za-z]{2}(?:-[A-Za-z0-9]{1,3})?")
-"""ISO 3166-1 alpha-2 or ISO 3166-2 by form; the classes are spelled out because `\\w` is not ASCII."""
+"""The form of ISO 3166-1 alpha-2 or ISO 3166-2 codes. `\\w` would also match letters that are not ASCII."""
 
 EEA_UNKNOWN: Final = "EU"
-"""The reserved code for "EEA, country unknown": accepted, with laws, but no assigned country."""
+"""The reserved code for "EEA, country unknown". It has laws, but it is no assigned country."""
 
 _DATA: Final[dict[str, Any]] = tomllib.loads(packaged_text("codes.toml"))
 

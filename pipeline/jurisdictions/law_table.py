@@ -1,4 +1,4 @@
-"""The table of laws: read from TOML, validated, and looked up by region."""
+"""The table of laws: read from TOML, validated, and queried by region."""
 
 import tomllib
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from pipeline.jurisdictions.codes import ASSIGNED_COUNTRIES, EEA_UNKNOWN, OWN_CO
 from pipeline.jurisdictions.packaged import packaged_text
 
 MissingConsent = Literal["MEDIUM", "HIGH"]
-"""How severe it is when a law asks consent and there is none."""
+"""The severity where a law requires consent and there is none."""
 
 GDPR: Final = "GDPR"
-"""The law whose places are the EEA of the rules."""
+"""The law whose regions are the EEA of the rules."""
 
 MAX_AGE: Final = 130
 MAX_DEADLINE_DAYS: Final = 3650
@@ -25,15 +25,15 @@ _KEYS: Final = frozenset({"id", "name", "where", "consent_ages", *_VALUES})
 
 
 class LawsError(ValueError):
-    """A text that is no table of laws: one error for bad data, whatever is bad about it."""
+    """A text that is no table of laws. The message says what is wrong, and where."""
 
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """What a law asks of an event's data in one region.
+    """The requirements of a law in one region.
 
-    `missing_consent` is None where the law does not ask consent by default, `consent_age` where it has none.
-    `deadline_days` (to act on an opt-out or a deletion) is told as evidence and decides nothing.
+    `missing_consent` is None where the law does not require consent by default, `consent_age` where it has none.
+    `deadline_days`, the time to carry out an opt-out or a deletion, is evidence only.
     """
 
     id: str
@@ -48,18 +48,18 @@ class Law:
 class LawTable:
     """The laws of every region, as of a day.
 
-    `by_place` has an entry for each place that a law names; a subdivision's has its country's laws in it.
+    `by_region` has an entry for each region that a law names. The entry of a subdivision includes its country's laws.
     """
 
     as_of: date
-    by_place: Mapping[str, tuple[Law, ...]]
+    by_region: Mapping[str, tuple[Law, ...]]
     eea: frozenset[str]
     gdpr_by_claim: Law
 
     def laws_of(self, region: str) -> tuple[Law, ...]:
-        """The laws of a region in normal form, sorted by id; none where no law names it or its country."""
-        laws = self.by_place.get(region)
-        return self.by_place.get(region[:2], ()) if laws is None else laws
+        """The laws of a region in normal form, sorted by id; none where no law names the region or its country."""
+        laws = self.by_region.get(region)
+        return self.by_region.get(region[:2], ()) if laws is None else laws
 
     def in_eea(self, region: str) -> bool:
         """Whether the GDPR names the region or its country."""
@@ -67,10 +67,10 @@ class LawTable:
 
 
 def load_laws(text: str) -> LawTable:
-    """Reads a table of laws, in the layout that the packaged `laws.toml` explains.
+    """Read a table of laws, in the layout that the packaged `laws.toml` explains.
 
     Raises:
-        LawsError: A ValueError: the text is not such a table; the message names what is wrong, and where.
+        LawsError: the text is no such table.
     """
     try:
         data = tomllib.loads(text)
@@ -101,7 +101,7 @@ def load_laws(text: str) -> LawTable:
 
 
 def _inherited(at: Mapping[str, list[Law]]) -> dict[str, tuple[Law, ...]]:
-    """Every named place with its own laws and its country's; of one id, its own."""
+    """The laws of every named region, with those of its country. Of two laws with one id the region's own counts."""
     table = {}
     for place, own in at.items():
         laws = {law.id: law for law in (*at.get(place[:2], ()), *own)}
@@ -110,7 +110,7 @@ def _inherited(at: Mapping[str, list[Law]]) -> dict[str, tuple[Law, ...]]:
 
 
 def _law(number: int, entry: dict[str, Any]) -> tuple[Law, dict[str, Law], frozenset[str]]:
-    """One [[law]]: as it is by default, as it is where a place has an age of its own, and its places."""
+    """One [[law]]: its default values, the values of regions with an age of their own, and its regions."""
     law_id = entry.get("id")
     if not isinstance(law_id, str) or not law_id:
         raise LawsError(f"laws: law number {number}: id must be a text, not {law_id!r}")
@@ -134,13 +134,13 @@ def _law(number: int, entry: dict[str, Any]) -> tuple[Law, dict[str, Law], froze
         age = _whole(f"{path}: consent_ages: {place}", given, MAX_AGE)
         by_place[place] = replace(law, consent_age=age)
     if by_place and (missing := sorted(where - by_place.keys())):
-        # A place left out would silently take the default: say so instead of guessing.
+        # A region that was forgotten would silently have the default age, so refuse the table.
         raise LawsError(f"{path}: consent_ages: {missing[0]} is missing")
     return law, by_place, where
 
 
 def _default(path: str, law_id: str, entry: dict[str, Any]) -> Law:
-    """The values of a law, without the places that have an age of their own."""
+    """The default values of a law."""
     asks = _flag(f"{path}: asks_consent", entry["asks_consent"])
     severity: MissingConsent | None = None
     if "missing_consent" in entry:
@@ -200,7 +200,7 @@ def _places(path: str, given: object) -> frozenset[str]:
     if not isinstance(value, list) or not value or not all(isinstance(place, str) for place in value):
         raise LawsError(f"{path}: value must be a list of regions, not {value!r}")
     for place in value:
-        # Events come in normal form: a place in another form would never be met.
+        # Regions of events are in normal form, so one in another form would never match.
         if REGION_FORM.fullmatch(place) is None or place != place.upper() or place in OWN_CODES:
             raise LawsError(f"{path}: {place!r} is not a region in normal form")
         if place[:2] not in ASSIGNED_COUNTRIES and place != EEA_UNKNOWN:

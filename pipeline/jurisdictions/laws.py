@@ -1,6 +1,6 @@
-"""The laws of a region, as the packaged data file has them.
+"""The laws of a region by the packaged data file, `laws.toml`, which has each value with its source.
 
-The values and their sources stand in `laws.toml`; other values, in the same layout, are read by `load_laws`.
+`load_laws` reads other files in the same layout.
 """
 
 from typing import Final
@@ -10,9 +10,9 @@ from pipeline.jurisdictions.law_table import PACKAGED_LAWS, Law, LawTable, load_
 __all__ = ["GDPR_BY_CLAIM", "Law", "LawTable", "laws_of", "load_laws"]
 
 GDPR_BY_CLAIM: Final[Law] = PACKAGED_LAWS.gdpr_by_claim
-"""The GDPR where only the producer says that it applies: no member state has lowered its consent age."""
+"""The GDPR for events outside of the EEA whose producer says that it applies, with its default consent age."""
 
 
 def laws_of(region: str) -> tuple[Law, ...]:
-    """The laws of a region in normal form, by id; a subdivision has its country's and its own."""
+    """The laws of a region in normal form, sorted by id. Those of a subdivision include its country's."""
     return PACKAGED_LAWS.laws_of(region)

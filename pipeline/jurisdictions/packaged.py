@@ -1,4 +1,4 @@
-"""The data files that lie beside this package's code."""
+"""The data files beside this package's code."""
 
 from importlib import resources
 
@@ -7,6 +7,6 @@ def packaged_text(name: str) -> str:
     """The text of a packaged data file, e.g. `laws.toml`.
 
     Raises:
-        FileNotFoundError: The package was installed without the file.
+        FileNotFoundError: the package was installed without the file.
     """
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

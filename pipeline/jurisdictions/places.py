@@ -1,6 +1,6 @@
-"""Where regions lie: the centroid and the area of each, and how far two are apart.
+"""The centroid and the area of each region, and the distance of two regions.
 
-`places.json` holds them with its source; how it was made is told in docs/data.
+The values are in `places.json`. docs/data says how it was made and from which source.
 """
 
 import json
@@ -36,28 +36,28 @@ _DATA: Final[dict[str, Any]] = json.loads(packaged_text("places.json"))
 PLACES: Final[Mapping[str, Place]] = MappingProxyType(
     {region: Place(*figures) for region, figures in _DATA["places"].items()}
 )
-"""Every region that has a place, in normal form."""
+"""The place of every region that has one, by region in normal form."""
 
 ENCLOSED: Final[frozenset[str]] = frozenset(_DATA["enclosed"])
-"""Subdivisions that the source does not draw: their place is that of a larger area that encloses them."""
+"""Subdivisions that the source does not draw. They have the place of a larger area that encloses them."""
 
 UNPLACED: Final[frozenset[str]] = frozenset(_DATA["unplaced"])
-"""Subdivisions that ISO 3166-2 lists and for which no place is known."""
+"""Subdivisions of ISO 3166-2 without a known place."""
 
 
 def place_of(region: str) -> Place | None:
-    """The place of a region in normal form, or None: EU, an unassigned code, or one of `UNPLACED`."""
+    """The place of a region in normal form; None for EU, an unassigned code and those of `UNPLACED`."""
     return PLACES.get(region)
 
 
 @lru_cache(maxsize=65_536)
 def separation_km(a: str, b: str) -> float:
-    """How far apart two regions are: their centroids' great-circle distance less both regions' radii, in km.
+    """The distance of two regions in km: the great circle between their centroids, less the radii of both.
 
-    Negative where the circles overlap.
+    It is negative where the circles overlap.
 
     Raises:
-        KeyError: One of the regions has no place.
+        KeyError: one of the regions has no place.
     """
     first, second = PLACES[a], PLACES[b]
     return _great_circle_km(first, second) - (first.radius_km + second.radius_km)
@@ -70,5 +70,5 @@ def _great_circle_km(a: Place, b: Place) -> float:
         sin((latitude_b - latitude_a) / 2) ** 2
         + cos(latitude_a) * cos(latitude_b) * sin(radians(b.longitude - a.longitude) / 2) ** 2
     )
-    # Rounding can carry antipodes past 1, where the arc sine ends.
+    # By rounding, the value for antipodes can be above 1, where there is no arc sine.
     return 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(half_chord)))

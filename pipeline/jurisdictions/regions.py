@@ -1,6 +1,6 @@
 """Regions of the event contract: ISO 3166-1 alpha-2 or ISO 3166-2, in one normal form.
 
-`normalise` makes the normal form; the other functions take it and ask nothing about where it came from.
+`normalise` makes the normal form. The other functions expect it and do not check it.
 """
 
 from pipeline.jurisdictions.codes import ASSIGNED_COUNTRIES, COUNTRY_ALIASES, OWN_CODES, REGION_FORM
@@ -8,10 +8,10 @@ from pipeline.jurisdictions.law_table import PACKAGED_LAWS
 
 
 def normalise(raw: str) -> str | None:
-    """The normal form of a region, or None where it has not the form.
+    """The normal form of a region; None where the text does not have the form of one.
 
-    ASCII and upper case; the country part UK becomes GB and EL becomes GR, and then a subdivision with an
-    alpha-2 code of its own becomes that code. Whether the code is assigned is not asked.
+    The text becomes upper case. The country part UK becomes GB and EL becomes GR. Then a subdivision with an alpha-2
+    code of its own becomes that code. The code need not be assigned.
     """
     if REGION_FORM.fullmatch(raw) is None:
         return None
@@ -22,7 +22,7 @@ def normalise(raw: str) -> str | None:
 
 
 def country_of(region: str) -> str:
-    """The country part of a region: itself, where it is a bare country."""
+    """The country part of a region."""
     return region[:2]
 
 
@@ -32,10 +32,10 @@ def is_assigned_country(code: str) -> bool:
 
 
 def is_own_subdivision(country: str, region: str) -> bool:
-    """Whether the first is a bare country and the second one of its own subdivisions."""
+    """Whether `country` is a country without subdivision, and `region` one of its subdivisions."""
     return len(country) == 2 and len(region) > 2 and region[:2] == country  # noqa: PLR2004 - a bare alpha-2 code
 
 
 def in_eea(region: str) -> bool:
-    """Whether a region lies in the EEA, i.e. in a place of the GDPR; a subdivision as its country."""
+    """Whether a region lies in the EEA, which is where the GDPR applies. A subdivision lies where its country lies."""
     return PACKAGED_LAWS.in_eea(region)

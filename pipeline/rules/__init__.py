@@ -1,1 +1,1 @@
-"""The risk rules: one file each, named as its id. Rules do not know of each other."""
+"""The risk rules: one file per rule, named after its id. Rules do not import each other."""

@@ -1,4 +1,4 @@
-"""`account.concurrent_streams`: more devices play at once than the plan allows."""
+"""`account.concurrent_streams`: more devices play at once than the plan allows. It looks at the user's activity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ PLAN_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class ConcurrentStreams:
-    """Fires where more devices play than the plan of this event allows; HIGH above twice as many.
+    """Fires if more devices play than the plan of the event allows: MEDIUM above the limit, HIGH above twice the limit.
 
-    A device plays when its latest sign of playing is later than its latest release and less than 15 minutes
-    before the stream time. A plan that `plan_limits` does not name keeps its default.
+    A device plays if its latest sign of playing is later than its latest release and less than 15 minutes before the
+    stream time. A plan that `plan_limits` does not name keeps its default.
     """
 
     rule_id: ClassVar[str] = "account.concurrent_streams"

@@ -1,4 +1,4 @@
-"""`account.high_frequency`: more events within the hour than people make."""
+"""`account.high_frequency`: more events in an hour than people make. It looks at the user's activity."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -13,7 +13,7 @@ from pipeline.rules.inputs import NO_OTHERS, Activity
 class HighFrequency:
     """Fires above `medium_over` / `high_over` events in the window.
 
-    A heartbeat a minute on four devices is 240 an hour.
+    A heartbeat per minute on four devices makes 240 events an hour, which must not fire.
     """
 
     rule_id: ClassVar[str] = "account.high_frequency"

@@ -1,4 +1,4 @@
-"""`account.impossible_travel`: two places in a time in which nobody gets from one to the other."""
+"""`account.impossible_travel`: two places too far apart for the time between them. It looks at the user's activity."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
@@ -17,11 +17,11 @@ HOUR_MS: Final = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class ImpossibleTravel:
-    """Fires above `min_distance_km` at more than `max_speed_kmh`.
+    """Fires if the user moved more than `min_distance_km` at more than `max_speed_kmh`.
 
-    The distance is the great circle between the regions' centroids less both regions' radii (of circles of
-    their areas), so that neighbours and large countries do not fire; 1,000 km/h is faster than airliners
-    cruise. The time counts as at least `min_seconds`, so that two events of one instant have a finite speed.
+    The distance is the great circle between the regions' centroids, less the radii of circles with the regions' areas.
+    So neighbours and large countries do not fire. Airliners cruise below 1,000 km/h. The time counts as at least
+    `min_seconds`, so that two events at the same instant have a finite speed.
     """
 
     rule_id: ClassVar[str] = "account.impossible_travel"
@@ -42,7 +42,7 @@ class ImpossibleTravel:
         last, region = activity.last_place, activity.region
         if last is None or not activity.in_order or last.region == region:
             return None
-        # A place told less or more exactly is not another place.
+        # A country and one of its subdivisions are the same place, named more or less exactly.
         if is_own_subdivision(region, last.region) or is_own_subdivision(last.region, region):
             return None
         if place_of(region) is None:
@@ -76,10 +76,9 @@ class ImpossibleTravel:
 
 
 def place_after(last: LastPlace | None, region: str, time: int) -> LastPlace | None:
-    """The last place after an in-order event.
+    """The last place after an in-order event. The evaluation calls it, whether or not the rule is on.
 
-    An event without a centroid is passed over, and so is a bare country while the last place is one of its
-    own subdivisions.
+    The place stays if the region has no centroid, or if it is the country of the subdivision that is the last place.
     """
     if last is not None and last.region == region:
         return LastPlace(region, time)

@@ -1,4 +1,4 @@
-"""`account.login_failures`: failed log-ins and token refreshes within the hour."""
+"""`account.login_failures`: many failed log-ins and token refreshes in an hour. It looks at the user's activity."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -13,7 +13,7 @@ from pipeline.rules.inputs import NO_OTHERS, Activity
 class LoginFailures:
     """Fires above `medium_over` / `high_over` failures.
 
-    Five are a forgotten password; twenty an hour are credential stuffing (OWASP OAT-008).
+    Five failures can be a forgotten password; twenty an hour are credential stuffing (OWASP OAT-008).
     """
 
     rule_id: ClassVar[str] = "account.login_failures"

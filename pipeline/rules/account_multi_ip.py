@@ -1,4 +1,4 @@
-"""`account.multi_ip`: one account seen from too many networks within the hour."""
+"""`account.multi_ip`: one account is used from too many networks in an hour. It looks at the user's activity."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -14,7 +14,7 @@ from pipeline.rules.inputs import NO_OTHERS, Activity
 class MultiIp:
     """Fires above `medium_over` / `high_over` distinct networks (IPv4 addresses, IPv6 /64).
 
-    Five allow for a household's line, a phone that changes cells, and a place of work.
+    Five networks are normal: a line at home, a phone that changes cells, a place of work.
     """
 
     rule_id: ClassVar[str] = "account.multi_ip"

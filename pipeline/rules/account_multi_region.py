@@ -1,4 +1,4 @@
-"""`account.multi_region`: one account seen in too many regions within the hour."""
+"""`account.multi_region`: one account is used in too many regions in an hour. It looks at the user's activity."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from pipeline.rules.inputs import NO_OTHERS, Activity
 class MultiRegion:
     """Fires above `medium_over` / `high_over` distinct regions.
 
-    Two regions are a commute across a border. At most MEDIUM if all lie in the EEA, where subscribers may use
-    their service across borders (Regulation (EU) 2017/1128). A bare country beside one of its own
-    subdivisions is the same place told less exactly, and is not counted.
+    Two regions are normal for a commute across a border. The severity is at most MEDIUM if all regions lie in the EEA,
+    where subscribers may use their service across borders (Regulation (EU) 2017/1128). A country does not count beside
+    one of its own subdivisions, because it names the same place less exactly.
     """
 
     rule_id: ClassVar[str] = "account.multi_region"
@@ -62,7 +62,7 @@ class MultiRegion:
 
 
 def distinct_regions(regions: Iterable[str]) -> list[str]:
-    """The regions by name, without a bare country that stands beside one of its own subdivisions."""
+    """The regions, sorted, without a country that stands beside one of its own subdivisions."""
     seen = set(regions)
-    told_exactly = {country_of(region) for region in seen if region != country_of(region)}
-    return sorted(seen - told_exactly)
+    divided = {country_of(region) for region in seen if region != country_of(region)}
+    return sorted(seen - divided)

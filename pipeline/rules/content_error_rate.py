@@ -1,4 +1,4 @@
-"""`content.error_rate`: a content that fails for too many."""
+"""`content.error_rate`: a title fails too often. It looks at the counts of an hour over all users."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,7 +8,7 @@ from pipeline.rules.error_rate import ErrorRate
 
 @dataclass(frozen=True, slots=True)
 class ContentErrorRate(ErrorRate):
-    """`ErrorRate` of one content, across all users."""
+    """`ErrorRate` of one title, over all users."""
 
     rule_id: ClassVar[str] = "content.error_rate"
     subject_type: ClassVar[str] = "content"

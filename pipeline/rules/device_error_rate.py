@@ -1,4 +1,4 @@
-"""`device.error_rate`: a device that fails for too many."""
+"""`device.error_rate`: a device fails too often. It looks at the counts of an hour over all users."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,7 +8,7 @@ from pipeline.rules.error_rate import ErrorRate
 
 @dataclass(frozen=True, slots=True)
 class DeviceErrorRate(ErrorRate):
-    """`ErrorRate` of one device, across all users."""
+    """`ErrorRate` of one device, over all users."""
 
     rule_id: ClassVar[str] = "device.error_rate"
     subject_type: ClassVar[str] = "device"

@@ -1,4 +1,4 @@
-"""What `content.error_rate` and `device.error_rate` have in common: a share of failures, and its level."""
+"""The base of `content.error_rate` and `device.error_rate`: a share of failures, and its level."""
 
 import math
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ TOP: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class ErrorRate:
-    """Judges failed / all playback events of 60 whole minutes.
+    """Judges the share of failed playback events in 60 whole minutes.
 
-    A high share shows with few events, a lower one needs more of them: below them one bad line looks like a
-    bad title.
+    A high share is significant with few events, a lower one needs more. With fewer events than that, one bad connection
+    would look like a bad title.
     """
 
     rule_id: ClassVar[str]
@@ -37,7 +37,7 @@ class ErrorRate:
     medium_min_events: Count = 50
 
     def level(self, failed: int, total: int) -> Severity | None:
-        """The level of `failed` of `total` events; None where there is nothing to say."""
+        """The level of `failed` of `total` events; None where the rule does not fire."""
         if total >= self.high_min_events and failed / total > self.high_over:
             return "HIGH"
         if total >= self.medium_min_events and failed / total > self.medium_over:
@@ -53,7 +53,7 @@ class ErrorRate:
         regions: Mapping[str, int],
         bounds: Mapping[str, object],
     ) -> Finding:
-        """The finding of a level, with its evidence; `bounds` are the window's as evidence."""
+        """The finding of a level, with its evidence. `bounds` is the part of the evidence about the window."""
         low, high = wilson_interval(failed, total)
         return Finding(
             self.rule_id,
@@ -79,7 +79,7 @@ class ErrorRate:
 
 
 def top(counts: Mapping[str, int]) -> dict[str, int]:
-    """The most frequent names with their counts: by count descending, then by name."""
+    """The most frequent names with their counts, by descending count, then by name."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:TOP])
 
 
@@ -94,5 +94,5 @@ def wilson_interval(failed: int, total: int) -> tuple[float, float]:
     centre = share + z2 / (2 * total)
     spread = Z_95 * math.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
     scale = 1 + z2 / total
-    # Without failures the lower end may come out just below zero, and would be shown as -0.0.
+    # Without failures the lower end may be just below zero, and -0.0 would be shown.
     return max(0.0, round((centre - spread) / scale, 4)), round((centre + spread) / scale, 4)

@@ -1,4 +1,4 @@
-"""What a rule says when it fires."""
+"""Findings: what a rule returns when it fires."""
 
 from typing import Annotated, Final, Literal
 
@@ -10,23 +10,22 @@ Dimension = Literal["privacy", "retention", "account", "content", "anomaly"]
 
 POINTS: Final[dict[Severity, int]] = {"LOW": 1, "MEDIUM": 3, "HIGH": 5}
 LEGAL: Final = frozenset({"privacy", "retention"})
-"""The dimensions of the law, which no plan touches; the others are behavioural."""
+"""The legal dimensions, whose points no plan adjusts. The others are behavioural."""
 
 MAX_LIMIT: Final = 1_000_000_000
-"""Limits stand in the evidence: beyond this they are a slip, and beyond 64 bits no JSON of ours."""
+"""The largest limit that a rule set may have. A larger one is a typing error, and limits are evidence in JSON."""
 
 Limit = Annotated[int, Field(ge=0, le=MAX_LIMIT, strict=True)]
-"""A number that a count has to exceed."""
+"""A limit that a count has to exceed."""
 
 LISTED: Final = 20
-"""Evidence lists at most so many values; the exact count stands beside them."""
+"""The most values that evidence lists. The exact count stands beside the list."""
 
 
 class Finding(msgspec.Struct, frozen=True, gc=False):
-    """A rule that fired: the fields, in the order in which a verdict shows them.
+    """The result of a rule that fired. The fields are in the order of the verdict's JSON.
 
-    `evidence` holds the values, the limits and the window's bounds: enough to explain the finding without
-    the code.
+    `evidence` has the values, the limits and the bounds of the window. It explains the finding without the code.
     """
 
     rule_id: str
@@ -39,7 +38,7 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
 
 
 def graded(count: float, medium_over: float, high_over: float) -> Severity | None:
-    """The severity of a count against two limits that it has to exceed."""
+    """The severity of a count by two limits that it has to exceed; None where it exceeds neither."""
     if count > high_over:
         return "HIGH"
     if count > medium_over:

@@ -1,4 +1,4 @@
-"""What rules look at: the legal profile of an event, its opt-out signals, or what the user does."""
+"""The inputs of rules: the legal profile of an event, its opt-out signals, or the user's activity."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from pipeline.windows.window import WINDOW_MS, Window
 
 @dataclass(frozen=True, slots=True)
 class EventLaws:
-    """The laws of an event, and what the rules ask of them."""
+    """The laws of an event, grouped as the rules need them."""
 
     laws: tuple[Law, ...]
     names: tuple[str, ...]
     asking_consent: tuple[Law, ...]
     granting: tuple[Law, ...]
     coppa_age: int | None
-    """The age of COPPA, where it is one of the laws."""
+    """The consent age of COPPA; None where it is not one of the laws."""
 
 
 @lru_cache(maxsize=65_536)
 def event_laws(region: str, is_eu: bool) -> EventLaws:
-    """The laws of an event: its region's, and the GDPR where the producer holds that it applies."""
+    """The laws of an event: those of its region, and the GDPR if the producer says that it applies."""
     laws = laws_of(region)
     if is_eu and all(law.id != GDPR_BY_CLAIM.id for law in laws):
         laws = tuple(sorted((*laws, GDPR_BY_CLAIM), key=lambda law: law.id))
@@ -44,12 +44,12 @@ def event_laws(region: str, is_eu: bool) -> EventLaws:
 
 
 def shown_as_it_is(identifier: str) -> str:
-    """The identity: without a pseudonym key, outputs show ids as they are."""
+    """The form of ids in outputs without a pseudonym key: they stay as they are."""
     return identifier
 
 
 class Profile(NamedTuple):
-    """The legal profile of an event. The same profile always gives the same findings, so they are made once."""
+    """The legal profile of an event. The same profile always gives the same findings, so they are remembered."""
 
     region: str
     is_eu: bool
@@ -64,9 +64,9 @@ class Profile(NamedTuple):
 
 
 class OptOuts(msgspec.Struct, frozen=True, gc=False):
-    """The opt-out and deletion signals of an event at a time, and the user's privacy record after it.
+    """The opt-out and deletion signals of an event, and the user's privacy record after it.
 
-    Made only for events that carry a signal or whose user has a record.
+    It is made only for events that have a signal or whose user has a privacy record.
     """
 
     profile: Profile
@@ -78,17 +78,17 @@ class OptOuts(msgspec.Struct, frozen=True, gc=False):
 
 
 class Activity(msgspec.Struct, gc=False):
-    """What a user does, as of one event.
+    """The activity of a user as of one event.
 
     Attributes:
-        window: the user's hour, with the event.
-        stream_time: the end of the window, milliseconds since 1970.
-        region: of the event.
-        time: of the event, milliseconds since 1970.
+        window: the user's window, with the event in it.
+        stream_time: the end of the window, in milliseconds since 1970.
+        region: the region of the event.
+        time: the event time, in milliseconds since 1970.
         plan: the subscription plan that the event names.
         last_place: the last place before the event.
-        in_order: whether the event is not older than any before it.
-        show: the form in which an id may stand in evidence.
+        in_order: whether no earlier arrival has a later event time.
+        show: gives the form of ids in evidence.
     """
 
     window: Window
@@ -101,7 +101,7 @@ class Activity(msgspec.Struct, gc=False):
     show: Callable[[str], str] = shown_as_it_is
 
     def window_bounds(self) -> dict[str, object]:
-        """The window's bounds as evidence: it is open at its start, closed at its end."""
+        """The bounds of the window as evidence. The start is not in the window, the end is."""
         return {
             "window_start": format_instant(self.stream_time - WINDOW_MS),
             "window_end": format_instant(self.stream_time),
@@ -109,12 +109,12 @@ class Activity(msgspec.Struct, gc=False):
 
 
 class _Rule(Protocol):
-    """A rule: a frozen dataclass whose fields are its parameters. It is pure and looks at its input only."""
+    """A rule: a frozen dataclass whose fields are its parameters. It is pure: it depends on its input only."""
 
     rule_id: ClassVar[str]
     dimension: ClassVar[Dimension]
     runbook: ClassVar[str]
-    """What to do when it fires: what to check first, what to do, when to leave it."""
+    """What to do when the rule fires: what to check first, what to do, and when to leave it."""
 
 
 class ProfileRule(_Rule, Protocol):
@@ -128,7 +128,7 @@ class ProfileRule(_Rule, Protocol):
 
 
 class OptOutRule(_Rule, Protocol):
-    """A rule that looks at opt-out signals and the privacy record. It is not asked where there is neither."""
+    """A rule that looks at opt-out signals and the privacy record. It is not called where there is neither."""
 
     looks_at: ClassVar[Literal["opt_outs"]]
 
@@ -151,4 +151,4 @@ Rule = ProfileRule | OptOutRule | ActivityRule
 
 
 NO_OTHERS: Final = ConfigDict(extra="forbid")
-"""How a rule's parameters are validated when a rule set is read: a misspelt one is an error."""
+"""The pydantic configuration of every rule: a parameter that the rule does not have is an error."""

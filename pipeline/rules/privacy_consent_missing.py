@@ -1,4 +1,4 @@
-"""`privacy.consent_missing`: personal data without the consent that a law asks for."""
+"""`privacy.consent_missing`: data without the consent that a law requires. It looks at the legal profile."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -11,9 +11,9 @@ from pipeline.rules.inputs import NO_OTHERS, Profile
 
 @dataclass(frozen=True, slots=True)
 class ConsentMissing:
-    """Fires where the event has no consent and one of its laws asks consent by default.
+    """Fires if the event has no consent and one of its laws requires consent by default.
 
-    The severity is the highest that those laws have in the jurisdictions' data file.
+    The severity is the highest that `laws.toml` gives for those laws.
     """
 
     rule_id: ClassVar[str] = "privacy.consent_missing"

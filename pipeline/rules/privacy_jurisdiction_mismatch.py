@@ -1,4 +1,4 @@
-"""`privacy.jurisdiction_mismatch`: region and claim about the GDPR contradict each other."""
+"""`privacy.jurisdiction_mismatch`: region and `is_eu` contradict each other. It looks at the legal profile."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -12,9 +12,9 @@ from pipeline.rules.inputs import NO_OTHERS, Profile
 
 @dataclass(frozen=True, slots=True)
 class JurisdictionMismatch:
-    """Fires where a region in the EEA is not held to be under the GDPR (MEDIUM), or the reverse (LOW).
+    """Fires if a region in the EEA comes without `is_eu` (MEDIUM), or a region outside of it with `is_eu` (LOW).
 
-    The first leaves a person without protection; the second protects one who may only be travelling.
+    The first leaves a person without protection. The second protects a person who may only be travelling.
     """
 
     rule_id: ClassVar[str] = "privacy.jurisdiction_mismatch"

@@ -1,4 +1,4 @@
-"""`privacy.minor`: a child's data without the consent that its age asks for."""
+"""`privacy.minor`: a child's data without the consent that the child's age requires. It looks at the legal profile."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -11,10 +11,10 @@ from pipeline.rules.inputs import NO_OTHERS, Profile
 
 @dataclass(frozen=True, slots=True)
 class Minor:
-    """Fires below the consent age of one of the event's laws without consent (e.g. GDPR art. 8).
+    """Fires if the user is below the consent age of one of the event's laws and there is no consent (e.g. GDPR art. 8).
 
-    Under COPPA (15 U.S.C. 6501-6506; 16 CFR 312.5) sharing a child's data fires whatever the consent: the
-    flag on the event is not a verifiable parental consent to disclosure.
+    Under COPPA (15 U.S.C. 6501-6506; 16 CFR 312.5) sharing a child's data fires even with consent, because the flag on
+    the event is no verifiable consent of a parent to disclosure.
     """
 
     rule_id: ClassVar[str] = "privacy.minor"

@@ -1,4 +1,4 @@
-"""`privacy.sharing_without_consent`: third parties received what nobody consented to."""
+"""`privacy.sharing_without_consent`: third parties got data without consent. It looks at the legal profile."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -11,7 +11,7 @@ from pipeline.rules.inputs import NO_OTHERS, Profile
 
 @dataclass(frozen=True, slots=True)
 class SharingWithoutConsent:
-    """Fires where data was shared without consent: MEDIUM for a part of it, HIGH for all."""
+    """Fires if data was shared without consent: MEDIUM for a part of the data, HIGH for all of it."""
 
     rule_id: ClassVar[str] = "privacy.sharing_without_consent"
     dimension: ClassVar[Dimension] = "privacy"

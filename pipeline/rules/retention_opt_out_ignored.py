@@ -1,4 +1,4 @@
-"""`retention.opt_out_ignored`: a person who opted out, or asked for deletion, goes on being recorded."""
+"""`retention.opt_out_ignored`: events of a user who opted out or asked for deletion. It looks at the opt-outs."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
@@ -14,11 +14,11 @@ _LOWERED: Final[dict[Severity, Severity]] = {"HIGH": "MEDIUM", "MEDIUM": "LOW", 
 
 @dataclass(frozen=True, slots=True)
 class OptOutIgnored:
-    """Fires where the event carries a signal, or the privacy record holds a mark in force at its time.
+    """Fires if the event has a signal, or the privacy record has a mark that is in force at the event time.
 
-    HIGH where one of the event's laws grants the right (e.g. GDPR art. 17 and 21, Cal. Civ. Code 1798.105 and
-    1798.120), else MEDIUM. `lower_unless_shared` serves those who read an opt-out as one of sale and sharing
-    only (Cal. Civ. Code 1798.120): one step lower for an opt-out, not for a deletion, while nothing is
+    The severity is HIGH if one of the event's laws grants the right (e.g. GDPR art. 17 and 21, Cal. Civ. Code 1798.105
+    and 1798.120), else MEDIUM. `lower_unless_shared` is for those who read an opt-out as one from sale and sharing only
+    (Cal. Civ. Code 1798.120). With it the severity of an opt-out, not of a deletion, is one step lower while no data is
     shared.
     """
 

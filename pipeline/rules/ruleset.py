@@ -1,4 +1,4 @@
-"""The rule set: which rules judge, with which parameters, under which version.
+"""The rule set: which rules judge, with which parameters, and the version that verdicts name.
 
 A rule set is a TOML or JSON document:
 
@@ -52,17 +52,17 @@ USER_RULES: Final[tuple[type[Rule], ...]] = (
     SharingWithoutConsent,
     OptOutIgnored,
 )
-"""The rules on a user's events, by id: findings come in this order."""
+"""The rules on a user's events."""
 
 SUBJECT_RULES: Final[tuple[type[ErrorRate], ...]] = (ContentErrorRate, DeviceErrorRate)
-"""The rules on content and devices across all users, by id."""
+"""The rules on titles and devices, over all users."""
 
 BUILT_IN_VERSION: Final = "built-in/1"
 
 _PROFILES: Final = 65_536
 
 MAX_DOCUMENT_BYTES: Final = 128 << 10
-"""Of a rule set. Every partition keeps the document in force, so it has to fit into a record of the changelog."""
+"""The longest rule set. Every partition's state has the document in force, so it must fit into a changelog record."""
 
 RULES: Final[Mapping[str, type[Any]]] = {
     **{rule.rule_id: rule for rule in USER_RULES},
@@ -72,12 +72,15 @@ RULES: Final[Mapping[str, type[Any]]] = {
 
 
 class RuleSetError(ValueError):
-    """A rule set that cannot be used; the message names what is wrong and where."""
+    """A rule set that cannot be used. The message says what is wrong, and where."""
 
 
 @dataclass(frozen=True)
 class RuleSet:
-    """Rules with their parameters. `legal` and `behavioural` hold the rules that judge, active or shadow."""
+    """Rules with their parameters.
+
+    `legal` and `behavioural` are the rules on users that judge, active or shadow; `subjects` judge titles and devices.
+    """
 
     version: str
     rules: Mapping[str, Rule | ErrorRate]
@@ -91,17 +94,17 @@ class RuleSet:
     by_activity: tuple[Callable[[Activity], Finding | None], ...] = field(
         init=False, compare=False, repr=False
     )
-    """The judging methods of the same rules by what they look at. They are bound once, because most events have no
-    finding, and looking up a method is half of what such an event costs."""
+    """The `judge` methods of the rules on users, by their input. They are bound once: most events have no finding, and
+    looking up the methods would be half of the cost of such an event."""
     profiles: BoundedDict[tuple[object, ...], tuple[Finding, ...]] = field(
         init=False, compare=False, repr=False
     )
-    """What `by_profile` found, by legal profile."""
+    """The findings of `by_profile`, by legal profile."""
     subjects: tuple[ErrorRate, ...] = field(init=False)
     shadow: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Sort the rules by what they need."""
+        """Group the rules by their input."""
         judging = [self.rules[kind.rule_id] for kind in USER_RULES if self.modes[kind.rule_id] != "off"]
         users = [rule for rule in judging if not isinstance(rule, ErrorRate)]
         set_field = object.__setattr__
@@ -121,10 +124,10 @@ def built_in() -> RuleSet:
 
 
 def parse_ruleset(text: str, name: str = "rule set") -> RuleSet:
-    """Read a rule set from a TOML or JSON document (JSON begins with a brace).
+    """Read a rule set from a TOML or JSON document. A document that begins with a brace is JSON.
 
     Raises:
-        RuleSetError: naming the document (`name`), the place and what is wrong.
+        RuleSetError: the document is no valid rule set. The message begins with `name`.
     """
     data = text.encode("utf-8", "surrogatepass")
     if len(data) > MAX_DOCUMENT_BYTES:
@@ -140,10 +143,10 @@ def parse_ruleset(text: str, name: str = "rule set") -> RuleSet:
 
 
 def read_ruleset(document: object) -> RuleSet:
-    """Validate a rule set that was parsed.
+    """Validate a parsed rule set.
 
     Raises:
-        RuleSetError: naming the place and what is wrong.
+        RuleSetError: the document is no valid rule set.
     """
     if not isinstance(document, dict):
         raise RuleSetError("must be an object with version and rules")
@@ -156,7 +159,7 @@ def read_ruleset(document: object) -> RuleSet:
     if not isinstance(version, str) or not version.strip() or len(version) > 100:  # noqa: PLR2004 - shown in every verdict
         raise RuleSetError(f"version must be a text of 1 to 100 characters, not {shown(version)}")
     if not version.isprintable():
-        # It stands in every verdict: a lone surrogate, which JSON can hold, would make all of them fail.
+        # Every verdict has the version. JSON can contain a lone surrogate, which would make all verdicts fail.
         raise RuleSetError(f"version must be printable text, not {shown(version)}")
     given = document.get("rules", {})
     if not isinstance(given, dict):

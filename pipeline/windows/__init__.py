@@ -1,1 +1,1 @@
-"""What is known of one user: a sliding hour of events, the last place, the privacy record."""
+"""The state of one user: a sliding hour of events, the last place, the privacy record, the privacy requests."""

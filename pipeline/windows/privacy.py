@@ -1,4 +1,4 @@
-"""The privacy record: what a person asked for, by signals on events and by requests."""
+"""The privacy record: which opt-outs and deletions a user asked for, by signals on events and by requests."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -8,10 +8,12 @@ from pipeline.events.event import Event
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """An opt-out or a deletion. Times are event times in milliseconds since 1970; None = never.
+    """An opt-out or a deletion.
 
-    `since` is the time from which the mark holds (None: there is none), `last` the time of its newest
-    signal, `until` the time of its newest withdrawal.
+    Attributes:
+        since: the event time from which the mark holds, in milliseconds since 1970; None where it does not hold.
+        last: the event time of its newest signal; None where there is none since the newest withdrawal.
+        until: the event time of its newest withdrawal; None where there was none.
     """
 
     since: int | None = None
@@ -19,7 +21,7 @@ class Mark:
     until: int | None = None
 
     def signalled(self, at: int) -> "Mark":
-        """The mark after a signal at `at`; one that is not later than the newest withdrawal does nothing."""
+        """The mark after a signal at `at`. A signal that is not later than the newest withdrawal changes nothing."""
         if self.until is not None and at <= self.until:
             return self
         since = at if self.since is None else min(self.since, at)
@@ -29,7 +31,7 @@ class Mark:
         return Mark(since, last, self.until)
 
     def withdrawn(self, at: int) -> "Mark":
-        """The mark after a withdrawal at `at`: gone, or counted from the newest signal after it."""
+        """The mark after a withdrawal at `at`. It ends, or it holds from the newest signal if that is later."""
         if self.until is not None and at <= self.until:
             return self
         if self.since is None or self.last is None or self.last <= at:
@@ -37,7 +39,7 @@ class Mark:
         return Mark(self.last if self.since <= at else self.since, self.last, at)
 
     def in_force(self, at: int) -> bool:
-        """Whether the mark holds for an event at `at`: later than `since`."""
+        """Whether the mark holds for an event at `at`, which must be later than `since`."""
         return self.since is not None and at > self.since
 
 
@@ -46,7 +48,7 @@ UNMARKED: Final = Mark()
 
 @dataclass(frozen=True, slots=True)
 class PrivacyRecord:
-    """The two marks, and the newest consent given and withdrawn (shown; no rule reads them)."""
+    """The two marks, and the times of the newest consent and its newest withdrawal, which no rule reads."""
 
     opt_out: Mark = UNMARKED
     deletion: Mark = UNMARKED
@@ -54,7 +56,7 @@ class PrivacyRecord:
     consent_withdrawn: int | None = None
 
     def observe(self, event: Event) -> "PrivacyRecord":
-        """The record after a judged event, with the signals that it carries."""
+        """The record after the signals of a judged event."""
         at = event.time
         return replace(
             self,
@@ -63,7 +65,7 @@ class PrivacyRecord:
         )
 
     def apply(self, kind: str, at: int) -> "PrivacyRecord":
-        """The record after a privacy request of type `kind` dated `at`."""
+        """The record after a privacy request of type `kind` at event time `at`."""
         match kind:
             case "opt_out":
                 return replace(self, opt_out=self.opt_out.signalled(at))

@@ -1,4 +1,4 @@
-"""The privacy requests of a user, as they came: what was asked, when, and by the law of which region."""
+"""The privacy requests of a user, in order of arrival, for the views of the privacy office."""
 
 from typing import Final
 
@@ -7,11 +7,11 @@ import msgspec
 from pipeline.events.event import Request
 
 KEPT: Final = 100
-"""So many of the newest are kept of a user; all of them stay on the topic."""
+"""The most requests that are kept of a user, the newest ones. All of them stay on the topic."""
 
 
 class RequestRecord(msgspec.Struct, frozen=True, array_like=True):
-    """One request. Times in milliseconds since 1970; `record_time` (of its record) negative for none."""
+    """One request. Times are milliseconds since 1970. `record_time`, its record's timestamp, is negative for none."""
 
     request_id: str
     type: str
@@ -21,18 +21,18 @@ class RequestRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RequestHistory(msgspec.Struct, frozen=True, array_like=True):
-    """What a user asked for, and when data of the user was erased.
+    """The requests of a user, and when the user's data was erased.
 
     Attributes:
-        requests: in the order of their arrival, each once.
-        erased: when window and last place were erased, oldest first, in milliseconds since 1970.
+        requests: in order of arrival, each once.
+        erased: the times at which window and last place were erased, oldest first, in milliseconds since 1970.
     """
 
     requests: tuple[RequestRecord, ...] = ()
     erased: tuple[int, ...] = ()
 
     def followed_by(self, request: Request, record_time: int) -> "RequestHistory":
-        """With one more; one that was sent again changes nothing."""
+        """The history with one more request. A request that was sent again changes nothing."""
         if any(
             known.request_id == request.request_id and known.type == request.type for known in self.requests
         ):
@@ -41,11 +41,12 @@ class RequestHistory(msgspec.Struct, frozen=True, array_like=True):
         return RequestHistory((*self.requests, newest)[-KEPT:], self.erased)
 
     def erased_at(self, time: int, region: str | None = None) -> "RequestHistory":
-        """With one more erasure.
+        """The history with one more erasure.
 
         Args:
-            time: of it.
-            region: where the user was last, which is erased: requests that name no region keep it for their deadlines.
+            time: when it happened, in milliseconds since 1970.
+            region: the region of the last place, which is erased. Requests that name no region take it over, because
+                their deadlines depend on the region's laws.
         """
         requests = self.requests
         if region is not None:

@@ -1,4 +1,4 @@
-"""All that is kept of one user."""
+"""The state of one user. Its persisted form is in `tables/users.py`."""
 
 from typing import Final, NamedTuple
 
@@ -6,20 +6,20 @@ from pipeline.windows.privacy import NO_RECORD, PrivacyRecord
 from pipeline.windows.window import Window
 
 IDLE_MS: Final = 30 * 24 * 3_600_000
-"""A user who was away for 30 days starts anew: what was known then says little, and costs room."""
+"""A user without events for 30 days starts anew. Older activity says little about now, and it costs space."""
 
 
 class LastPlace(NamedTuple):
-    """The last in-order event with a centroid: where, and when (event time, milliseconds)."""
+    """Region and event time (milliseconds since 1970) of the last in-order event whose region has a centroid."""
 
     region: str
     time: int
 
 
 class LastEvent(NamedTuple):
-    """What the rules read of the last in-order event and the window does not hold, so that it can be judged again.
+    """The fields of the last in-order event that rules read and the window does not hold.
 
-    `place_before` is the last place before that event, from which travel to it is measured.
+    With them a view can judge the event again. `place_before` is the last place before that event, for travel to it.
     """
 
     is_eu: bool
@@ -34,15 +34,20 @@ class LastEvent(NamedTuple):
 
     @property
     def signals_opt_out(self) -> bool:
-        """Whether the event carried an opt-out or deletion signal."""
+        """Whether the event has an opt-out or deletion signal."""
         return self.do_not_track or self.gpc or self.deletion_requested
 
 
 class UserState:
-    """One user: stream time, window, last place, last event, privacy record.
+    """The state of one user. It is changed in place, so it must not be shared between partitions.
 
-    `stream_time` is None for a user of whom only privacy requests or nothing is known. `last_record_time` is
-    the Kafka timestamp of the last judged event by arrival; negative where there is none.
+    Attributes:
+        stream_time: the largest event time accepted; None for a user without events.
+        window: the events of the last hour.
+        last_place: for impossible travel.
+        last_record_time: the Kafka timestamp of the judged event that arrived last; negative where there is none.
+        privacy: the privacy record.
+        last_event: the rest of the last in-order event.
     """
 
     __slots__ = ("last_event", "last_place", "last_record_time", "privacy", "stream_time", "window")
@@ -71,12 +76,12 @@ class UserState:
     __hash__ = None  # type: ignore[assignment]  # a user's state changes
 
     def erased(self) -> "UserState | None":
-        """What stays of a user who is idle: the privacy record, or nothing at all.
+        """The state that remains when an idle user is erased: the privacy record, or None where there is none.
 
-        Whoever comes back is judged as if nothing had been erased: an idle user starts anew with just this.
+        This changes no verdict, because an idle user who comes back starts anew with only the privacy record.
         """
         return None if self.privacy == NO_RECORD else UserState(privacy=self.privacy)
 
     def idle(self, record_time: int) -> bool:
-        """Whether a record of this time (negative for none) comes after the user was away too long."""
+        """Whether the user had been away for `IDLE_MS` before a record with this timestamp (negative for none)."""
         return record_time - self.last_record_time > IDLE_MS and self.last_record_time >= 0

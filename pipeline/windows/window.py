@@ -1,8 +1,13 @@
 """The sliding hour of one user, as a value.
 
-The window is (S - 3600 s, S], with S the user's stream time: the largest event time accepted. It is a
-function of the set of accepted events, not of their order (as long as it is not saturated). Beside the
-entries it keeps counts, so that a rule's question costs the same whatever the window holds.
+The window is (S - 3600 s, S], where S is the user's stream time: the largest event time accepted. Unless it is
+saturated, it depends on the set of accepted events and not on their order. It keeps counts beside the entries, so that
+a rule's query costs the same for every size of the window.
+
+         S - 3600 s                          S
+              |    e1   e2       e3   e4     e5        e1 ... e5 are in the window
+    e0        |                                        e0 is expired: it left when S moved past e0 + 3600 s
+              |         ^ e6                           e6 arrives out of order and is inserted by time
 """
 
 from bisect import bisect_right
@@ -14,21 +19,21 @@ from typing import Final, NamedTuple
 
 WINDOW_MS: Final = 3_600_000
 PLAYING_MS: Final = 900_000
-"""A device that has been silent for 15 minutes plays no longer: 15 missed heartbeats."""
+"""A device that is silent for 15 minutes, which is 15 missed heartbeats, no longer plays."""
 MAX_ENTRIES: Final = 4_096
-"""Bounds what one user can cost. 4,096 an hour is more than one event a second for the whole hour."""
+"""Limits what one user can cost. 4,096 events are more than one event a second for the whole hour."""
 
-# What an entry means for streams and log-ins.
+# The role of an entry for streams and log-ins.
 NEUTRAL: Final = 0
 PLAYS: Final = 1
 RELEASES: Final = 2
 FAILS_LOGIN: Final = 3
 STARTS: Final = 4
-"""Plays, and began to: a PLAY."""
+"""A PLAY: the device plays, and it started with this event."""
 START_FAILS: Final = 5
-"""Plays by its type, and says itself that it failed to: a PLAY with an error code."""
+"""A PLAY with an error code: by its type the device plays, and the start failed."""
 FAILS: Final = 6
-"""An ERROR: neither plays nor releases."""
+"""An ERROR: the device neither plays nor releases."""
 
 ROLES: Final = {
     "PLAY": STARTS,
@@ -45,9 +50,9 @@ ROLES: Final = {
 }
 
 PLAYING: Final = frozenset({PLAYS, STARTS, START_FAILS})
-"""After these a device plays."""
+"""The roles after which a device plays."""
 _SIGNS: Final = frozenset({PLAYS, RELEASES, STARTS, START_FAILS, FAILS})
-"""What tells of a device's playing."""
+"""The roles that concern playing."""
 
 
 class Entry(NamedTuple):
@@ -69,7 +74,7 @@ _time = itemgetter(0)
 
 
 class Window:
-    """The window of one user and its counts. Times in milliseconds."""
+    """The window of one user and its counts. Times are in milliseconds since 1970."""
 
     __slots__ = (
         "_by_identity",
@@ -83,10 +88,10 @@ class Window:
     )
 
     def __init__(self, entries: Iterable[Entry] = (), left_early: int | None = None) -> None:
-        """A window from entries in order of time, then arrival."""
+        """Make a window of entries that are ordered by time, then by arrival."""
         self.entries = list(entries)
         self.left_early = left_early
-        """The latest time of an entry that left because the window was full, not because of its age."""
+        """The latest time of an entry that left because the window was full; None where none did."""
         self.regions: dict[str, int] = {}
         self.networks: dict[str, int] = {}
         self.login_failures = 0
@@ -103,7 +108,7 @@ class Window:
         self.networks = dict(Counter(entry.network for entry in entries))
         self.login_failures = sum(entry.role == FAILS_LOGIN for entry in entries)
         self._by_identity = {entry.identity: entry for entry in entries}
-        # In order of time, so that a device's last entry of a role is its newest.
+        # The entries are ordered by time, so the last one of a device is its newest.
         self._played = {entry.device: entry.time for entry in entries if entry.role in PLAYING}
         self._released = {entry.device: entry.time for entry in entries if entry.role == RELEASES}
 
@@ -123,9 +128,11 @@ class Window:
         return entry if entry is not None and entry.time > stream_time - WINDOW_MS else None
 
     def observe(self, entry: Entry, stream_time: int) -> list[Entry]:
-        """Fold an entry in, with the stream time that it leaves; return the entries that left, oldest first.
+        """Add an entry, and return the entries that left the window, oldest first.
 
-        The caller knows that the entry is not expired and that its identity is not in the window.
+        Args:
+            entry: the entry. It must not be expired, and its identity must not be in the window.
+            stream_time: the stream time after the entry.
         """
         entries = self.entries
         horizon = stream_time - WINDOW_MS
@@ -141,7 +148,7 @@ class Window:
         networks[network] = networks.get(network, 0) + 1
         if role == FAILS_LOGIN:
             self.login_failures += 1
-        elif role != NEUTRAL and role != FAILS:  # noqa: PLR1714 - on every event, and faster than a set
+        elif role != NEUTRAL and role != FAILS:  # noqa: PLR1714 - runs on every event; a set would be slower
             newest = self._released if role == RELEASES else self._played
             if newest.get(device, time) <= time:
                 newest[device] = time
@@ -150,7 +157,7 @@ class Window:
         return left
 
     def undo(self, entry: Entry, left: list[Entry], left_early: int | None) -> None:
-        """Take back an `observe` that returned `left`; `left_early` as it was before."""
+        """Undo an `observe` that returned `left`. `left_early` is the value from before it."""
         self.entries = [old for old in (*left, *self.entries) if old is not entry]
         self.left_early = left_early
         self.rebuild()
@@ -162,7 +169,7 @@ class Window:
     def playing(self, stream_time: int, more_than: int = 0) -> list[str]:
         """The devices that play at `stream_time`, in no particular order.
 
-        Empty too where the window cannot hold `more_than` of them: most windows answer by a length.
+        The result is also empty if there cannot be more than `more_than` of them: that is cheap to see in most windows.
         """
         if len(self._played) <= more_than:
             return []
@@ -174,10 +181,10 @@ class Window:
         ]
 
     def watched(self, device: str, time: int) -> int:
-        """Milliseconds for which a device has played up to a time, since its last sign of it.
+        """How long a device has played up to `time`, in milliseconds, since its last sign of playing.
 
-        0 where it released the stream since, where the time is not newer than that sign, and where the gap is longer
-        than `PLAYING_MS`: nobody knows what happened meanwhile.
+        It is 0 if the device released the stream since, if `time` is not after that sign, and if the gap is longer than
+        `PLAYING_MS`, because nobody knows what happened in it.
         """
         played = self._played.get(device)
         if (
@@ -190,17 +197,17 @@ class Window:
         return time - played
 
     def only_started(self, device: str, time: int) -> bool:
-        """Whether a device's last sign before or at a time is a PLAY: neither played on, released nor failed since."""
+        """Whether the last sign of a device up to `time` is a PLAY: it has not played on, released or failed since."""
         for entry in reversed(self.entries):
             if entry.time <= time and entry.device == device and entry.role in _SIGNS:
                 return entry.role == STARTS
         return False
 
     def _expire(self, horizon: int) -> list[Entry]:
-        """Let the entries up to this time leave, at least one; oldest first."""
+        """Remove the entries up to the time `horizon`, of which there must be one, and return them, oldest first."""
         entries = self.entries
         cut, count = 1, len(entries)
-        # Mostly one leaves for one that comes: counting finds it sooner than bisecting.
+        # Usually one entry leaves when one comes, so counting is faster than bisecting.
         while cut < count and entries[cut][0] <= horizon:
             cut += 1
         left = entries[:cut]
@@ -227,18 +234,18 @@ class Window:
         if role == FAILS_LOGIN:
             self.login_failures -= 1
         elif role != NEUTRAL and role != FAILS:  # noqa: PLR1714 - as in observe
-            # Entries leave in order of time: when the newest of a device leaves, the others have left.
+            # Entries leave in order of time, so when a device's newest leaves, its others have left before.
             newest = self._released if role == RELEASES else self._played
             if newest.get(device) == time:
                 del newest[device]
 
     def _drop_oldest(self) -> Entry:
-        """Make room: the oldest entry leaves early."""
+        """Remove the oldest entry because the window is full."""
         oldest = self.entries.pop(0)
         self._discount(oldest)
         playing = oldest.role in PLAYING
         if playing or oldest.role == RELEASES:
-            # An entry of the same time may have stayed, and still tells what the device did.
+            # An entry of the same device and time may remain, and then its sign still holds.
             newest = self._played if playing else self._released
             for tie in takewhile(lambda entry: entry.time == oldest.time, self.entries):
                 if tie.device == oldest.device and (tie.role in PLAYING if playing else tie.role == RELEASES):

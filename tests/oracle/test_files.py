@@ -56,7 +56,7 @@ def assert_file_agrees(records):
             assert json.loads(value)["reason"] == wanted
         else:
             assert value == as_published(wanted, value)
-    assert judge.accounts.as_dict() == accounts
+    assert judge.counts.as_dict() == accounts
     assert accounts["read"] == accounts["judged"] + accounts["duplicate"] + accounts["failed"]
 
 

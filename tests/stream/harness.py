@@ -194,7 +194,7 @@ class Stream:
                     expected.failures[value] += 1
                 else:
                     expected.verdicts[json.loads(value)["subject"]["id"].encode()].append(value)
-        expected.accounts = judge.accounts
+        expected.accounts = judge.counts
         expected.users = {b"u" + user.encode(): encode_user(state) for user, state in judge.users.items()}
         events = [r for r in (*raw, *rekeyed) if (r.topic, r.partition, r.offset) not in origins]
         expected.subjects = self._expected_subjects(requests, events)

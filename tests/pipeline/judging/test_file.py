@@ -21,7 +21,7 @@ FIRST, SECOND = ({"topic": "raw-events", "partition": number} for number in rang
 def judged(*lines, prefix="", subjects=True):
     judge = FileJudge(Evaluator(built_in(), "1"), prefix, subjects=subjects)
     outputs = [(kind, json.loads(value)) for kind, value in judge.judge(io.BytesIO(b"".join(lines)))]
-    return outputs, judge.accounts.as_dict()
+    return outputs, judge.counts.as_dict()
 
 
 def accounts(**counts):

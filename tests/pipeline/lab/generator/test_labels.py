@@ -51,7 +51,7 @@ class Judged:
                 times = self.findings[subject]
                 rule = finding["rule_id"]
                 times[rule] = min(times.get(rule, "9"), document["event_time"])
-        self.accounts = judge.accounts
+        self.accounts = judge.counts
 
 
 def _place(source: dict) -> tuple:
