@@ -21,7 +21,7 @@ from pipeline.delivery.flow.rekeying import OFFSET, PARTITION, TIMESTAMP, TOPIC
 from pipeline.delivery.state.changelog import RESERVED
 from pipeline.delivery.state.store import PartitionStore, StoreCache, StoreOptions
 from pipeline.events.instants import parse_formatted
-from pipeline.judging.file import Accounts, FileJudge
+from pipeline.judging.file import FileJudge, LineCounts
 from pipeline.lab.demo_token import DemoWorker
 from pipeline.lab.local.leash import Leashed
 from pipeline.lab.local.ports import free_ports
@@ -59,7 +59,7 @@ class Expected:
     verdicts: dict[bytes, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     failures: Counter[bytes] = field(default_factory=Counter)
     users: dict[bytes, bytes] = field(default_factory=dict)
-    accounts: Accounts = field(default_factory=Accounts)
+    accounts: LineCounts = field(default_factory=LineCounts)
     subjects: list[bytes] = field(default_factory=list)
 
 
