@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.bounded import BoundedDict
+from pipeline.events import decode
 from pipeline.events.decode import EventDecoder
 from pipeline.events.kinds import ACCOUNT, PLAYBACK
 from tests.pipeline.events.messages import (
@@ -280,19 +282,19 @@ def test_other_types_are_counted(unknown):
         assert decoder.other_types == counted
 
 
-def test_the_caches_of_normal_forms_are_bounded(monkeypatch):
-    monkeypatch.setattr("pipeline.events.decode._CACHE_LIMIT", 3)
+def test_what_is_remembered_of_normal_forms_is_bounded_and_changes_no_answer():
     decoder = EventDecoder()
+    decoder._seconds, decoder._rests = BoundedDict(3), BoundedDict(3)
     for number in range(20):
         changes = {
             "event_type": f"T{number}",
             "region": f"QQ-{number}",
             "ip_address": f"10.0.0.{number}",
             "extra_metadata": {"n": number},
-            "timestamp": f"2026-01-31T20:15:{number:02d}Z",
+            "timestamp": f"2026-01-31T20:15:{number:02d}.{number:03d}Z",
         }
         event = decoder.event(encoded(**changes))
         assert event == EventDecoder().event(encoded(**changes, x=1))
-        caches = [cache for cache in vars(decoder).values() if isinstance(cache, dict)]
-        assert caches
-        assert all(len(cache) <= 3 for cache in caches)
+        assert len(decoder._seconds) == len(decoder._rests) == min(number + 1, 3)
+    for remembered in (decode._type_of, decode._region_of, decode._address_of, decode._metadata_of):
+        assert 0 < remembered.cache_info().currsize <= remembered.cache_info().maxsize == 100_000
