@@ -69,6 +69,7 @@ def test_a_model_is_measured_against_labels(ott, day, trained):
         (b"\x80\x04cos\nsystem\n", "is not a model file"),
         (bytes(MAX_BYTES + 1), "has more than 900,000 bytes"),
     ],
+    ids=["empty", "a pickle", "huge"],
 )
 def test_what_is_no_model_is_refused_in_one_line(ott, tmp_path, content, message):
     (tmp_path / "m").write_bytes(content)
