@@ -1,1 +1,1 @@
-"""What the worker's web server answers."""
+"""The web server of a worker."""

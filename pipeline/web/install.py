@@ -13,7 +13,7 @@ from pipeline.kafka.topics import (
     RAW_EVENTS,
     RULE_CONFIG,
 )
-from pipeline.web.access.accounts import Users
+from pipeline.web.access.accounts import Accounts
 from pipeline.web.access.audit_trail import AuditLog
 from pipeline.web.access.client_address import ClientAddresses
 from pipeline.web.access.tokens import Tokens
@@ -125,7 +125,7 @@ def install_web(
         for topic in (RAW_EVENTS, PRIVACY_REQUESTS, FAILED_EVENTS, AUDIT_TRAIL, RULE_CONFIG)
     )
     served = [route for route in ROUTES if demo or not route.demo]
-    accounts, addresses = Users(settings.users_file, demo=demo), ClientAddresses(settings.trusted_proxies)
+    accounts, addresses = Accounts(settings.users_file, demo=demo), ClientAddresses(settings.trusted_proxies)
     tokens = Tokens(trust.secret, accounts, rule_config.revocations)
     peers = Peers(app, trust.proofs, trust.tls)
     outbox = Outbox(options, {name: Partitioner(count) for name, count in cluster.partitions.items()})

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.lab.local.ports import HOST, free_ports
 from pipeline.settings.schema import load_settings
-from pipeline.web.access.accounts import Users
+from pipeline.web.access.accounts import Accounts
 
 _ROOT = Path(__file__).parents[2]
 
@@ -105,7 +105,7 @@ def _first_start(directory):
 def test_the_first_start_makes_accounts_and_a_secret_and_prints_the_passwords_once(tmp_path):
     printed = _first_start(tmp_path)
     passwords = dict(re.findall(r"^  (admin|analyst)  (\S{20})$", printed, re.MULTILINE))
-    users = Users(tmp_path / "users.json", demo=False)
+    users = Accounts(tmp_path / "users.json", demo=False)
     assert {name: users.check(name, password) for name, password in passwords.items()} == {
         "admin": "admin",
         "analyst": "analyst",

@@ -1,1 +1,1 @@
-"""Who may ask: accounts, passwords, tokens, log-ins, and the audit trail."""
+"""Access control: accounts, passwords, tokens, limits on log-ins, and the audit trail."""

@@ -1,4 +1,4 @@
-"""The users of the web views: a file of names, roles and password hashes, and the demo's two."""
+"""The accounts of the web views: those of the users file, and the two of the demo."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from pipeline.web.access.passwords import ITERATIONS, hash_password, is_password
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-UserRole = Literal["analyst", "admin"]
+Role = Literal["analyst", "admin"]
 
-DEMO_USERS: Final[Mapping[str, tuple[str, UserRole]]] = {
+DEMO_USERS: Final[Mapping[str, tuple[str, Role]]] = {
     "admin": ("admin123", "admin"),
     "analyst": ("analyst123", "analyst"),
 }
-"""Names, passwords and roles of the demo, which listens on loopback only. Elsewhere they do not exist."""
+"""Names, passwords and roles of the demo, which listens on loopback only. They exist in the demo only."""
 
 _NAME: Final = r"^[A-Za-z0-9._@-]{1,100}$"
-# Fewer, as these passwords stand in the documentation; not one, so that names cannot be told by the time it takes.
+# Fewer than for a file, because the documentation shows these passwords. Enough that the time of a check does not
+# reveal which names exist.
 _DEMO_ITERATIONS: Final = 100_000
 
 
@@ -35,12 +36,12 @@ def _hash(text: str) -> str:
     return text
 
 
-class User(BaseModel):
+class Account(BaseModel):
     """One user of the file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    role: UserRole
+    role: Role
     password: Annotated[str, AfterValidator(_hash)]
 
 
@@ -49,15 +50,15 @@ class UsersFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    users: dict[Annotated[str, Field(pattern=_NAME)], User] = {}
+    users: dict[Annotated[str, Field(pattern=_NAME)], Account] = {}
 
 
-def read_users(path: Path) -> dict[str, User]:
+def read_users(path: Path) -> dict[str, Account]:
     """The users of a file.
 
     Raises:
-        MissingError: it cannot be read.
-        UsageError: it is not a users file.
+        MissingError: the file cannot be read.
+        UsageError: it is not a valid users file, or others can read it.
     """
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -78,8 +79,8 @@ def read_users(path: Path) -> dict[str, User]:
         raise UsageError(f"the users file {path} is not valid: {place}: {first['msg']}") from None
 
 
-def write_users(path: Path, users: Mapping[str, User]) -> None:
-    """Replace the file as a whole; only its owner may read it.
+def write_users(path: Path, users: Mapping[str, Account]) -> None:
+    """Replace the file as a whole. Only its owner may read the new file.
 
     Raises:
         MissingError: it cannot be written.
@@ -95,13 +96,13 @@ def write_users(path: Path, users: Mapping[str, User]) -> None:
         raise MissingError(f"the users file {path} cannot be written: {error.strerror}") from None
 
 
-def new_user(password: str, role: UserRole) -> User:
+def new_user(password: str, role: Role) -> Account:
     """A user with a hashed password."""
-    return User(role=role, password=hash_password(password))
+    return Account(role=role, password=hash_password(password))
 
 
-class Users:
-    """The users that may ask for a token; the file is read again when it changed.
+class Accounts:
+    """The users that may get a token. The file is read again when it has changed.
 
     Args:
         path: of the users file, if there is one.
@@ -111,16 +112,16 @@ class Users:
     def __init__(self, path: Path | None, *, demo: bool) -> None:
         self._path = path
         self._version: tuple[int, int, int] | None = None
-        self._of_file: Mapping[str, User] = {}
-        self._of_demo: dict[str, User] = {}
+        self._of_file: Mapping[str, Account] = {}
+        self._of_demo: dict[str, Account] = {}
         if demo:
             for name, (password, role) in DEMO_USERS.items():
-                # The salt is the same in each worker, so that a token of one is good at the others.
+                # The salt is the same in each worker, so that a token of one worker is valid at the others.
                 salt = hashlib.sha256(name.encode()).digest()[:16]
-                self._of_demo[name] = User(
+                self._of_demo[name] = Account(
                     role=role, password=hash_password(password, _DEMO_ITERATIONS, salt)
                 )
-        self._nobody = next(iter(self._of_demo.values()), None) or User(
+        self._nobody = next(iter(self._of_demo.values()), None) or Account(
             role="analyst", password=hash_password(os.urandom(16).hex())
         )
         if path is not None:
@@ -128,29 +129,31 @@ class Users:
 
     @property
     def exist(self) -> bool:
-        """Whether there is anybody who may sign in: a users file, or the demo."""
+        """Whether anybody can sign in: there is a users file, or this is the demo."""
         return self._path is not None or bool(self._of_demo)
 
-    def find(self, name: str) -> User | None:
-        """A user as of now; None for one that does not exist (any more)."""
-        return self._find(name)
+    def find(self, name: str) -> Account | None:
+        """A user as of now; None if the user does not exist, or no longer exists."""
+        if self._path is not None:
+            self._refresh(self._path)
+        return self._of_file.get(name) or self._of_demo.get(name)
 
-    def role_of(self, name: str) -> UserRole | None:
-        """The role that a user has now; None for one that does not exist (any more)."""
-        user = self._find(name)
+    def role_of(self, name: str) -> Role | None:
+        """The role that a user has now; None if the user does not exist, or no longer exists."""
+        user = self.find(name)
         return None if user is None else user.role
 
-    def check(self, name: str, password: str) -> UserRole | None:
-        """The role of a user with this password; None for a wrong name or password, after the same time.
+    def check(self, name: str, password: str) -> Role | None:
+        """The role of a user with this password; None for a wrong name or password. Both take the same time.
 
-        Takes a tenth of a second and more: call it in a thread.
+        A check takes a tenth of a second or more, so call it in a thread.
         """
-        user = self._find(name)
+        user = self.find(name)
         fits = is_password(password, (user or self._nobody).password)
         return user.role if fits and user is not None else None
 
     @staticmethod
-    def _strong(path: Path) -> dict[str, User]:
+    def _strong(path: Path) -> dict[str, Account]:
         """The users of the file, if all of their hashes are strong enough.
 
         Raises:
@@ -168,16 +171,11 @@ class Users:
                 )
         return users
 
-    def _find(self, name: str) -> User | None:
-        if self._path is not None:
-            self._refresh(self._path)
-        return self._of_file.get(name) or self._of_demo.get(name)
-
     def _refresh(self, path: Path) -> None:
-        """Read the file if it changed.
+        """Read the file if it has changed.
 
         Raises:
-            MissingError: it cannot be read; better nobody gets in than somebody who was removed.
+            MissingError: it cannot be read. Then nobody gets in, because somebody may have been removed.
             UsageError: it is not a users file.
         """
         try:

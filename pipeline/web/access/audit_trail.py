@@ -1,9 +1,9 @@
-"""The audit trail: who read or changed what. Appended to a topic of its own, never changed.
+"""The audit trail: who read or changed what. Entries are appended to a topic of their own and never changed.
 
-An action is written down, and acknowledged, before it is done; where that fails it is not done. A read does not wait
-for the brokers, and is written with the reads of the same moment; while the brokers do not answer its entry goes to the
-log, so that an operator is not blind just then. A log-in is written as a read is. Failed ones are written at most once
-in ten seconds for each account, with their number, so that a flood of them does not become one of entries.
+An action is done only after the brokers have acknowledged its entry. A read does not wait for the brokers; its entry is
+written together with those of the same half second. While the brokers do not answer, entries of reads go to the log,
+so that operators can still see. Log-ins are written like reads. Failed log-ins are written at most once in ten seconds
+for each account, with their number, so that a flood of them is not a flood of entries.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pipeline.web.http.problems import Problem, unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pipeline.web.access.accounts import UserRole
+    from pipeline.web.access.accounts import Role
     from pipeline.web.access.tokens import Identity
     from pipeline.web.http.outbox import Outbox
     from pipeline.web.http.routes import Route
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 AUDIT_SCHEMA: Final = "audit-entry/1"
 _MAX_WAITING: Final = 10_000
 _MOMENT_S: Final = 0.5
-"""Entries of reads wait this long, and are written together: one message costs as much as the answers to two reads."""
+"""Entries of reads wait this long and are written together, because a write costs as much as answering two reads."""
 _READ_S: Final = 10.0
 _POLL_S: Final = 0.1
 NOBODY: Final = "(no such account)"
-"""Stands for any name that no account has: people type passwords into the wrong field."""
+"""Replaces a name without an account, because people type passwords into the wrong field."""
 FAILURES_EVERY_S: Final = 10.0
 _LOG: Final = logging.getLogger(__name__)
 
 
 class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An entry of the trail; the fields in the order of the published JSON."""
+    """An entry of the trail. The fields are in the order of the published JSON."""
 
     schema: Literal["audit-entry/1"]
     at: str
@@ -63,17 +63,17 @@ _decode: Final = json_reader(AuditRecord)
 
 @dataclass(slots=True)
 class _Failures:
-    """Failed log-ins of an account since its last entry: the newest of them, and how many."""
+    """The failed log-ins of an account since its last entry: the newest one, and their number."""
 
     record: AuditRecord
     times: int = 0
 
 
 class AuditLog:
-    """Writes and reads the trail.
+    """Writes and reads the topic of the trail.
 
     Args:
-        outbox: writes it.
+        outbox: writes the entries.
         client_options: for reading, as aiokafka names them.
         topic: its full name.
         show: the form of user and device ids in outputs.
@@ -99,10 +99,10 @@ class AuditLog:
     async def note(
         self, who: Identity, route: Route, subject: str | None, address: str | None, *, allowed: bool
     ) -> None:
-        """Write down who did what, before it is done.
+        """Write the entry of a read or an action; called before the route's handler runs.
 
         Raises:
-            Problem: an action cannot be written down, so it must not be done.
+            Problem: the entry of an action cannot be written, so the action must not be done.
         """
         record = _record(who.name, who.role, route, address, allowed=allowed)
         if subject is not None:
@@ -114,15 +114,13 @@ class AuditLog:
             raise unavailable("the audit trail cannot be written fast enough")
         self._write_soon(record)
 
-    def note_failed_login(
-        self, route: Route, account: str, role: UserRole | None, address: str | None
-    ) -> None:
-        """Write down a log-in that was refused, or count it where the account's last entry is not ten seconds old.
+    def note_failed_login(self, route: Route, account: str, role: Role | None, address: str | None) -> None:
+        """Write the entry of a refused log-in, or only count it if the account's last entry is under ten seconds old.
 
         Args:
             route: of log-ins.
-            account: as it was typed; not written down unless it exists.
-            role: of the account; None: it does not exist.
+            account: the name as it was typed. It is written only if the account exists.
+            role: of the account; None: the account does not exist.
             address: of the client.
         """
         name = NOBODY if role is None else account
@@ -136,7 +134,7 @@ class AuditLog:
         asyncio.get_running_loop().call_later(FAILURES_EVERY_S, self._write_failures, name)
 
     def _write_failures(self, name: str) -> None:
-        """Write what was counted since the last entry; after ten seconds without a failure there is nothing to do."""
+        """Write the failures since the last entry; if there were none, forget the account."""
         failures = self._failed.pop(name, None)
         if failures is None or failures.times == 0:
             return
@@ -151,7 +149,7 @@ class AuditLog:
             self._writing = asyncio.create_task(self._write_reads(), name="audit trail")
 
     async def _write_reads(self) -> None:
-        """Write the reads that are waiting, a moment's at a time, until there are none."""
+        """Write the waiting entries of reads, those of half a second at a time, until none are left."""
         try:
             while self._reads:
                 with suppress(TimeoutError):
@@ -169,7 +167,7 @@ class AuditLog:
         return self._show(subject) if route.subject in {"user_id", "device_id", "key"} else subject
 
     async def close(self, *_: object) -> None:
-        """Write what is under way, within seconds."""
+        """Write the waiting entries, within seconds."""
         self._closing.set()
         for name in list(self._failed):
             self._write_failures(name)
@@ -193,8 +191,8 @@ class AuditLog:
 
     async def _tail(self, limit: int) -> list[bytes]:
         values: list[bytes] = []
-        # Entries are written without transactions. A reader of committed records would not get those behind the open
-        # transaction of a foreign producer.
+        # Entries are written without transactions. A reader of committed records would wait behind an open transaction
+        # of a foreign producer.
         start = from_newest(limit)
         async with Follower(self._options, [self._topic], start, committed_only=False) as follower:
             while not follower.at_end:
@@ -212,9 +210,7 @@ def newest_records(values: Iterable[bytes], limit: int) -> list[AuditRecord]:
     return records[:limit]
 
 
-def _record(
-    name: str, role: UserRole | None, route: Route, address: str | None, *, allowed: bool
-) -> AuditRecord:
+def _record(name: str, role: Role | None, route: Route, address: str | None, *, allowed: bool) -> AuditRecord:
     at = format_instant(time.time_ns() // 1_000_000)
     return AuditRecord(
         AUDIT_SCHEMA, at, name, role, f"{route.method} {route.path}", None, allowed, _masked(address)

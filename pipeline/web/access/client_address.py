@@ -1,4 +1,4 @@
-"""Whose address a request comes from: the connection's, or the one that a trusted proxy names."""
+"""The address of a request's client: the connection's, or the one that a trusted proxy names."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Address = IPv4Address | IPv6Address
 
 _FORWARDED_FOR: Final = "X-Forwarded-For"
 _SITE_BITS: Final = 64
-"""One customer of an IPv6 provider has at least a /64, and takes any address in it."""
+"""A customer of an IPv6 provider has at least a /64, and can use any address in it."""
 
 
 class ClientAddresses:
-    """Takes the address of a request.
+    """Finds the client's address of a request.
 
     Args:
         trusted: addresses and networks of proxies whose `X-Forwarded-For` is believed.
@@ -30,8 +30,8 @@ class ClientAddresses:
     def of(self, request: web.Request) -> str | None:
         """The address of the client; None where the connection has none.
 
-        Each proxy appends the address that it was asked from, so only the part of `X-Forwarded-For` that trusted
-        proxies wrote is believed: the right-most address that is not a trusted proxy is the client's.
+        Each proxy appends the address of its own client. Only trusted proxies are believed, so the client's address is
+        the right-most one that is not a trusted proxy.
         """
         nearest = _parsed(request.remote)
         if nearest is None:
@@ -42,11 +42,11 @@ class ClientAddresses:
             if before is None:
                 break
             nearest = before
-        # Where no proxy is trusted the address stays as the connection has it.
+        # If no proxy is trusted, this is the address of the connection.
         return str(nearest)
 
     def is_proxy(self, address: str) -> bool:
-        """Whether a connection from this address is that of a trusted proxy, which speaks for many clients."""
+        """Whether this is the address of a trusted proxy, which serves many clients."""
         parsed = _parsed(address)
         return parsed is not None and self._is_trusted(parsed)
 
@@ -55,7 +55,7 @@ class ClientAddresses:
 
 
 def site_of(address: str | None) -> str:
-    """What counts as one client: an IPv4 address, or the /64 of an IPv6 address."""
+    """The site that counts as one client: an IPv4 address, or the /64 of an IPv6 address."""
     parsed = _parsed(address)
     if parsed is None:
         return str(address)

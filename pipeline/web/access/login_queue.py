@@ -1,4 +1,4 @@
-"""Whose password is checked next. A check takes a core for a fraction of a second, so two run at a time."""
+"""The queue of password checks. A check takes a core for a fraction of a second, so only two run at a time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 AT_A_TIME: Final = 2
 LONGEST: Final = 40
-"""A few seconds' worth. More attempts do not wait: those that would come last are refused."""
+"""A few seconds of checks. If more attempts wait, the one that would come last is refused."""
 
 
 class Rank(IntEnum):
-    """Who goes first. A flood from one place must not keep others waiting."""
+    """The order of attempts. A flood from one site must not delay other sites."""
 
     KNOWN = 0
     """The account signed in from this site before."""
@@ -38,14 +38,14 @@ class _Waiting:
 
     @property
     def order(self) -> tuple[int, int]:
-        """By rank, and the oldest first: nobody is passed over for ever."""
+        """By rank, then by age."""
         return self.rank, self.number
 
 
 class LoginQueue:
-    """Gives out turns: by rank, and one at a time to each site but those that the account is known from.
+    """Gives turns by rank, and at most one at a time to each site, unless the account has signed in from there before.
 
-    Sites with failures never have all of them.
+    Sites with failures never hold all turns.
     """
 
     def __init__(self) -> None:
@@ -55,15 +55,15 @@ class LoginQueue:
 
     @asynccontextmanager
     async def turn(self, rank: Rank, site: str) -> AsyncIterator[None]:
-        """Wait for a turn, and hold it while the block lasts.
+        """Wait for a turn, and hold it during the block.
 
         Raises:
-            Problem: too many others go first.
+            Problem: too many others come first.
         """
         self._number += 1
         mine = _Waiting(rank, self._number, site)
         self._waiting.append(mine)
-        self._go_on()
+        self._give_turns()
         if len(self._waiting) > LONGEST:
             last = max(self._waiting, key=lambda waiting: waiting.order)
             self._waiting.remove(last)
@@ -75,9 +75,9 @@ class LoginQueue:
             for held in (self._waiting, self._busy):
                 if mine in held:
                     held.remove(mine)
-            self._go_on()
+            self._give_turns()
 
-    def _go_on(self) -> None:
+    def _give_turns(self) -> None:
         while len(self._busy) < AT_A_TIME:
             ready = [one for one in self._waiting if self._may_go(one)]
             if not ready:
@@ -89,7 +89,7 @@ class LoginQueue:
                 first.turn.set_result(None)
 
     def _may_go(self, one: _Waiting) -> bool:
-        """Whether a free turn may be this one's; the last free one is kept for those who did not fail."""
+        """Whether this attempt may have a free turn. The last free turn is kept for sites without failures."""
         if one.rank is Rank.FAILED and len(self._busy) == AT_A_TIME - 1:
             return False
         return one.rank is Rank.KNOWN or all(busy.site != one.site for busy in self._busy)

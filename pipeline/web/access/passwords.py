@@ -8,7 +8,7 @@ from typing import Final
 
 SCHEME: Final = "pbkdf2-sha256"
 ITERATIONS: Final = 600_000
-"""What OWASP's password storage cheat sheet asks for with SHA-256."""
+"""The number in OWASP's password storage cheat sheet for SHA-256."""
 MAX_ITERATIONS: Final = 10_000_000
 _SALT_BYTES: Final = 16
 
@@ -18,17 +18,17 @@ class PasswordHashError(ValueError):
 
 
 def hash_password(password: str, iterations: int = ITERATIONS, salt: bytes | None = None) -> str:
-    """The hash of a password, with a new salt unless one is given. Takes a tenth of a second on purpose."""
+    """The hash of a password, with a new salt unless one is given. It is slow on purpose: a tenth of a second."""
     salt = secrets.token_bytes(_SALT_BYTES) if salt is None else salt
     digest = _digest(password, salt, iterations)
     return "$".join((SCHEME, str(iterations), b64encode(salt).decode(), b64encode(digest).decode()))
 
 
 def is_password(password: str, hashed: str) -> bool:
-    """Whether a password has this hash; compared in constant time.
+    """Whether a password has this hash, compared in constant time.
 
     Raises:
-        PasswordHashError: the hash is not one.
+        PasswordHashError: the text is no hash of ours.
     """
     iterations, salt, digest = read_hash(hashed)
     return hmac.compare_digest(_digest(password, salt, iterations), digest)

@@ -5,7 +5,8 @@ Three counts of failures are kept:
 - By account and site (an address, see `client_address.site_of`): after five failures each further one doubles the
   pause, up to a minute. The pause holds for this account from this site only, so nobody can lock out somebody else.
 - By account, and for the worker as a whole: many failures there mean that somebody guesses from many addresses, or
-  tries many accounts. Then each attempt from where the account has not signed in before is held for half a second.
+  tries many accounts. Then each attempt from a site where the account has not signed in before is delayed by half a
+  second.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FREE_FAILURES: Final = 5
-"""Typing errors; after them each failure doubles the pause."""
+"""This many failures may be typing errors. After them each failure doubles the pause."""
 LONGEST_PAUSE_S: Final = 60.0
 MANY_OF_ACCOUNT: Final = 20
 MANY_OF_WORKER: Final = 100
-"""So many failures in a quarter of an hour are no typing errors any more."""
+"""More failures than this in a quarter of an hour are no typing errors."""
 DELAY_S: Final = 0.5
-"""Someone with the right password is still let in within two seconds."""
+"""Short enough that the right password still works within two seconds."""
 _FORGET_S: Final = 900.0
 _KEPT: Final = 10_000
 _WORKER: Final = ""
@@ -35,7 +36,7 @@ Pair = tuple[str, str]
 
 
 class Throttle:
-    """Counts failures. Of each count a bounded number of keys is kept; the oldest are forgotten first.
+    """Counts failures. Each count keeps a bounded number of keys, and drops the oldest first.
 
     Args:
         clock: in seconds.
@@ -49,7 +50,7 @@ class Throttle:
         self._known: BoundedDict[Pair, None] = BoundedDict(_KEPT)
 
     def pause_s(self, account: str, site: str) -> float:
-        """How long this account has to wait at this site, in seconds; 0 for not at all."""
+        """How long this account must wait at this site, in seconds; 0: it need not wait."""
         count, last = self._failures.get((account, site), (0, 0.0))
         if count < FREE_FAILURES:
             return 0.0
@@ -57,23 +58,23 @@ class Throttle:
         return max(0.0, last + pause - self._clock())
 
     def delay_s(self, account: str, site: str) -> float:
-        """For how long an attempt is held because of what others did, in seconds."""
+        """How long an attempt is delayed because of failures elsewhere, in seconds."""
         if self.is_known(account, site):
             return 0.0
         many = self._total(account) >= MANY_OF_ACCOUNT or self._total(_WORKER) >= MANY_OF_WORKER
         return DELAY_S if many else 0.0
 
     def is_known(self, account: str, site: str) -> bool:
-        """Whether the account signed in from this site before."""
+        """Whether the account has signed in from this site before."""
         return (account, site) in self._known
 
     def has_failed(self, site: str) -> bool:
-        """Whether anybody failed at this site lately."""
+        """Whether any log-in from this site failed within the last quarter of an hour."""
         failed = self._sites.get(site)
         return failed is not None and self._clock() - failed < _FORGET_S
 
     def failed(self, account: str, site: str) -> None:
-        """An attempt failed."""
+        """Count a failed attempt."""
         now = self._clock()
         count, last = self._failures.get((account, site), (0, now))
         self._failures[account, site] = ((count if now - last < _FORGET_S else 0) + 1, now)
@@ -82,12 +83,12 @@ class Throttle:
             self._totals[total] = (self._total(total) + 1, now)
 
     def succeeded(self, account: str, site: str) -> None:
-        """An attempt went well: what failed before were typing errors."""
+        """Note a successful attempt, and clear the failures before it: they were typing errors."""
         self._failures.pop((account, site), None)
         self._known[account, site] = None
 
     def _total(self, key: str) -> float:
-        """Failures of an account or of the worker. The count loses its limit, evenly, in a quarter of an hour."""
+        """The failures of an account or of the worker. The count falls by its limit in a quarter of an hour."""
         count, last = self._totals.get(key, (0.0, 0.0))
         limit = MANY_OF_WORKER if key == _WORKER else MANY_OF_ACCOUNT
         return max(0.0, count - limit * (self._clock() - last) / _FORGET_S)

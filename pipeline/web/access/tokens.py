@@ -17,27 +17,27 @@ from pipeline.web.http.problems import unauthorized, unavailable
 
 if TYPE_CHECKING:
     from pipeline.coordination.revocations import Revocations
-    from pipeline.web.access.accounts import UserRole, Users
+    from pipeline.web.access.accounts import Accounts, Role
 
 LIFE_S: Final = 3600
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "ott-risk"
 _PEOPLE: Final = "ott-web"
 _REMEMBERED: Final = 1_000
-"""So many verified tokens; more than that are verified again."""
+"""This many verified tokens are remembered."""
 _UNSIGNED: Final = "no secret for tokens is set on this worker; set OTT_JWT_SECRET or OTT_JWT_SECRET_FILE"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who calls."""
+    """A caller who has proven who they are."""
 
     name: str
-    role: UserRole
+    role: Role
 
 
 class _Claims(NamedTuple):
-    """What a verified token says: whose it is, the role, the account's mark, when it expires (seconds since 1970)."""
+    """The claims of a verified token: name, role, mark of the account, expiry (seconds since 1970)."""
 
     name: str
     role: str | None
@@ -46,39 +46,41 @@ class _Claims(NamedTuple):
 
 
 class Tokens:
-    """Issues and checks tokens. Workers that answer for each other need the same secret.
+    """Issues and checks tokens. All workers of an application need the same secret.
 
     Args:
-        secret: at least 32 characters; None: there are no tokens, and what is protected stays closed.
-        users: that exist.
-        revocations: that ended tokens; None where there are none, in tests.
+        secret: at least 32 characters; None: there are no tokens, and protected routes stay closed.
+        accounts: the accounts.
+        revocations: the revoked tokens; None in tests.
     """
 
-    def __init__(self, secret: str | None, users: Users, revocations: Revocations | None = None) -> None:
+    def __init__(
+        self, secret: str | None, accounts: Accounts, revocations: Revocations | None = None
+    ) -> None:
         self._secret = secret
         self._revocations = revocations
-        self._users = users
+        self._accounts = accounts
         self._verified: dict[bytes, _Claims] = {}
 
     @property
     def life_s(self) -> int:
-        """How long a token is good, in seconds."""
+        """How long a token is valid, in seconds."""
         return LIFE_S
 
     def check_setup(self) -> None:
-        """Let nobody try a password where none can be right.
+        """Refuse a log-in that cannot succeed.
 
         Raises:
-            Problem: there is no users file or no secret; it says which.
+            Problem: there is no users file or no secret; the problem says which.
         """
         missing = self.missing()
         if missing:
             raise unavailable("nobody can sign in: " + "; ".join(missing), 60)
 
     def missing(self) -> list[str]:
-        """What has to be set before anybody can sign in, each with the way out."""
+        """One sentence for each setting that is needed before anybody can sign in."""
         missing = []
-        if not self._users.exist:
+        if not self._accounts.exist:
             missing.append(
                 "no users file is set on this worker; make one with `ott user add`, and set OTT_USERS_FILE"
             )
@@ -86,7 +88,7 @@ class Tokens:
             missing.append(_UNSIGNED)
         return missing
 
-    def issue(self, name: str, role: UserRole) -> str:
+    def issue(self, name: str, role: Role) -> str:
         """A token for a user.
 
         Raises:
@@ -101,20 +103,20 @@ class Tokens:
         )
 
     def identify(self, header: str | None) -> Identity:
-        """Who sent an Authorization header; the account must still exist with that role.
+        """The caller that an Authorization header belongs to. The account must still exist with the token's role.
 
         Raises:
-            Problem: nobody, or it is not (any more) a good token.
+            Problem: there is no token, or it is not valid, or no longer valid.
         """
         self.check_setup()
         if header is None:
             raise unauthorized("a token is needed: Authorization: Bearer TOKEN; get one with POST /token")
         scheme, _, token = header.partition(" ")
-        # What is not ASCII is no token, and may be no text either: a header is any bytes.
+        # A header may be any bytes. A token is ASCII.
         if scheme.lower() != "bearer" or not token.strip() or not token.isascii():
             raise unauthorized("the Authorization header must have the form: Bearer TOKEN")
         claims = self._claims(token.strip())
-        role = self._users.role_of(claims.name)
+        role = self._accounts.role_of(claims.name)
         if role is None or role != claims.role:
             raise unauthorized("the token's account does not exist any more, or has another role now")
         if claims.account is None or not hmac.compare_digest(claims.account, self._mark(claims.name)):
@@ -124,14 +126,14 @@ class Tokens:
         return Identity(claims.name, role)
 
     def _mark(self, name: str) -> str:
-        """Changes when an account is added again, gets another password, or revokes its tokens.
+        """A mark of an account that changes when it is added again, gets another password, or revokes its tokens.
 
-        Each hash of a password has a salt of its own, so it differs for the same password, too.
+        Each password hash has a salt of its own, so a new account gets a new mark even with the same password.
 
         Raises:
-            Problem: this worker does not know yet what was revoked.
+            Problem: this worker has not read yet which tokens were revoked.
         """
-        user = self._users.find(name)
+        user = self._accounts.find(name)
         password = "" if user is None else user.password
         revoked = NEVER
         if self._revocations is not None:
@@ -143,10 +145,10 @@ class Tokens:
         ).hexdigest()[:32]
 
     def _claims(self, token: str) -> _Claims:
-        """What a good token says. It is verified once: a page sends the same one with each of its requests.
+        """The claims of a valid token. A token is verified once, because a page sends the same token with each request.
 
         Raises:
-            Problem: it is not, or not any more, a good one.
+            Problem: the token is not valid, or no longer valid.
         """
         digest = hashlib.sha256(token.encode()).digest()
         known = self._verified.get(digest)
@@ -183,5 +185,5 @@ def _text(value: object) -> str | None:
 
 
 def random_secret() -> str:
-    """A secret for the demo, where nobody has set one."""
+    """A secret for a demo whose settings have none."""
     return secrets.token_hex(32)

@@ -1,11 +1,12 @@
-"""The other workers: a key's view comes from its owner, a summary from all.
+"""The other workers: the owner of a partition answers for its keys, and all workers together for a summary.
 
-Faust's assignor tells every worker who has which partition, and where that one's web server listens. What it tells was
-written by the members of the consumer group, so an address counts only with the proof that one of our workers wrote it.
+Faust's assignor tells every worker which worker owns which partition, and where that worker's web server listens. The
+members of the consumer group wrote these addresses, so an address is used only with the proof that a worker of ours
+wrote it.
 
 A worker calls another one on behalf of a person. The request is built from the route and from what was checked of the
 person's own request, never from the text of that request. Both the call and the answer are signed (see `proofs`). A
-call that another worker has forwarded is never forwarded again.
+forwarded call is never forwarded again.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What all workers have.
+    """The parts of all workers.
 
     Attributes:
-        partitions: what each gave by partition; JSON values, also this worker's own.
-        workers: what each gave of itself.
+        partitions: the parts by partition, as JSON values.
+        workers: what each worker says of itself.
         coverage: of the partitions.
     """
 
@@ -71,11 +72,11 @@ class _Answer(NamedTuple):
 
 
 class Peers:
-    """Asks the other workers, and checks what they ask.
+    """Calls the other workers, and checks their calls.
 
     Args:
         app: the application.
-        proofs: signs and checks; None: this worker has no secret, so it neither asks nor answers.
+        proofs: signs and checks; None: this worker has no secret, so it neither calls nor answers the others.
         tls: None: the workers speak plain HTTP with each other.
     """
 
@@ -86,11 +87,11 @@ class Peers:
         self._unproven: set[str] = set()
 
     async def owned(self, call: Call, table: WriteBehindTable[Any], partition: int) -> OwnedUnit[Any]:
-        """A partition's unit, if it is here; else the answer of the worker that has it stands instead of ours.
+        """A partition's unit if this worker owns it. Otherwise the owner's answer replaces ours.
 
         Raises:
             Instead: with the owner's answer.
-            Problem: nobody has it now, or its owner does not answer.
+            Problem: no worker owns the partition now, or its owner does not answer.
         """
         owned = self._app.ownership.find(table.name, partition)
         if owned is not None:
@@ -106,19 +107,19 @@ class Peers:
         table: WriteBehindTable[Any],
         own: Mapping[int, Any] | Awaitable[Mapping[int, Any]],
         own_worker: Mapping[str, Any] | None = None,
-        timeout: float = _TIMEOUT_S,  # noqa: ASYNC109 - a worker that is too slow is not an error
+        timeout: float = _TIMEOUT_S,  # noqa: ASYNC109 - a slow worker is not an error
     ) -> Gathered:
-        """What all workers have; to another worker only our own.
+        """The parts of all workers. If another worker forwards the call, only our own part.
 
         Args:
-            call: to pass on.
+            call: to forward.
             table: whose partitions count.
-            own: what this worker has, by partition; JSON. What takes time is awaited while the others are asked.
-            own_worker: what it says of itself; JSON.
+            own: the part of this worker by partition, as JSON. An awaitable runs while the other workers are called.
+            own_worker: what this worker says of itself, as JSON.
             timeout: after which the partitions of a worker count as missing, in seconds.
 
         Raises:
-            Instead: to another worker.
+            Instead: the answer to another worker.
         """
         urls = [] if call.from_peer else self.others(table)
         mine, *parts = await asyncio.gather(_value_of(own), *(self.ask(call, url, timeout) for url in urls))
@@ -139,10 +140,10 @@ class Peers:
         return URL(self._app.conf.canonical_url).origin()
 
     def owner(self, table: WriteBehindTable[Any], partition: int) -> URL | None:
-        """Where the owner of a partition listens; None while nobody has it.
+        """The address of the owner of a partition; None while no worker owns it.
 
         Raises:
-            Problem: a member of the group has it that is none of our workers.
+            Problem: a member of the group owns it that does not prove to be a worker of ours.
         """
         for address, topics in self._distribution.items():
             if partition in topics.get(table.changelog_name, ()):
@@ -157,7 +158,7 @@ class Peers:
         return None
 
     def others(self, table: WriteBehindTable[Any]) -> list[URL]:
-        """Where the other owners of partitions listen."""
+        """The addresses of the other workers that own partitions."""
         found = [
             self._origin_of(address)
             for address, topics in self._distribution.items()
@@ -166,9 +167,9 @@ class Peers:
         return [url for url in found if url is not None and url != self.own_url]
 
     def _origin_of(self, address: str) -> URL | None:
-        """The origin of a worker of ours; None for the address of anybody else, which is logged once.
+        """The origin of a worker of ours; None for any other address, which is logged once.
 
-        What a person asks is not sent in plain text by a worker that has TLS itself.
+        A worker with TLS never sends a request in plain text.
         """
         origin = None if self._proofs is None else self._proofs.origin_of(address)
         if origin is not None and origin.scheme != self.own_url.scheme:
@@ -192,7 +193,7 @@ class Peers:
         """The call that another worker forwards.
 
         Raises:
-            Problem: the proof does not hold.
+            Problem: the proof is not valid.
         """
         if self._proofs is None:
             raise unauthorized("a call of another worker is refused: this worker has no OTT_JWT_SECRET")
@@ -232,10 +233,10 @@ class Peers:
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
     async def ask(self, call: Call, url: URL, timeout_s: float) -> Any:  # noqa: ANN401 - JSON
-        """What another worker answers to the same request; None if it gives no good answer.
+        """The answer of another worker to the same request, as JSON; None if it gives no successful answer.
 
         Raises:
-            Problem: it refuses our proof, or its answer has none.
+            Problem: its answer has no valid proof.
         """
         try:
             answer = await self._call(call, url, timeout_s)
@@ -248,12 +249,12 @@ class Peers:
         return None
 
     async def _call(self, call: Call, url: URL, timeout_s: float) -> _Answer:
-        """Send a request of ours to another worker.
+        """Send the request to another worker.
 
         Raises:
-            ClientError: it does not answer as HTTP has it.
+            ClientError: its answer is not valid HTTP.
             TimeoutError: it takes too long.
-            Problem: it refuses our proof, or its answer has none.
+            Problem: its answer has no valid proof.
         """
         if self._proofs is None or call.who is None:
             raise unavailable(
@@ -285,7 +286,7 @@ class Peers:
 
 
 def _target(call: Call) -> str:
-    """Path and query of a request, made anew from its route and from what was checked."""
+    """Path and query of a call, built from the route and the checked parameters."""
     path = call.route.path
     for name, value in call.path.items():
         path = path.replace(f"{{{name}}}", _quoted(value))
@@ -297,7 +298,7 @@ def _target(call: Call) -> str:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body; who answers has not proven itself yet, so it is bounded.
+    """The body, bounded because the sender has not proven itself yet.
 
     Raises:
         ClientError: it is too large.
@@ -311,7 +312,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _quoted(part: str) -> str:
-    # A part of nothing but points would be taken for a step up.
+    # A part of dots only would be read as a step up in the path.
     return "%2E" * len(part) if not part.strip(".") else quote(part, safe="")
 
 
@@ -329,6 +330,6 @@ async def _value_of(own: Mapping[int, Any] | Awaitable[Mapping[int, Any]]) -> Ma
 
 
 def coverage_of(total: int, answered: Mapping[int, Any]) -> Coverage:
-    """The coverage of an answer from these partitions."""
+    """The coverage of an answer that has the parts of these partitions."""
     missing = [partition for partition in range(total) if partition not in answered]
     return Coverage(partitions=total, answered=total - len(missing), missing=missing)

@@ -1,7 +1,7 @@
-"""What workers prove to each other: their addresses, the calls that they forward, and the answers to these.
+"""Proofs between workers: of their addresses, of the calls that they forward, and of the answers.
 
-All of it is signed with a key that is derived from the secret that the workers share. It is another key than that of
-people's tokens, so neither can be used for the other. Nothing here reads a clock: the caller gives the time.
+All proofs are signed with a key that is derived from the shared secret. It differs from the key of people's tokens, so
+neither can be used for the other. Nothing here reads a clock: the caller gives the time.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import jwt
 from yarl import URL
 
 if TYPE_CHECKING:
-    from pipeline.web.access.accounts import UserRole
+    from pipeline.web.access.accounts import Role
 
 PEER_HEADER: Final = "X-Ott-Peer"
 """The HTTP header of a proof, both of a forwarded call and of the answer to it."""
 LIFE_S: Final = 10.0
-"""A forwarded call is good for so long; the clocks of two workers may differ by as much."""
+"""A forwarded call is valid for this long. The clocks of two workers may differ by as much."""
 _MAX_NONCES: Final = 100_000
 _ALGORITHM: Final = "HS256"
 _ROLES: Final = ("analyst", "admin")
@@ -30,7 +30,7 @@ _PURPOSE: Final = b"ott: proofs between workers, version 1"
 
 
 class ProofError(Exception):
-    """A proof does not hold; the text says why, for the log and for the answer."""
+    """A proof is not valid. The text says why, for the log and for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class ForwardedCall:
     body: str
     receiver: str
     name: str
-    role: UserRole
+    role: Role
     nonce: str
     at: float
 
@@ -73,9 +73,9 @@ class Proofs:
 
     Args:
         secret: that the workers share.
-        app_id: the workers of another application with the same secret prove nothing to ours.
-        started: when this worker started, in seconds since 1970. It takes no call that was signed before, as it does
-            not remember which calls it took then.
+        app_id: keeps the proofs of another application with the same secret from being valid here.
+        started: when this worker started, in seconds since 1970. It accepts no call that was signed earlier, because
+            it does not remember which calls it accepted before.
     """
 
     def __init__(self, secret: str, app_id: str, started: float = 0.0) -> None:
@@ -83,7 +83,7 @@ class Proofs:
         extracted = hmac.digest(bytes(32), secret.encode(), "sha256")
         self._key = hmac.digest(extracted, _PURPOSE + b"\0" + app_id.encode() + b"\x01", "sha256")
         self._started = started
-        # Nonces of calls that are still good, each with the time until which it is; the oldest first.
+        # The nonces of accepted calls, each with the time at which it expires; the oldest come first.
         self._nonces: OrderedDict[str, float] = OrderedDict()
 
     # -- addresses
@@ -119,7 +119,7 @@ class Proofs:
         return jwt.encode(claims, self._key, _ALGORITHM)
 
     def read_call(self, proof: str, method: str, target: str, receiver: str) -> ForwardedCall:
-        """The call that a proof is about. Whoever reads it must still `take` it, and compare the digest of the body.
+        """The call that a proof belongs to. The caller must still `take` it, and compare the digest of the body.
 
         Args:
             proof: as it came.
@@ -128,7 +128,7 @@ class Proofs:
             receiver: our own origin.
 
         Raises:
-            ProofError: no worker of ours has signed it, or for another request or receiver.
+            ProofError: no worker of ours signed it, or it was signed for another request or receiver.
         """
         try:
             claims = jwt.decode(
@@ -136,7 +136,7 @@ class Proofs:
                 self._key,
                 [_ALGORITHM],
                 audience=receiver,
-                # The times are compared below, with the clock that is given.
+                # `take` compares the times, with the caller's clock.
                 options={"verify_exp": False, "verify_iat": False, "require": ["iat", "aud", "sub", "jti"]},
             )
             call = ForwardedCall(
@@ -160,14 +160,14 @@ class Proofs:
         return call
 
     def take(self, call: ForwardedCall, now: float) -> None:
-        """Take a call that was read, once, and while it is young.
+        """Accept a call once, and only while it is fresh.
 
         Args:
             call: the call.
             now: seconds since 1970.
 
         Raises:
-            ProofError: it is too old or from the future, from before this worker's start, or was taken before.
+            ProofError: it is too old, from the future, from before this worker's start, or was accepted before.
         """
         age = now - call.at
         if abs(age) > LIFE_S:
@@ -180,10 +180,10 @@ class Proofs:
         self._use(call.nonce, now)
 
     def _use(self, nonce: str, now: float) -> None:
-        """Remember a nonce as long as its call is good.
+        """Remember a nonce as long as its call is valid.
 
         Raises:
-            ProofError: it was used before, or there are too many to remember.
+            ProofError: it was used before, or there are too many nonces to remember.
         """
         nonces = self._nonces
         while nonces and next(iter(nonces.values())) < now:
@@ -201,10 +201,11 @@ class Proofs:
         return self._mac("answer", nonce, str(status), body_digest(body), content_type)
 
     def is_answer(self, proof: str | None, nonce: str, status: int, content_type: str, body: bytes) -> bool:
-        """Whether an answer is that of the worker that was called."""
+        """Whether an answer comes from the worker that was called."""
         expected = self.sign_answer(nonce, status, content_type, body)
         return proof is not None and hmac.compare_digest(expected.encode(), proof.encode("utf-8", "replace"))
 
     def _mac(self, *parts: str) -> str:
-        # The number of parts is fixed for each first one, and none but the last can hold a line feed.
+        # Two lists of parts never give the same text: each purpose has a fixed number of parts, and only the last part
+        # can contain a line feed.
         return hmac.new(self._key, "\n".join(parts).encode(), "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""How this worker is believed, and whom it believes: the shared secret, the proofs, TLS."""
+"""What workers authenticate each other with: the shared secret, the proofs, TLS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What a worker has for it.
+    """The credentials of a worker.
 
     Attributes:
         secret: signs people's tokens; None: nobody can sign in.
@@ -50,6 +50,6 @@ def _secret(settings: Settings) -> str | None:
     if settings.jwt_secret is not None:
         return settings.jwt_secret.get_secret_value()
     if settings.demo:
-        # Of this process alone: whoever starts several workers of one demo gives all of them the same one.
+        # The secret of this process alone. Several workers of one demo need a common secret from the settings.
         return random_secret()
     return None

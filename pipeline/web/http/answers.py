@@ -16,7 +16,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Answer(BaseModel):
-    """An answer; nothing is in it that its schema does not say."""
+    """An answer. It has no member that its schema does not name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

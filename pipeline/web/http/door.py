@@ -1,8 +1,8 @@
-"""The connections of the web server: how many, for how long, and what is said before a request reaches its route.
+"""The connections of the web server: accepting them, closing slow ones, and errors before a request has a route.
 
-aiohttp speaks HTTP. Here connections are accepted, as asyncio's own loop for it takes all that come, and logs a
-traceback a second when the process may open no more files; those that take too long are closed; and errors that
-aiohttp answers by itself become problem documents.
+aiohttp speaks HTTP. This module accepts the connections itself, because asyncio's own loop accepts all of them, and
+logs a traceback every second once the process may open no more files. It also closes connections that take too long,
+and turns the errors that aiohttp answers by itself into problem documents.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from pipeline.web.http.limits import ConnectionLimits
 
 _QUEUE: Final = 1_024
-"""Connections that the kernel keeps for us until they are accepted."""
+"""The kernel keeps this many connections until they are accepted."""
 _AT_ONCE: Final = 32
-"""Connections that are accepted before anything else gets its turn."""
+"""This many connections are accepted before the event loop runs anything else."""
 _HANDSHAKE_S: Final = 5.0
 _LOOK_EVERY_S: Final = 1.0
 _NO_FILES_S: Final = 0.1
@@ -40,27 +40,27 @@ class _Handler(web.RequestHandler):
     """One connection.
 
     Attributes:
-        for_probes: whether there was room for the probes only when it came.
-        connecting: what makes the connection; it takes a while with TLS.
+        for_probes: whether it may ask for the probes only, because there was room for these only.
+        connecting: the task that sets up the connection, which includes the TLS handshake.
     """
 
     def __init__(self, server: _Server, **options: Any) -> None:  # noqa: ANN401 - those of aiohttp
         super().__init__(server, loop=server.loop, **options)
         self.for_probes = False
         self.connecting: asyncio.Task[None] | None = None
-        self._doors = server
+        self._owner = server
         self._since = server.loop.time()
         self._stage: Literal["head", "request", "idle"] = "head"
         self._head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Called by asyncio with the bytes that arrived."""
         if data and self._stage == "idle":
             self._enter("head")
         super().data_received(data)
         if self._messages and self._stage == "head":
             self._enter("request")
-        # Without a future to wait for, aiohttp reads the rest of a body that was refused.
+        # A waiter means that aiohttp waits for headers. Without one it reads the rest of a refused body.
         if self._stage == "head" and self._waiter is not None:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
@@ -90,14 +90,14 @@ class _Handler(web.RequestHandler):
         self._head_bytes = 0
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """It is closed."""
-        self._doors.counted.gone(self)
+        """Called by asyncio when the connection is closed."""
+        self._owner.counted.gone(self)
         super().connection_lost(exc)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send the answer."""
+        """Called by aiohttp to send an answer."""
         if request.content.exception() is not None:
             # aiohttp would read the rest of the body, and log the exception.
             self._lingering_time = 0
@@ -105,7 +105,7 @@ class _Handler(web.RequestHandler):
             return await super().finish_response(request, resp, start_time)
         finally:
             self._enter("request" if self._messages else "idle")
-            self._doors.counted.used(self)
+            self._owner.counted.used(self)
 
     def handle_error(
         self,
@@ -114,7 +114,7 @@ class _Handler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what is no request, and to what broke on the way to its route or from there."""
+        """The answer to bytes that are no request, and to a request that failed outside of its route."""
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer is sent already")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -123,12 +123,12 @@ class _Handler(web.RequestHandler):
         else:
             what = " ".join((message or "").split()[:40])
             problem = Problem(status, f"the request cannot be read: {what}")
-        response = self._doors.dressed(problem)
+        response = self._owner.with_headers(problem)
         response.force_close()
         return response
 
     def waits_for_client(self) -> bool:
-        """Whether it is the client's turn."""
+        """Whether the server waits for the client."""
         if self._stage != "request" or self._paused:
             return True
         request = self._current_request
@@ -142,13 +142,13 @@ class _Handler(web.RequestHandler):
             self.connecting.cancel()
 
     def late(self, now: float) -> bool:
-        """Whether the client took too long. aiohttp sees to the idle ones."""
-        patience = {"head": HEAD_S, "request": REQUEST_S, "idle": math.inf}[self._stage]
-        return now - self._since > patience
+        """Whether the client took too long. aiohttp itself closes idle connections."""
+        limit = {"head": HEAD_S, "request": REQUEST_S, "idle": math.inf}[self._stage]
+        return now - self._since > limit
 
 
 class _Server(web.Server):
-    """Makes connections of sockets."""
+    """Makes a `_Handler` for each accepted socket."""
 
     def __init__(
         self,
@@ -165,8 +165,8 @@ class _Server(web.Server):
         self._options = options
         self._look: asyncio.TimerHandle | None = None
 
-    def dressed(self, problem: Problem) -> web.Response:
-        """A problem as an answer that comes from no route."""
+    def with_headers(self, problem: Problem) -> web.Response:
+        """A problem as an answer outside of any route, with the headers of every answer."""
         response = problem.response("")
         response.headers.update(self._headers)
         response.headers["Cache-Control"] = "no-store"
@@ -176,17 +176,17 @@ class _Server(web.Server):
         connection = request.protocol
         assert isinstance(connection, _Handler)
         if connection.for_probes and request.path not in PROBES:
-            response = self.dressed(unavailable("there are too many connections; come again later"))
+            response = self.with_headers(unavailable("there are too many connections; come again later"))
             response.force_close()
             return response
         try:
             return await self._inner.request_handler(request)
         except web.HTTPException as error:
-            # Such as an Expect that cannot be met: it is raised on the way to the route.
-            return self.dressed(Problem(error.status, error.text))
+            # Raised before the route, for example for an Expect header that cannot be met.
+            return self.with_headers(Problem(error.status, error.text))
 
     def accept(self, accepted: socket.socket, address: str, tls: ssl.SSLContext | None) -> None:
-        """Take a connection, if there is room."""
+        """Take a new connection if there is room; otherwise close it."""
         connection = _Handler(self, **self._options)
         if not self.counted.admit(connection, address):
             accepted.close()
@@ -220,13 +220,13 @@ class _Server(web.Server):
 
 
 class Runner(web.AppRunner):
-    """Runs an application behind the door.
+    """Runs an application with limits of its connections.
 
     Args:
         app: that is served.
         limits: of connections.
-        headers: of every answer that comes from no route.
-        shutdown_timeout: seconds in which requests may end when the server stops.
+        headers: of every answer outside of any route.
+        shutdown_timeout: seconds that running requests get when the server stops.
     """
 
     def __init__(
@@ -247,7 +247,7 @@ class Runner(web.AppRunner):
             self._limits,
             self._headers,
             access_log=None,
-            # A compressed body is refused. It must not be expanded before that.
+            # A compressed body is refused, and must not be expanded before that.
             auto_decompress=False,
             keepalive_timeout=IDLE_S,
             lingering_time=LINGER_S,
@@ -280,7 +280,7 @@ class Site(web.BaseSite):
         await super().start()
         loop, server = asyncio.get_running_loop(), self._runner.server
         assert isinstance(server, _Server)
-        # asyncio finds the addresses of a name and binds them. It does not serve them.
+        # asyncio only resolves the name and binds the addresses here. It does not accept connections.
         self._server = await loop.create_server(server, self._host, self._port, start_serving=False)
         for bound in self._server.sockets:
             listener = socket.fromfd(bound.fileno(), bound.family, bound.type)
@@ -296,7 +296,7 @@ class Site(web.BaseSite):
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                # No files or no memory are left. The connections wait in the kernel meanwhile.
+                # No files or no memory are left. New connections wait in the kernel meanwhile.
                 _LOG.error("no connection can be accepted: %s", error)
                 loop = asyncio.get_running_loop()
                 loop.remove_reader(listener)
@@ -310,7 +310,7 @@ class Site(web.BaseSite):
             asyncio.get_running_loop().add_reader(listener, self._accept, listener, server)
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         loop = asyncio.get_running_loop()
         listeners, self._listeners = self._listeners, []
         for listener in listeners:

@@ -1,6 +1,7 @@
-"""What one client, and all clients together, may take of the web server: numbers, and who holds how much.
+"""The limits of the web server, per client and in total, and the accounting of what is in use.
 
-Nothing here knows HTTP. `pipeline.web.http.door` keeps the connections to it, `pipeline.web.http.serving` the bodies.
+Nothing here knows HTTP. `pipeline.web.http.door` enforces the limits of connections, and
+`pipeline.web.http.request_parts` those of bodies.
 """
 
 from __future__ import annotations
@@ -19,25 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HEAD_S: Final = 10.0
-"""From the first byte of a request, or from the connection, to the end of its headers."""
+"""Limit from the first byte of a request, or from the connection, to the end of its headers."""
 BODY_S: Final = 20.0
-"""From the end of the headers to the end of the body."""
+"""Limit from the end of the headers to the end of the body."""
 REQUEST_S: Final = 120.0
-"""From the end of the headers until the client has fetched the answer."""
+"""Limit from the end of the headers until the client has fetched the answer."""
 IDLE_S: Final = 60.0
-"""From an answer to the next request over the same connection."""
+"""Limit from an answer to the next request over the same connection."""
 LINGER_S: Final = 2.0
-"""A body that nobody wants is read for so long, as a client that sends does not read why it is refused."""
+"""A refused body is still read for this long, because a client does not read the answer while it sends."""
 HEAD_BYTES: Final = 64 << 10
-"""Of all headers of a request."""
+"""Limit of all headers of a request together."""
 SMALL_BODY: Final = 64 << 10
-"""A body of so many bytes always finds room: their sum is bounded by the number of connections."""
+"""A body up to this size always has room. The number of connections bounds the sum of these bodies."""
 BODIES_BYTES: Final = 32 << 20
-"""What all larger bodies that are in memory at one time may have beyond `SMALL_BODY`."""
+"""Limit of all larger bodies in memory together, beyond the first `SMALL_BODY` bytes of each."""
 MAX_CONNECTIONS: Final = 1_000
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 PROBE_CONNECTIONS: Final = 32
-"""Beyond the most that there may be; they are for the probes."""
+"""Additional connections beyond the limit, which may ask for the probes only."""
 
 _WANTED_FILES: Final = 65_536
 _SHARE_OF_FILES: Final = 4
@@ -45,7 +46,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 def raise_file_limit() -> None:
-    """Let this process open as many files as the system allows it without asking an administrator."""
+    """Raise the soft limit of open files to the hard one, which needs no administrator."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, _WANTED_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -54,14 +55,14 @@ def raise_file_limit() -> None:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How many connections there may be.
+    """Limits of the number of connections.
 
     Attributes:
-        total: of all clients.
+        total: of all clients together.
         per_client: of one address.
         probes: beyond `total`, for `PROBES` only.
-        is_proxy: whether an address is that of a proxy, which speaks for many clients: it may have more than
-            `per_client`.
+        is_proxy: whether an address is that of a trusted proxy. A proxy serves many clients, so `per_client` does
+            not apply to it.
     """
 
     total: int
@@ -71,7 +72,7 @@ class ConnectionLimits:
 
 
 def connection_limits(is_proxy: Callable[[str], bool] = lambda _: False) -> ConnectionLimits:
-    """Those for this process: a quarter of the files that it may open, the rest is for Kafka and RocksDB."""
+    """The limits of this process: a quarter of its open files, because Kafka and RocksDB need the rest."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = _WANTED_FILES if soft == resource.RLIM_INFINITY else soft
     total = max(16, min(MAX_CONNECTIONS, files // _SHARE_OF_FILES))
@@ -79,12 +80,12 @@ def connection_limits(is_proxy: Callable[[str], bool] = lambda _: False) -> Conn
 
 
 class Connection(Protocol):
-    """A connection, as far as it is counted."""
+    """What the accounting needs of a connection."""
 
     for_probes: bool
 
     def waits_for_client(self) -> bool:
-        """Whether it is the client's turn: the rest of a request, the next one, or fetching the answer."""
+        """Whether the server waits for the client: for a request, the rest of one, or for the client to read."""
         ...
 
     def cut(self) -> None:
@@ -93,19 +94,19 @@ class Connection(Protocol):
 
 
 class Connections:
-    """All connections, and room for the next one.
+    """All open connections.
 
-    A client at its limit is not locked out: its connection that has waited longest for it is closed. So a client that
-    does nothing with its connections loses them, and one with a whole request gets its answer. If there are too many in
-    all, the client with the most loses one.
+    A new connection of a client at its limit closes the client's connection that has been idle longest. So idle
+    connections are lost, and complete requests are answered. At the total limit, the client with the most connections
+    loses one.
 
     Args:
-        limits: how many there may be.
+        limits: of the number of connections.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
-        # In each the one that has not been used for longest comes first.
+        # The connection that was used least recently comes first in each.
         self._by_client: dict[str, dict[Connection, None]] = {}
         self._client: dict[Connection, str] = {}
 
@@ -116,22 +117,22 @@ class Connections:
         return iter(list(self._client))
 
     def admit(self, connection: Connection, address: str) -> bool:
-        """Count a new connection.
+        """Count a new connection, and close an idle one if that is needed to make room.
 
         Returns:
-            whether there is room for it; it is `for_probes` if there is room for these only.
+            whether there is room. If there is room for probes only, `for_probes` of the connection is set.
         """
         client = site_of(address)
         may_have = self.limits.total if self.limits.is_proxy(address) else self.limits.per_client
-        crowded = self._crowded(client, may_have)
-        if crowded is not None:
+        full = self._full(client, may_have)
+        if full is not None:
             _LOG.warning(
                 "%d of %d connections to the web server are those of one address; its idlest are closed for new ones",
-                len(crowded),
+                len(full),
                 len(self),
             )
-            self._make_room(crowded)
-            if self._crowded(client, may_have) is not None:
+            self._make_room(full)
+            if self._full(client, may_have) is not None:
                 if len(self) >= self.limits.total + self.limits.probes:
                     return False
                 connection.for_probes = True
@@ -140,7 +141,7 @@ class Connections:
         return True
 
     def used(self, connection: Connection) -> None:
-        """A connection got its answer: it is the last now that is closed for another one."""
+        """A connection got an answer, so it is now the most recently used one."""
         client = self._client.get(connection)
         if client is not None:
             mine = self._by_client[client]
@@ -148,7 +149,7 @@ class Connections:
             mine[connection] = None
 
     def gone(self, connection: Connection) -> None:
-        """A connection is closed, or is being closed."""
+        """A connection is closed or being closed."""
         client = self._client.pop(connection, None)
         if client is not None:
             mine = self._by_client[client]
@@ -156,8 +157,8 @@ class Connections:
             if not mine:
                 del self._by_client[client]
 
-    def _crowded(self, client: str, may_have: int) -> dict[Connection, None] | None:
-        """Of whom a connection has to be closed before this client gets another one."""
+    def _full(self, client: str, may_have: int) -> dict[Connection, None] | None:
+        """The connections of the client that must lose one before this client gets a new one; None: there is room."""
         mine = self._by_client.get(client)
         if mine is not None and len(mine) >= may_have:
             return mine
@@ -165,18 +166,18 @@ class Connections:
             return max(self._by_client.values(), key=len)
         return None
 
-    def _make_room(self, crowded: dict[Connection, None]) -> None:
-        idlest = next((one for one in crowded if one.waits_for_client()), None)
+    def _make_room(self, full: dict[Connection, None]) -> None:
+        idlest = next((one for one in full if one.waits_for_client()), None)
         if idlest is not None:
             self.gone(idlest)
             idlest.cut()
 
 
 class Bodies:
-    """The bodies that are in memory at one time.
+    """The memory of all request bodies.
 
     Args:
-        size: bytes that the larger ones may have together, beyond `SMALL_BODY` of each.
+        size: bytes for all larger bodies together, beyond the first `SMALL_BODY` bytes of each.
     """
 
     def __init__(self, size: int = BODIES_BYTES) -> None:
@@ -184,7 +185,7 @@ class Bodies:
 
     @contextmanager
     def room(self) -> Iterator[Room]:
-        """Room for the body of one request, until it is answered."""
+        """Room for the body of one request, freed when the request is answered."""
         room = Room(self)
         try:
             yield room
@@ -193,17 +194,17 @@ class Bodies:
 
 
 class Room:
-    """What one body takes of all."""
+    """The part of the memory that one body takes."""
 
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies
         self.taken = 0
 
     def hold(self, size: int) -> None:
-        """Make sure that there is room for `size` bytes in all.
+        """Reserve room, so that the body has room for `size` bytes in all.
 
         Raises:
-            Problem: there is none now.
+            Problem: there is no room now.
         """
         more = size - SMALL_BODY - self.taken
         if more <= 0:
@@ -219,7 +220,7 @@ class Room:
 
 
 def too_slow(seconds: float) -> Problem:
-    """The body did not come in time."""
+    """408: the body did not arrive in time."""
     return Problem(
         HTTPStatus.REQUEST_TIMEOUT,
         f"the body was not there {seconds:g} s after the headers; send less at a time",

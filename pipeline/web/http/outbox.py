@@ -1,4 +1,4 @@
-"""What the web views write to Kafka: acknowledged by all replicas that are in sync, or told as not written."""
+"""Writes records of the web views to Kafka. A record is acknowledged by all in-sync replicas, or the request fails."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CLOCKS_DIFFER_S: Final = 600.0
 _LOG: Final = logging.getLogger(__name__)
 
 
-class Place(NamedTuple):
+class Written(NamedTuple):
     """Where a record was written."""
 
     partition: int
@@ -40,11 +40,11 @@ class Place(NamedTuple):
 
 
 class Outbox:
-    """One producer for all views, started when it is first needed.
+    """One producer for all views, started when a view first writes.
 
     Args:
         client_options: bootstrap servers and security, as aiokafka names them.
-        partitioners: by topic, murmur2 of the key as Kafka's own clients have it.
+        partitioners: by topic; each uses murmur2 of the key, as Kafka's own clients do.
     """
 
     def __init__(self, client_options: Mapping[str, Any], partitioners: Mapping[str, Partitioner]) -> None:
@@ -55,8 +55,8 @@ class Outbox:
         self._failed_at = float("-inf")
         self._closed = False
 
-    async def write(self, topic: str, key: bytes | None, value: bytes | None) -> Place:
-        """Write a record, and wait until the brokers have it.
+    async def write(self, topic: str, key: bytes | None, value: bytes | None) -> Written:
+        """Write a record, and wait until the brokers acknowledge it.
 
         Args:
             topic: its full name.
@@ -64,22 +64,22 @@ class Outbox:
             value: of the message; None for a tombstone.
 
         Raises:
-            Problem: they do not say so in time; it may be there nevertheless.
+            Problem: the brokers do not acknowledge it in time; it may be written nevertheless.
         """
         return (await self.write_all(topic, [(key, value)]))[0]
 
     async def write_all(
         self, topic: str, records: Sequence[tuple[bytes | None, bytes | None]]
-    ) -> list[Place]:
-        """Write records, and wait until the brokers have all of them.
+    ) -> list[Written]:
+        """Write records, and wait until the brokers acknowledge all of them.
 
         Args:
             topic: its full name.
             records: keys and values.
 
         Raises:
-            Problem: a record is too large, and nothing was written; or the brokers do not say so in time: some of
-                them, or all, may be there nevertheless.
+            Problem: a record is too large, and nothing was written. Or the brokers do not acknowledge all records in
+                time; some or all of them may be written nevertheless.
         """
         for key, value in records:
             size = Output(topic, key, value).size
@@ -92,21 +92,21 @@ class Outbox:
         try:
             async with asyncio.timeout(_GIVE_UP_S):
                 producer = await self._started()
-                told = []
+                acknowledgements = []
                 for number, (key, value) in enumerate(records, 1):
                     partition = 0 if key is None else partition_of(key)
-                    told.append(await producer.send(topic, value, key, partition=partition))
+                    acknowledgements.append(await producer.send(topic, value, key, partition=partition))
                     if number % _AT_A_TIME == 0:
-                        # `send` waits for nothing as long as there is room: many records would hold up all else.
+                        # `send` does not wait while its buffer has room, so many records would block the event loop.
                         await asyncio.sleep(0)
-                places = await asyncio.gather(*told)
+                places = await asyncio.gather(*acknowledgements)
         except (KafkaError, TimeoutError, OSError) as error:
             _LOG.warning("nothing can be written to %s: %s", topic, str(error) or type(error).__name__)
             raise unavailable(
                 f"the brokers have not acknowledged it ({type(error).__name__}); send it again"
             ) from None
         _compare_clocks(places[-1], time.time())
-        return [Place(place.partition, place.offset) for place in places]
+        return [Written(place.partition, place.offset) for place in places]
 
     async def _started(self) -> AIOKafkaProducer:
         """The producer.
@@ -138,7 +138,7 @@ class Outbox:
             return producer
 
     async def close(self, *_: object) -> None:
-        """Write what is under way, within seconds, and nothing after it."""
+        """Finish the writes in flight, within seconds, and accept no more."""
         self._closed = True
         producer, self._producer = self._producer, None
         if producer is not None:
@@ -146,7 +146,7 @@ class Outbox:
 
 
 def _compare_clocks(place: RecordMetadata, now: float) -> None:
-    """Warn if the broker stamped a record that was just written with quite another time than this machine's."""
+    """Warn if the broker's timestamp of a new record differs from this machine's clock by minutes."""
     if place.timestamp_type != _LOG_APPEND_TIME or place.timestamp is None:
         return
     ahead = now - place.timestamp / 1000

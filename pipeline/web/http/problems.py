@@ -36,13 +36,13 @@ class ProblemDocument(BaseModel):
 
 
 class Problem(rfc9457.Problem):
-    """An error that the caller is told.
+    """An error that is sent to the caller.
 
     Args:
         status: the HTTP status; its phrase is the title.
         detail: one sentence that names the thing, its value and the way out.
         errors: of fields.
-        retry_after: seconds after which trying again makes sense.
+        retry_after: seconds after which a retry makes sense.
         headers: more headers of the answer.
         extras: more members of the document.
     """
@@ -65,31 +65,31 @@ class Problem(rfc9457.Problem):
         super().__init__(HTTPStatus(status).phrase, detail=detail, status=status, headers=more, **extras)
 
     def response(self, instance: str) -> web.Response:
-        """The answer for a request to the path `instance`."""
+        """The answer to a request for the path `instance`."""
         document = self.marshal(uri="about:blank", strict=True)
         document["instance"] = instance
         members = ProblemDocument.model_validate(document).model_dump(exclude_none=True)
-        # What a client sent may be quoted in it, with bytes that are no text.
+        # The document may quote what a client sent, with bytes that are no text.
         body = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
         return web.Response(body=body, status=self.status, headers=self.headers, content_type=PROBLEM_JSON)
 
 
 def unauthorized(detail: str) -> Problem:
-    """No token, or not a good one (RFC 6750)."""
+    """401: there is no token, or it is not valid (RFC 6750)."""
     return Problem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": 'Bearer realm="ott"'})
 
 
 def unavailable(detail: str, retry_after: float = 1.0) -> Problem:
-    """Not now; soon again."""
+    """503: temporarily unavailable; retry shortly."""
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after=retry_after)
 
 
 def invalid(error: ValidationError, what: str) -> Problem:
-    """What a model says of a query or a body.
+    """400: a query, a form or a body is not valid.
 
     Args:
-        error: of pydantic.
-        what: "query", "form", "body".
+        error: from the model.
+        what: "query", "form" or "body".
     """
     errors = [
         FieldError(path=".".join(map(str, entry["loc"])), message=entry["msg"], type=entry["type"])

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 LIFE_S: Final = 1.0
 _COST: Final = 20
-"""An answer that took long lives for this many times as long, so that making it takes 5 % of the time at most."""
+"""An answer lives at least this many times as long as it took, so that making it takes at most 5 % of the time."""
 _QUESTIONS: Final = 64
-"""The views of a few open pages. Of more questions the oldest are answered anew."""
+"""Enough for the views of a few open pages. Beyond this number the oldest answers are dropped."""
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Snapshot:
         return web.Response(body=made.body, status=made.status, content_type=made.content_type)
 
     def forget(self) -> None:
-        """Answer every question anew: this worker has just changed something."""
+        """Drop all answers; called after a request that may have changed something."""
         self._answers.clear()
 
     def _made(self, question: str, answer: _Answer, began: float, made: asyncio.Future[web.Response]) -> None:

@@ -1,4 +1,4 @@
-"""TLS of the web server: for everybody who asks, and between workers."""
+"""TLS of the web server, for clients and between workers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Tls:
     """The two sides of TLS.
 
     Attributes:
-        server: what our web server shows to those who connect.
-        client: how this worker checks the certificates of the others.
+        server: the certificate and key of our web server.
+        client: checks the certificates of the other workers.
     """
 
     server: ssl.SSLContext
@@ -36,7 +36,7 @@ def tls_of(settings: Settings) -> Tls | None:
         return None
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        # Without a password OpenSSL would ask for one at the terminal; an empty one fails.
+        # Without this argument OpenSSL would ask for a password at the terminal. An empty password fails instead.
         server.load_cert_chain(certificate, key, "")
     except (OSError, ValueError) as error:  # ssl.SSLError is one
         raise UsageError(

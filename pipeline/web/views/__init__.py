@@ -1,1 +1,1 @@
-"""The views: one module for each group of questions."""
+"""The views: one module for each first part of a path, with its routes, answer models and handlers."""

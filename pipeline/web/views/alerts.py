@@ -1,4 +1,4 @@
-"""The view of living alerts, from the verdict index, which each worker has whole."""
+"""`/alerts`: living alerts, from the verdict index. Each worker has the whole index."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def alert_views(index: VerdictIndex) -> Handlers:
             found = await index.alerts(call.query.limit)
         except IndexUnavailableError as error:
             raise unavailable(str(error)) from error
-        # The alerts' own bytes, as with verdicts.
+        # The alerts are sent as their own bytes, as verdicts are.
         return json_answer(
             {
                 "alerts": [msgspec.Raw(value) for value in found.values],

@@ -1,6 +1,6 @@
-"""The views of verdicts: pages of them, and their counts, by rule, dimension, level, regulation and region.
+"""`/compliance/...`: pages of verdicts, and counts of them by rule, dimension, level, regulation and region.
 
-They come from the verdict index, which each worker has whole.
+They come from the verdict index. Each worker has the whole index.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def compliance_views(index: VerdictIndex, show: Callable[[str], str]) -> Handler
     """The handlers of `/compliance/...`.
 
     Args:
-        index: of this worker.
+        index: the verdict index of this worker.
         show: the form of user ids in verdicts.
     """
     compliance = _Compliance(index, show)
@@ -180,7 +180,7 @@ class _Compliance:
             span = self._index.span()
         except IndexUnavailableError as error:
             raise unavailable(str(error)) from error
-        # The verdicts' own bytes: they keep to the schema of their model, and checking them again costs more than
+        # The verdicts are sent as their own bytes. They match the model, and checking them again would cost more than
         # finding them.
         return json_answer(
             {
@@ -243,7 +243,7 @@ class _Compliance:
                 message = f"{question.region!r} is not a region like DE or US-CA"
                 raise _wrong("region", message, "region")
         if question.user_id is not None:
-            # Who copies an id out of a verdict has its pseudonym already.
+            # The id may be one that clients send, or a pseudonym that was copied from a verdict.
             users = tuple({question.user_id, self._show(question.user_id)})
         return Filters(
             question.level, question.rule, region, users, _instant(question.since), _instant(question.until)
@@ -256,7 +256,7 @@ def _wrong(parameter: str, message: str, kind: str) -> Problem:
 
 
 def _instant(text: str | None) -> str | None:
-    """In the form that verdicts have."""
+    """The time in the form of verdicts, so that the two can be compared as text."""
     return None if text is None else format_instant(parse_instant(text))
 
 

@@ -1,4 +1,4 @@
-"""`POST /events`: takes events, and says so only of those that the brokers have."""
+"""`POST /events`: takes events, and confirms those that the brokers have acknowledged."""
 
 from __future__ import annotations
 
@@ -76,17 +76,17 @@ ROUTES: Final = (
 
 
 MAX_UNDER_WAY: Final = 5_000
-"""Events that wait for the brokers; more are told to come again later."""
+"""Limit of events that wait for the brokers. Beyond it a request gets 429."""
 MAX_AT_ONCE: Final = 4_000
-"""Events of one request, and those under way for which one with many is taken; the rest is for those with few."""
+"""Limit of events in one request, and of waiting events for requests with many. The rest is for requests with few."""
 FEW: Final = 50
-"""Events of a request that waits for no other."""
+"""A request with at most this many events is not queued behind other requests."""
 MAX_KEPT: Final = 100
-"""Events of one request that are not valid and are kept for repair; the client is told of all."""
+"""This many invalid events of a request are kept on `failed-events`. The answer names all of them."""
 _LITTLE: Final = 16 << 10
-"""Bytes of a body that is split before those of others are."""
+"""A body of at most this many bytes is split at once; larger bodies are split one after the other."""
 _AT_A_TIME: Final = 20
-"""Events that are looked at before anything else gets its turn: some milliseconds at most."""
+"""Events checked before the event loop runs anything else: some milliseconds at most."""
 _KEY_LIMIT: Final = 255
 
 _Record = tuple[bytes | None, bytes]
@@ -100,9 +100,9 @@ def event_views(outbox: Outbox, raw_topic: str, failed_topic: str) -> Handlers:
     """The handler of `POST /events`.
 
     Args:
-        outbox: writes them.
-        raw_topic: full name of the topic of events.
-        failed_topic: full name of the topic of those that are not valid.
+        outbox: writes the events.
+        raw_topic: the full name of `raw-events`.
+        failed_topic: the full name of `failed-events`.
     """
     return {"ingest": _Ingest(outbox, raw_topic, failed_topic).ingest}
 
@@ -115,7 +115,7 @@ class _Ingest:
         self._decoder = EventDecoder()
         self._under_way = 0
         self._number = time.time_ns()
-        # Requests with many events are looked at one after the other. Else those with few would wait for all of them.
+        # Requests with many events are checked one by one, so that those with few need not wait for all of them.
         self._many = asyncio.Lock()
 
     async def ingest(self, call: Call) -> BaseModel:
@@ -143,7 +143,7 @@ class _Ingest:
             try:
                 return split_body(body, lines=lines)
             finally:
-                # It cannot be done in parts. Whatever else waits gets as much time before the next one.
+                # Splitting cannot be done in parts, so the event loop gets as much time before the next body.
                 await asyncio.sleep(time.perf_counter() - began)
 
     async def _take(self, values: Sequence[bytes]) -> list[ItemResult]:
@@ -167,7 +167,7 @@ class _Ingest:
     async def _look_at(
         self, values: Sequence[bytes]
     ) -> tuple[list[ItemResult], list[_Record], list[_Record]]:
-        """What becomes of each if it is written; the records of events, and those of what is not valid."""
+        """The results if the brokers acknowledge all, the records of valid events, and those of invalid ones."""
         results: list[ItemResult] = []
         valid: list[_Record] = []
         invalid: list[_Record] = []
@@ -187,11 +187,11 @@ class _Ingest:
         return results, valid, invalid
 
     def _refuse(self, value: bytes, invalid: InvalidMessageError) -> tuple[ItemResult, _Record]:
-        """What is not valid is told, and kept for repair as the worker keeps what it reads."""
+        """The result of an invalid event, and its record on `failed-events`, as the risk agent would write it."""
         known = _members(value)
         user_id, event_id = known.get("user_id"), known.get("event_id")
         key = user_id if isinstance(user_id, str) and 0 < len(user_id) <= _KEY_LIMIT else None
-        # It has no place on a topic; a number of its own keeps failures apart.
+        # It has no offset on a topic. A number of its own keeps failures apart.
         self._number += 1
         source = Source(None, -1, self._number, time.time_ns() // 1_000_000, key)
         record = failed_event(invalid.reason, invalid.errors, source, value, EVENT_SCHEMA, __version__)

@@ -1,4 +1,4 @@
-"""Ids in outputs: whether they are pseudonyms, and what is said to who may have asked by one."""
+"""Ids in outputs: whether they are pseudonyms, and the messages to a caller who may have asked by one."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -8,7 +8,7 @@ from pipeline.web.http.problems import Problem
 
 
 def are_pseudonyms(show: Callable[[str], str]) -> bool:
-    """Whether ids of users and devices leave the worker as pseudonyms, which cannot be turned back into ids.
+    """Whether the worker shows ids of users and devices as pseudonyms, which cannot be turned back into ids.
 
     Args:
         show: the form of ids in outputs.
@@ -17,7 +17,10 @@ def are_pseudonyms(show: Callable[[str], str]) -> bool:
 
 
 def way_out(show: Callable[[str], str]) -> str:
-    """What follows "nothing is known of ...": state is kept by the ids that were sent; nothing without pseudonyms."""
+    """The end of a message "nothing is known of ...". It is empty without pseudonyms.
+
+    State is kept by the ids that clients send, so a pseudonym finds nothing.
+    """
     if not are_pseudonyms(show):
         return ""
     return "; ids of users and devices in verdicts are pseudonyms: ask by the id that the clients send"

@@ -1,4 +1,4 @@
-"""`/metrics`: figures of this worker for Prometheus, read from where they are kept when they are asked for."""
+"""`/metrics`: figures of this worker for Prometheus, read at each request."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ TITLE_COUNTS: Final = {
     "verdicts": "Verdicts on titles and devices",
     "unreadable": "Messages on health-partials that could not be read",
 }
-"""The counts of the title agent's partitions, named as there."""
+"""The counts of the title agent's partitions, with their names there and the help texts."""
 
 
 class Metrics:
-    """The registry of one application; nothing of it is global.
+    """The metrics registry of one application. It shares nothing with others in the same process.
 
     Args:
         app: the application.
@@ -81,7 +81,7 @@ class Metrics:
         )
 
     def observe(self, route: str, status: int, seconds: float) -> None:
-        """A request was answered."""
+        """Count an answered request."""
         self._requests.labels(route, str(status)).observe(seconds)
 
     def views(self) -> Handlers:
@@ -147,7 +147,7 @@ def _titles(values: Sequence[object]) -> Iterator[Metric]:
 
 
 def _counted(values: Sequence[object]) -> Iterator[Metric]:
-    """The counts since the topics' beginning of the partitions that are owned here; they move with their partition."""
+    """The counts of the owned partitions since the topics' beginning. They move with their partitions."""
     counts: Counter[str] = Counter()
     for value in values:
         if isinstance(value, PartitionState):

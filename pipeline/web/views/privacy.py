@@ -181,7 +181,7 @@ class _Privacy:
 
 
 def _request(one: RequestRecord, home: str | None, privacy: PrivacyRecord) -> RequestView:
-    """A request; its laws are those of the region that it names, else of where the user was last."""
+    """One request. Its deadlines follow the laws of the region that it names, or of the user's last region."""
     region = one.region or home
     deadlines = []
     if one.type in _WITH_DEADLINE and region is not None:
@@ -202,7 +202,7 @@ def _request(one: RequestRecord, home: str | None, privacy: PrivacyRecord) -> Re
 
 
 def _holds(one: RequestRecord, privacy: PrivacyRecord) -> bool:
-    """Whether what a request asked for is in force."""
+    """Whether the effect of a request is in force."""
     match one.type:
         case "opt_out":
             return privacy.opt_out.since is not None

@@ -1,7 +1,7 @@
 """`/process/...`: pause, resume, one step, drain. They act on all workers.
 
-A pause is a record on `rule-config`, which every worker follows (`pipeline.coordination.pauses`). These views write it,
-and ask the workers that have partitions whether they have read it.
+A pause is a record on `rule-config`, which every worker follows (`pipeline.coordination.pauses`). These views write the
+record, and ask the workers that own partitions whether they have read it.
 """
 
 from __future__ import annotations
@@ -136,13 +136,13 @@ ROUTES: Final = (
 
 
 _STEP_S: Final = 0.5
-"""A record that is there is fetched by then, also while consuming is paused."""
+"""An available record is fetched within this time, also while consuming is paused."""
 _FETCH_S: Final = 0.4
-"""An idle partition's end is as of the last fetch: at most 250 ms, and a pause of 50 before it."""
+"""The known end of an idle partition is that of the last fetch: at most 250 ms old, and 50 ms between fetches."""
 _LOOK_S: Final = 0.05
 _ANSWER_S: Final = 5.0
 _CATCH_UP_S: Final = 4.0
-"""Less than another worker waits for our answer."""
+"""Shorter than the time that another worker waits for our answer."""
 
 
 def process_views(
@@ -157,11 +157,11 @@ def process_views(
 
     Args:
         app: the application.
-        table: whose topics are paused.
+        table: whose source topics are paused.
         peers: the other workers.
         outbox: writes pauses.
-        topic: full name of `rule-config`.
-        rule_config: follows it.
+        topic: the full name of `rule-config`.
+        rule_config: follows that topic.
     """
     process = _Process(app, table, peers, outbox, topic, rule_config)
     return {"pause": process.pause, "resume": process.resume, "one": process.one, "drain": process.drain}
@@ -185,7 +185,7 @@ class _Process:
         self._rule_config = rule_config
 
     async def pause(self, call: Call) -> ProcessState:
-        """What is fetched already waits, too: after the answer nothing more is judged."""
+        """Pause all workers. Records that were already fetched wait, too: nothing is judged after the answer."""
         assert call.who is not None
         question: PauseReason = call.query
         now = format_instant(time.time_ns() // 1_000_000)
@@ -193,11 +193,11 @@ class _Process:
         return await self._publish(call, msgspec.json.encode(pause))
 
     async def resume(self, call: Call) -> ProcessState:
-        """Go on."""
+        """Resume all workers."""
         return await self._publish(call, None)
 
     async def _publish(self, call: Call, value: bytes | None) -> ProcessState:
-        """Write what is to hold, and tell what holds here and at the other workers once they have read it."""
+        """Write a pause, or its end, and return the state of all workers once they have read it."""
         if not call.from_peer:
             await self._outbox.write(self._topic, PAUSE_KEY, value)
         if not await self._rule_config.catch_up(_CATCH_UP_S):
@@ -215,12 +215,12 @@ class _Process:
         )
 
     async def one(self, call: Call) -> OneJudged:
-        """One worker after the other is asked, until one has a record."""
+        """Judge one record. The workers are asked one after the other until one has a record."""
         if not self._app.gate.closed:
             raise Problem(HTTPStatus.CONFLICT, "consuming is not paused; POST /process/pause first")
-        place = await self._app.gate.step(_STEP_S) if self._own() else None
-        if place is not None:
-            topic, partition, offset = place
+        position = await self._app.gate.step(_STEP_S) if self._own() else None
+        if position is not None:
+            topic, partition, offset = position
             return OneJudged(judged=1, topic=topic, partition=partition, offset=offset)
         if not call.from_peer:
             for url in self._peers.others(self._table):
@@ -230,7 +230,7 @@ class _Process:
         return OneJudged(judged=0, topic=None, partition=None, offset=None)
 
     async def drain(self, call: Call) -> Drained:
-        """Judged is not enough: it counts as worked off once it is committed, so that others can see it."""
+        """Wait for the lag. A record counts as drained when committed (visible to readers), not when judged."""
         question: Timeout = call.query
         if self._app.gate.closed:
             raise Problem(HTTPStatus.CONFLICT, "consuming is paused; POST /process/resume first")
@@ -253,7 +253,7 @@ class _Process:
         )
 
     async def _drain_own(self, deadline: float) -> dict[int, dict[str, int]]:
-        """Per partition how many records were worked off, and how many are left when the time is over."""
+        """By partition the number of records that were drained, and of those that are left at the deadline."""
         tps = {
             TP(topic, partition): reader
             for partition, reader in self._owned()
@@ -290,10 +290,10 @@ class _Process:
 
 
 def _left(reader: Reader[Any], tp: TP, end: int, unread: Unread | None) -> int:
-    """How much of a partition lies between what is committed and its end."""
+    """The number of records between the committed offset of a partition and its end."""
     left = max(0, end - reader.committed_offsets.get(tp.topic, 0))
     if left and unread is not None and reader.settled:
-        # What is no record, the end of a transaction, is passed without a trace.
+        # The marker at the end of a transaction has an offset and is no record, so offsets alone would count it.
         handed_out = unread.handed_out
         return unread.behind + max(0, handed_out - reader.next_offsets.get(tp.topic, handed_out))
     return left

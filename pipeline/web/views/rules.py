@@ -1,4 +1,4 @@
-"""The rule set: which one judges where, and publishing another."""
+"""`/rules`: shows the rule set and where it is in force, and publishes another one."""
 
 from __future__ import annotations
 
@@ -139,9 +139,9 @@ def rule_views(
         users: the risk agent's table.
         peers: the other workers.
         book: the rule sets.
-        outbox: writes what is published.
-        topic: full name of `rule-config`.
-        index: of verdicts, which counts findings for every view.
+        outbox: writes a published rule set.
+        topic: the full name of `rule-config`.
+        index: the verdict index, which counts the findings.
     """
     rules = _Rules(users, peers, book, outbox, topic, index)
     return {"rules": rules.show, "change_rules": rules.change}
@@ -165,7 +165,7 @@ class _Rules:
         self._index = index
 
     async def show(self, call: Call) -> RuleSetView:
-        """The newest good one, where it judges already, and what its rules found."""
+        """The newest valid rule set, the partitions where it is in force, and the counts of its findings."""
         gathered = await self._peers.gather(call, self._users, dict(self._partitions()))
         in_force: defaultdict[str, list[int]] = defaultdict(list)
         shadow: Counter[str] = Counter()
@@ -176,7 +176,7 @@ class _Rules:
         try:
             findings = dict(sorted(count_all(await self._index.tallies()).by_rule.items()))
         except IndexUnavailableError:
-            # The rule set is still worth showing.
+            # The rule set is shown without its counts.
             findings = None
         newest, refused = self._book.newest, self._book.refused
         ruleset = self._book.ruleset(newest)
@@ -200,7 +200,7 @@ class _Rules:
         )
 
     async def change(self, call: Call) -> RuleSetChange:
-        """Publish a rule set, unless it is only asked what that would change."""
+        """Publish a rule set. With `dry_run`, only say what it would change."""
         asked: RulesDocument = call.body
         document = asked.model_dump(mode="json")
         try:
@@ -238,7 +238,7 @@ def described(ruleset: RuleSet) -> dict[str, dict[str, Any]]:
 
 
 def differences(before: RuleSet, after: RuleSet) -> Iterator[str]:
-    """What changes, a line for each parameter."""
+    """The changes between two rule sets, one line for each parameter."""
     old, new = described(before), described(after)
     if before.version != after.version:
         yield f"version: {before.version} -> {after.version}"

@@ -1,4 +1,4 @@
-"""`/stats/content`, `/stats/region`, `/stats/device`: the figures that the title agent keeps."""
+"""`/stats/content`, `/stats/region`, `/stats/device`: the figures of titles, regions and devices."""
 
 from __future__ import annotations
 
@@ -184,9 +184,9 @@ ROUTES: Final = (
 
 _TITLES: Final = figures_key("content:")
 _NOT_JUDGED: Final = 15
-"""So many minutes after those that were judged are shown; while partitions are hours apart, there are hundreds."""
+"""This many minutes after the last judged one are shown. There are hundreds while partitions are hours apart."""
 _KEYS: Final = 1_000
-"""So many keys of a partition's cache are looked at for titles that fail rarely or never."""
+"""This many keys of a partition's cache are searched for titles that fail rarely or never."""
 
 
 def subject_views(
@@ -196,14 +196,14 @@ def subject_views(
     show: Callable[[str], str],
     index: VerdictIndex,
 ) -> Handlers:
-    """The handlers.
+    """The handlers of `/stats/content`, `/stats/region` and `/stats/device`.
 
     Args:
         app: the application.
         table: the title agent's table.
         peers: the other workers.
         show: the form of device ids in outputs.
-        index: of verdicts, which counts findings for every view.
+        index: the verdict index, which counts the findings of a region.
     """
     views = _Titles(app, table, peers, show, index)
     return {
@@ -230,7 +230,7 @@ class _Titles:
         self._show = show
 
     async def ranking(self, call: Call) -> Response:
-        """Titles that failed often within the hour are all there; others as far as they are in memory."""
+        """The worst titles: all that failed often within the hour, and of the others those that are in memory."""
         question: Limit = call.query
         gathered = await self._peers.gather(call, self._table, self._own_ranks(question.limit))
         ranks = [one for part in gathered.partitions.values() for one in part]
@@ -240,11 +240,11 @@ class _Titles:
         )
 
     async def _own_ranks(self, limit: int) -> dict[int, list[dict[str, Any]]]:
-        """Those titles of each partition that are among the worst of all partitions of this worker."""
+        """The titles by partition that are among the worst of this worker."""
         every: list[tuple[int, dict[str, Any]]] = []
         ranks: dict[int, list[dict[str, Any]]] = {}
         for partition, reader in self._table.owned():
-            # One partition at a time, so that the stream and other requests go on in between.
+            # After each partition the stream and other requests get a turn.
             await self._app.scheduler.turn()
             if not reader.closed:
                 ranks[partition] = []
@@ -272,7 +272,7 @@ class _Titles:
         )
 
     async def region(self, call: Call) -> RegionStats:
-        """One region, as events name it in its normal form."""
+        """One region, by its normal form."""
         region = call.path["region"]
         known = await self._found(call, "region", region)
         try:
@@ -282,7 +282,7 @@ class _Titles:
         if known is None:
             if verdicts is None:
                 raise _unknown("region", region)
-            # Late events, and those far behind their partition, have verdicts and count in no figure of playback.
+            # Only late events, or events far behind their partition, are known. They have verdicts and no playback.
             known = _Known(Figures(), None)
         totals = known.figures.totals()
         return RegionStats(
@@ -310,10 +310,10 @@ class _Titles:
         )
 
     async def _known(self, call: Call, dimension: Dimension, identifier: str, hint: str = "") -> _Known:
-        """A subject, where its partition is.
+        """A subject, from the owner of its partition.
 
         Raises:
-            Problem: nothing is known of it.
+            Problem: nothing is known of the subject.
         """
         known = await self._found(call, dimension, identifier)
         if known is None:
@@ -321,7 +321,7 @@ class _Titles:
         return known
 
     async def _found(self, call: Call, dimension: Dimension, identifier: str) -> _Known | None:
-        """A subject, where its partition is; None if nothing is known of it."""
+        """A subject, from the owner of its partition; None if nothing is known of it."""
         name = subject_name(dimension, identifier)
         owned = await self._peers.owned(call, self._table, self._table.partition_of(name.encode()))
         figures = owned.unit.peek(figures_key(name))
@@ -329,11 +329,11 @@ class _Titles:
 
 
 class _Known:
-    """What is known of a subject.
+    """The figures of a subject and what the views derive from them.
 
     Args:
-        figures: of the subject; they are read only.
-        judged_through: the last minute that was judged where the subject is; None before the first.
+        figures: of the subject; they are only read.
+        judged_through: the last judged minute of the subject's partition; None before the first.
     """
 
     def __init__(self, figures: Figures, judged_through: int | None) -> None:
@@ -342,19 +342,19 @@ class _Known:
         self._last = max(self._series, default=0) if judged_through is None else judged_through
 
     def error_rate(self) -> ErrorRate:
-        """Over the hour that was judged last; before the first judgement over the newest one."""
+        """The rate of the last judged hour; before the first judgement that of the newest hour."""
         failed, total = self.figures.failed_and_total(self._last - WINDOW_MINUTES + 1, self._last)
         low, high = wilson_interval(failed, total) if total else (0.0, 1.0)
         rate = round(failed / total, 4) if total else 0.0
         return ErrorRate(events=total, errors=failed, rate=rate, low=low, high=high)
 
     def minutes(self) -> list[Minute]:
-        """The hour that was judged last and what follows it, oldest first; see `error_rate`."""
+        """The last judged hour and the minutes after it, oldest first."""
         shown = range(self._last - WINDOW_MINUTES + 1, self._last + _NOT_JUDGED + 1)
         return [_minute(minute, self._series[minute]) for minute in shown if minute in self._series]
 
     def counts(self, kind: NameKind) -> list[Count]:
-        """What is counted by name."""
+        """The counts by name, most first."""
         return _counts(self.figures.names.get(kind, {}))
 
 
@@ -387,7 +387,7 @@ def _ranks(reader: Reader[TitlesValue], limit: int) -> Iterator[dict[str, Any]]:
 
 
 def _titles(reader: Reader[TitlesValue], others: int) -> Iterator[str]:
-    """Those that failed often within the hour, and of the others so many that have failed most often."""
+    """The titles that failed often within the hour, and the `others` cached ones with the most failures."""
     state = reader.peek(PARTITION_KEY)
     if isinstance(state, TitlesPartition):
         for name in state.candidates:
@@ -404,7 +404,7 @@ def _titles(reader: Reader[TitlesValue], others: int) -> Iterator[str]:
 
 
 def _worst_first(rank: Mapping[str, Any]) -> tuple[float, int, str]:
-    # By the lower end of the interval: one failure of two events is no worse than a hundred of a thousand.
+    # By the lower end of the interval, so that one failure of two events does not rank above a hundred of a thousand.
     rate = rank["error_rate"]
     return -rate["low"], -rate["events"], rank["content_id"]
 

@@ -1,4 +1,4 @@
-"""`/tables...`: the raw state of any key, from the worker that has it."""
+"""`/tables` and `/tables/{table}/{key}`: the raw state of any key, from the worker that owns it."""
 
 from __future__ import annotations
 
@@ -104,13 +104,13 @@ _ROLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _ShownTable:
-    """A table that can be looked into.
+    """A table that the view shows.
 
     Attributes:
         table: the table.
-        locate: from a key as text to its bytes and partition; a ValueError says what is wrong with it.
-        render: from a value to JSON, personal data masked as in all outputs.
-        hint: follows what is said of a key that is not there.
+        locate: turns a key as text into its bytes and partition; raises ValueError if the key has no valid form.
+        render: turns a value into JSON, with personal data masked as in all outputs.
+        hint: is appended to the message of a key that does not exist.
     """
 
     table: WriteBehindTable[Any]
@@ -159,7 +159,7 @@ class _Browser:
         )
 
     async def record(self, call: Call) -> TableRecord:
-        """A change is seen before it is committed, and told as such."""
+        """The state of a key. It includes changes that are not committed yet, which `uncommitted` says."""
         name, text = call.path["table"], call.path["key"]
         shown = self._tables.get(name)
         if shown is None:

@@ -1,4 +1,4 @@
-"""`POST /token`: a name and a password for a token, slower after failures; `POST /token/revoke`: their end."""
+"""`/token` gives a token for a name and a password, slower after failures. `/token/revoke` ends tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pipeline.web.http.routes import FORM, KIB, Body, Route
 
 if TYPE_CHECKING:
     from pipeline.coordination.rule_config import RuleConfig
-    from pipeline.web.access.accounts import Users
+    from pipeline.web.access.accounts import Accounts
     from pipeline.web.access.audit_trail import AuditLog
     from pipeline.web.access.tokens import Tokens
     from pipeline.web.http.calls import Call, Handlers
@@ -86,7 +86,7 @@ _REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUES
 
 
 def token_views(
-    users: Users,
+    accounts: Accounts,
     tokens: Tokens,
     trail: AuditLog,
     outbox: Outbox,
@@ -97,17 +97,17 @@ def token_views(
     """The handlers of `POST /token` and `POST /token/revoke`.
 
     Args:
-        users: who may sign in.
-        tokens: that they get.
-        trail: takes note of log-ins, good and bad.
+        accounts: the accounts that may sign in.
+        tokens: issues the tokens.
+        trail: takes the entries of log-ins.
         outbox: writes revocations.
-        rule_config: learns of them.
-        topic: full name of `rule-config`, where they stand.
-        throttle: slows whoever fails.
+        rule_config: reads revocations.
+        topic: the full name of `rule-config`, which holds the revocations.
+        throttle: slows log-ins after failures.
     """
 
     async def revoke(call: Call) -> Revoked:
-        """End all tokens of whoever asks; answered when this worker knows of it, the others do in a moment."""
+        """End all tokens of the caller. This worker knows it at the answer, the others within a second."""
         assert call.who is not None
         at = format_instant(time.time_ns() // 1_000_000)
         value = json.dumps({"schema": "token-revocation/1", "at": at}).encode()
@@ -116,19 +116,19 @@ def token_views(
             raise unavailable("the revocation is written, and this worker has not read it yet; send it again")
         return Revoked(status="revoked", at=at)
 
-    return {"token": _Login(users, tokens, trail, throttle or Throttle()).token, "revoke_tokens": revoke}
+    return {"token": _Login(accounts, tokens, trail, throttle or Throttle()).token, "revoke_tokens": revoke}
 
 
 class _Login:
-    def __init__(self, users: Users, tokens: Tokens, trail: AuditLog, throttle: Throttle) -> None:
-        self._users = users
+    def __init__(self, accounts: Accounts, tokens: Tokens, trail: AuditLog, throttle: Throttle) -> None:
+        self._accounts = accounts
         self._tokens = tokens
         self._trail = trail
         self._throttle = throttle
         self._queue = LoginQueue()
 
     async def token(self, call: Call) -> Token:
-        """Check the password; a wrong one, and a name that does not exist, sound and take alike."""
+        """Check the password. A wrong password and an unknown name get the same answer after the same time."""
         form: TokenForm = call.body
         account, site = form.username, site_of(call.request.remote)
         self._tokens.check_setup()
@@ -136,15 +136,15 @@ class _Login:
             self._check_pause(account, site)
             await asyncio.sleep(self._throttle.delay_s(account, site))
             async with self._queue.turn(self._rank(account, site), site):
-                # Attempts that waited together must not all be made after the failure of the first one.
+                # The first attempt may have failed meanwhile. Those that waited with it must not all be made.
                 self._check_pause(account, site)
-                role = await asyncio.to_thread(self._users.check, account, form.password)
+                role = await asyncio.to_thread(self._accounts.check, account, form.password)
                 if role is None:
                     self._throttle.failed(account, site)
                     raise unauthorized("the name or the password is wrong")
         except Problem as problem:
             if problem.status in _REFUSED:
-                user = self._users.find(account)
+                user = self._accounts.find(account)
                 self._trail.note_failed_login(
                     call.route, account, None if user is None else user.role, call.request.remote
                 )

@@ -1,4 +1,4 @@
-"""A user's state in the form that people read: the window as the rules see it, networks masked."""
+"""The answers about one user: their models, and how they are made from the user's state. Networks are masked."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ _SHARED: Final = frozenset({"account.concurrent_streams", "account.multi_ip", "a
 _LOGIN: Final = "account.login_failures"
 _LISTED: Final = 50
 _HEAVY_PLAYS: Final = 45
-"""Signs of playing in the hour: a heartbeat a minute for three quarters of it."""
+"""Signs of playing within the hour: one heartbeat a minute for three quarters of it."""
 _TREND_EVENTS: Final = 10
 _TREND_RATIO: Final = 1.5
 
@@ -169,10 +169,10 @@ def _window(state: UserState, show: Callable[[str], str]) -> WindowView | None:
 
 
 def _seen(entries: Iterable[tuple[str, int]], shown: Callable[[str], str] = str) -> list[Seen]:
-    """By count, then name; the most common ones.
+    """The most common names, by count and then by name.
 
     Args:
-        entries: what was seen and when, in the order of time.
+        entries: names and times, in the order of time.
         shown: its form in outputs; two may have the same.
     """
     times: dict[str, list[int]] = {}
@@ -221,7 +221,7 @@ def _instant(time: int | None) -> str | None:
 def segment_of(
     user_id: str, state: UserState, partition_time: int | None, rules: RuleSet, show: Callable[[str], str]
 ) -> Segment:
-    """The answer of `/users/{user_id}/segment`: the first description that fits, from the gravest to the calmest."""
+    """The answer of `/users/{user_id}/segment`: the first segment that fits, from the gravest to the calmest."""
     window, end = state.window, state.stream_time
     entries = window.entries
     middle = (end or 0) - WINDOW_MS // 2

@@ -68,7 +68,7 @@ def user_views(
         users: the risk agent's table.
         peers: the other workers.
         book: the rule sets.
-        index: of verdicts.
+        index: the verdict index.
         show: the form of user and device ids in outputs.
     """
     views = _Users(users, peers, book, index, show)
@@ -91,7 +91,7 @@ class _Users:
         self._show = show
 
     async def user(self, call: Call) -> UserView:
-        """The window as the rules see it, and what they say of it now."""
+        """The user's window as the rules see it, and what they find in it now."""
         user_id, unit, state = await self._find(call)
         return view_of(user_id, state, self._rules(unit), self._last_verdict(user_id), self._show)
 
@@ -100,16 +100,16 @@ class _Users:
         return self._book.ruleset(in_force if isinstance(in_force, InForce) else None)
 
     def _last_verdict(self, user_id: str) -> Verdict | None:
-        """The newest that is indexed; the window can be shown without it."""
+        """The newest indexed verdict; None if there is none or it cannot be read."""
         try:
             newest = self._index.newest_of(self._show(user_id))
             return None if newest is None else Verdict.model_validate_json(newest)
         except (IndexUnavailableError, ValueError):
-            # The index takes verdicts only, but a foreign one may still break a rule of the view (a time's form).
+            # A verdict of a foreign producer may have a value that the answer model does not allow.
             return None
 
     async def segment(self, call: Call) -> Segment:
-        """How the user behaves."""
+        """The user's behavioural segment and trend."""
         user_id, unit, state = await self._find(call)
         partition = unit.peek(PARTITION_KEY)
         times = partition.times.values() if isinstance(partition, PartitionState) else ()

@@ -10,7 +10,7 @@ from pipeline.coordination.revocations import Revocations
 from pipeline.delivery.kill_points import pass_by
 from pipeline.kafka.topics import TOPICS
 from pipeline.settings.schema import load_settings
-from pipeline.web.access.accounts import Users
+from pipeline.web.access.accounts import Accounts
 from pipeline.web.access.tokens import Tokens
 from pipeline.worker import build
 
@@ -26,7 +26,7 @@ def _nothing_was_revoked(monkeypatch):
 @pytest.fixture
 def tokens():
     """The tokens of the demo's users."""
-    return Tokens(SECRET, Users(None, demo=True))
+    return Tokens(SECRET, Accounts(None, demo=True))
 
 
 @pytest.fixture

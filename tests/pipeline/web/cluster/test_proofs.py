@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from pipeline.web.access.accounts import DEMO_USERS, Users
+from pipeline.web.access.accounts import DEMO_USERS, Accounts
 from pipeline.web.access.tokens import Tokens
 from pipeline.web.cluster import proofs as proofs_module
 from pipeline.web.cluster.proofs import LIFE_S, ForwardedCall, ProofError, Proofs, body_digest, new_nonce
@@ -110,7 +110,7 @@ def test_who_has_another_secret_or_is_another_application_proves_nothing(signer)
 
 
 def test_a_persons_token_is_no_proof_and_a_proof_is_no_token() -> None:
-    tokens, proofs = Tokens(SECRET, Users(None, demo=True)), Proofs(SECRET, "app")
+    tokens, proofs = Tokens(SECRET, Accounts(None, demo=True)), Proofs(SECRET, "app")
     (name, *_), role = list(DEMO_USERS), "admin"
     with pytest.raises(ProofError):
         read(proofs, tokens.issue(name, role))

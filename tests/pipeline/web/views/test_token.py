@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from pipeline.coordination.revocations import Revocations
 from pipeline.errors import MissingError, UsageError
-from pipeline.web.access.accounts import User, Users, new_user, read_users, write_users
+from pipeline.web.access.accounts import Account, Accounts, new_user, read_users, write_users
 from pipeline.web.access.client_address import ClientAddresses, site_of
 from pipeline.web.access.login_queue import LONGEST, LoginQueue, Rank
 from pipeline.web.access.passwords import PasswordHashError, hash_password, is_password, read_hash
@@ -261,11 +261,11 @@ def test_a_file_that_is_no_users_file_is_named(tmp_path, text):
 
 def test_a_users_file_that_is_missing_is_named_with_the_way_out(tmp_path):
     with pytest.raises(MissingError, match="ott user add"):
-        Users(tmp_path / "none.json", demo=False)
+        Accounts(tmp_path / "none.json", demo=False)
 
 
 def test_without_the_demo_its_users_do_not_exist():
-    users = Users(None, demo=False)
+    users = Accounts(None, demo=False)
     assert users.role_of("admin") is None
     assert users.check("admin", "admin123") is None
 
@@ -273,7 +273,7 @@ def test_without_the_demo_its_users_do_not_exist():
 def test_a_user_who_is_removed_from_the_file_is_out_at_once(tmp_path):
     path = tmp_path / "users.json"
     write_users(path, {"ana": new_user("p", "admin")})
-    users = Users(path, demo=False)
+    users = Accounts(path, demo=False)
     assert users.check("ana", "p") == "admin"
     write_users(path, {})
     assert users.role_of("ana") is None
@@ -286,7 +286,7 @@ def test_a_token_ends_with_its_time_and_with_its_account(tmp_path, monkeypatch):
     path = tmp_path / "users.json"
     ana = new_user("p", "admin")
     write_users(path, {"ana": ana})
-    tokens = Tokens(SECRET, Users(path, demo=False))
+    tokens = Tokens(SECRET, Accounts(path, demo=False))
     token = f"Bearer {tokens.issue('ana', 'admin')}"
     with monkeypatch.context() as patched:
         patched.setattr("pipeline.web.access.tokens.LIFE_S", 1)
@@ -315,12 +315,12 @@ def refusal(tokens, header):
 
 def test_a_token_without_the_mark_of_its_account_is_refused():
     claims = {"iss": "ott-risk", "aud": "ott-web", "sub": "admin", "role": "admin", "iat": 1, "exp": 9e9}
-    tokens = Tokens(SECRET, Users(None, demo=True))
+    tokens = Tokens(SECRET, Accounts(None, demo=True))
     assert "new password" in refusal(tokens, f"Bearer {jwt.encode(claims, SECRET, 'HS256')}")
 
 
 def test_workers_of_one_demo_take_each_others_tokens():
-    one, other = (Tokens(SECRET, Users(None, demo=True)) for _ in range(2))
+    one, other = (Tokens(SECRET, Accounts(None, demo=True)) for _ in range(2))
     assert other.identify(f"Bearer {one.issue('admin', 'admin')}") == Identity("admin", "admin")
 
 
@@ -333,7 +333,7 @@ def test_workers_of_one_demo_take_each_others_tokens():
     ],
 )
 def test_where_nobody_can_sign_in_the_refusal_says_what_is_missing(secret, users, named):
-    tokens = Tokens(secret, Users(None, demo=users))
+    tokens = Tokens(secret, Accounts(None, demo=users))
     for ask in (tokens.check_setup, lambda: tokens.identify(None)):
         with pytest.raises(Problem) as refused:
             ask()
@@ -352,20 +352,20 @@ def test_a_users_file_that_others_can_read_or_change_is_refused_with_the_command
     write_users(path, {})
     path.chmod(mode)
     with pytest.raises(UsageError, match=f"chmod 600 {path}"):
-        Users(path, demo=False)
+        Accounts(path, demo=False)
 
 
 def test_hashes_of_too_few_rounds_are_refused_with_the_command_that_mends_it(tmp_path):
     path = tmp_path / "users.json"
-    write_users(path, {"ana": User(role="analyst", password=hash_password("p", 100_000))})
+    write_users(path, {"ana": Account(role="analyst", password=hash_password("p", 100_000))})
     with pytest.raises(UsageError, match=f"ott user add ana --role analyst --replace --users-file {path}"):
-        Users(path, demo=False)
+        Accounts(path, demo=False)
     assert read_users(path).keys() == {"ana"}, "else the command could not mend it"
 
 
 @pytest.mark.parametrize("header", ["Bearer \udcff.x.y", "Bearer é", "Bearer a.b.c\x00"])
 def test_a_header_that_is_no_text_is_refused_like_any_other(header):
-    tokens = Tokens(SECRET, Users(None, demo=True))
+    tokens = Tokens(SECRET, Accounts(None, demo=True))
     with pytest.raises(Problem) as refused:
         tokens.identify(header)
     assert refused.value.status == 401
@@ -373,7 +373,7 @@ def test_a_header_that_is_no_text_is_refused_like_any_other(header):
 
 def test_a_revocation_ends_the_tokens_of_its_account_only():
     revocations = Revocations()
-    tokens = Tokens(SECRET, Users(None, demo=True), revocations)
+    tokens = Tokens(SECRET, Accounts(None, demo=True), revocations)
     ana, bob = (f"Bearer {tokens.issue(name, name)}" for name in ("admin", "analyst"))
     revocations.apply(b"revoked/admin", 7)
     assert "revoked" in refusal(tokens, ana)
@@ -385,7 +385,7 @@ def test_a_revocation_ends_the_tokens_of_its_account_only():
 
 def test_no_token_is_believed_before_it_is_known_what_was_revoked(monkeypatch):
     revocations = Revocations()
-    tokens = Tokens(SECRET, Users(None, demo=True), revocations)
+    tokens = Tokens(SECRET, Accounts(None, demo=True), revocations)
     token = f"Bearer {tokens.issue('admin', 'admin')}"
     monkeypatch.setattr(Revocations, "complete", False)
     with pytest.raises(Problem) as refused:
