@@ -105,7 +105,7 @@ class _Delivery(Collector):
         self._titles = titles
 
     def describe(self) -> list[Metric]:
-        """Nothing: what is there is told by `collect`, also at registration."""
+        """Nothing, because `collect` describes the metrics, also at registration."""
         return []
 
     def collect(self) -> Iterator[Metric]:
