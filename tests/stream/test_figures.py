@@ -17,6 +17,7 @@ from tests.stream.harness import Stream
 from tests.stream.test_titles import everywhere, settle, shared_events
 from tests.stream.web import SECRET, Web
 
+pytestmark = pytest.mark.essential
 MINUTE = 60_000
 _OF_TITLES_AND_DEVICES = ("content.error_rate", "device.error_rate")
 _SIGNED_ZERO = re.compile(r"-0(\.0*)?(?![.\d])(?=\s*[,}\]])")
