@@ -12,7 +12,7 @@ from tests.stream.harness import Stream
 
 @pytest.mark.essential
 def test_on_the_embedded_broker(embedded_broker: str, topic_prefix: str, tmp_path: Path) -> None:
-    judge_alike(Stream(embedded_broker, topic_prefix, tmp_path), 30_000)
+    judge_alike(Stream(embedded_broker, topic_prefix, tmp_path), 15_000)
 
 
 @pytest.mark.slow
