@@ -100,6 +100,6 @@ def test_a_worker_whose_certificate_is_another_authoritys_is_not_asked(stream, f
 def test_files_that_do_not_go_together_are_said_before_anything_starts(stream, files, variables, said):
     given = {name: str(files / value) for name, value in variables.items()}
     with stream.worker(**given) as worker:
-        worker._wait_gone(30)
+        worker.wait_gone(30)
         assert worker.process.exit_code == 2, worker.tail()
         assert said in worker.tail()

@@ -85,7 +85,7 @@ def test_partitions_added_to_a_source_are_said_seen_as_lag_and_end_the_worker(st
         assert f"topic {raw} has 5 partitions, 2 when this worker started" in reason
         assert "OTT_PARTITIONS=5" in reason
         wait_for(lambda: (worker.accounts() or {"lag": {}})["lag"].get(f"{raw}-4") == 3, PATIENCE_S)
-        wait_for(lambda: worker.is_gone)
+        worker.wait_gone(60)
         assert worker.process.exit_code == 3
         assert worker.tail(1).strip() == f"ott: {reason}"
 
@@ -114,7 +114,7 @@ def test_a_changelog_that_was_made_anew_ends_the_worker(stream, admin, table):
         create(admin, changelog, 2)
         reason = wait_for(lambda: trouble(worker))
         assert f"topic {changelog} was deleted and made anew: tables and offsets" in reason
-        wait_for(lambda: worker.is_gone)
+        worker.wait_gone(60)
         assert worker.process.exit_code == 3
 
 
