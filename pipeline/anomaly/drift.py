@@ -5,73 +5,117 @@ expected) of their shares. By common use below 0.1 is stable, and above 0.25 the
 The bins are deciles of training, from the model file.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import log
 from typing import Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anomaly.artefact import Model, Usual
+from pipeline.anomaly.artefact import Model
 from pipeline.anomaly.features import FEATURE_NAMES, Rows, Whole
 
 DAY_MINUTES: Final = 1_440
 SCORE: Final = "score"
+WATCHED: Final = (*FEATURE_NAMES, SCORE)
+"""What is counted, in the order of the counts of a day."""
 STABLE_BELOW: Final = 0.1
 MOVED_ABOVE: Final = 0.25
 FEWEST: Final = 1_000
-"""With fewer scored minutes the bins are too empty to say anything."""
+"""With fewer counted minutes the bins are too empty to say anything."""
+EVERY: Final = 10
+"""One minute of event time in so many is counted. The shares stay the same, and counting costs the stream nothing."""
+_DAYS_KEPT: Final = 2
 _LEAST_SHARE: Final = 1e-4
 """Stands for an empty bin, whose logarithm does not exist."""
 
 
-class DriftDay(msgspec.Struct, array_like=True):
-    """The scored minutes of one day of event time, counted by bin. Days of several partitions can be added.
+@dataclass
+class DriftDay:
+    """The counted minutes of one day of event time, by bin. Days of several workers can be added.
 
     Attributes:
         day: days since 1970.
-        counts: for each feature, and last for the score, the scored minutes by bin.
+        counts: counted minutes: one row for each of `WATCHED`, one column for each bin.
     """
 
     day: int
-    counts: list[list[int]]
+    counts: Whole
 
     @property
     def minutes(self) -> int:
-        """The scored minutes of the day."""
-        return sum(self.counts[-1])
+        """The counted minutes of the day."""
+        return int(self.counts[-1].sum())
 
-    def add(self, other: "DriftDay") -> None:
-        """Count those of the same day and model from elsewhere too."""
-        for mine, others in zip(self.counts, other.counts, strict=True):
-            mine[:] = [one + another for one, another in zip(mine, others, strict=True)]
-
-
-def empty_day(model: Model, day: int) -> DriftDay:
-    """A day before its first scored minute."""
-    return DriftDay(day, [[0] * len(usual.shares) for usual in (*model.usual, model.score)])
-
-
-def observe(day: DriftDay, model: Model, rows: Rows, paths: Whole) -> None:
-    """Count scored minutes; the caller hands over those of the day only."""
-    for column, usual in enumerate(model.usual):
-        _count(day.counts[column], usual, rows[:, column])
-    scores = np.array([model.forest.score(path) for path in paths.tolist()])
-    _count(day.counts[-1], model.score, scores)
+    def psi(self, model: Model) -> dict[str, float]:
+        """The PSI of each of `WATCHED`; empty with fewer than `FEWEST` counted minutes."""
+        if self.minutes < FEWEST:
+            return {}
+        usuals = (*model.usual, model.score)
+        return {
+            name: psi(usual.shares, counts[: len(usual.shares)])
+            for name, usual, counts in zip(WATCHED, usuals, self.counts.tolist(), strict=True)
+        }
 
 
-def psi_of(day: DriftDay, model: Model) -> dict[str, float]:
-    """The PSI by feature, and of the score under `SCORE`; empty with fewer than `FEWEST` scored minutes."""
-    if day.minutes < FEWEST:
-        return {}
-    names = (*FEATURE_NAMES, SCORE)
-    usuals = (*model.usual, model.score)
-    return {
-        name: psi(usual.shares, counts) for name, usual, counts in zip(names, usuals, day.counts, strict=True)
-    }
+class DriftWatch:
+    """Counts what one worker scores, for the two newest days of event time and one model.
+
+    The worker gives `observe` to the evaluation and asks the attributes for `/metrics` and `/drift`. The counts are in
+    memory only, so they begin again with each start of the worker and with each new model. One record whose
+    timestamp lies days ahead makes its day the newest one.
+
+    Attributes:
+        model: the model that scored last; None before the first score.
+        days: the days that are kept, by their number.
+        left_out: minutes that were older than both days and were not counted.
+    """
+
+    def __init__(self) -> None:
+        self.model: Model | None = None
+        self.days: dict[int, DriftDay] = {}
+        self.left_out = 0
+        self._edges = np.empty((0, 0))
+
+    def observe(self, model: Model, rows: Rows, paths: Whole, minutes: Whole) -> None:
+        """Count the scored minutes of a slice.
+
+        Args:
+            model: what scored them.
+            rows: their features, one row each.
+            paths: their summed path lengths, in steps of the forest.
+            minutes: their event time, in minutes since 1970.
+        """
+        if self.model is None or self.model.version != model.version:
+            self.model, self.days, self._edges = model, {}, _edges_of(model)
+        sampled = minutes % EVERY == 0
+        rows, paths, numbers = rows[sampled], paths[sampled], minutes[sampled] // DAY_MINUTES
+        for number in np.unique(numbers).tolist():
+            chosen = numbers == number
+            day = self.days.get(number)
+            if day is None:
+                if len(self.days) == _DAYS_KEPT:
+                    oldest = min(self.days)
+                    if number < oldest:
+                        self.left_out += int(chosen.sum())
+                        continue
+                    del self.days[oldest]
+                day = self.days[number] = DriftDay(
+                    number, np.zeros((len(WATCHED), len(self._edges) + 1), dtype=np.int64)
+                )
+            day.counts += self._counted(model, rows[chosen], paths[chosen])
+
+    def _counted(self, model: Model, rows: Rows, paths: Whole) -> Whole:
+        scores = [model.forest.score(path) for path in paths.tolist()]
+        values = np.vstack((rows.T, scores))
+        # A value at an edge belongs to the bin below it, so a bin holds what is above its lower edge only.
+        above = [np.count_nonzero(values > edge[:, None], axis=1) for edge in self._edges]
+        everything, nothing = np.full(len(WATCHED), len(rows)), np.zeros(len(WATCHED), dtype=np.int64)
+        return -np.diff(np.column_stack((everything, *above, nothing)), axis=1)
 
 
-def psi(expected: tuple[float, ...], counts: list[int]) -> float:
+def psi(expected: Sequence[float], counts: Sequence[int]) -> float:
     """The population stability index of counts against expected shares; 0 without counts."""
     total = sum(counts)
     if not total:
@@ -90,7 +134,10 @@ def bins_of(values: NDArray[np.float64]) -> tuple[tuple[float, ...], tuple[float
     return tuple(edges.tolist()), tuple((counts / len(values)).tolist())
 
 
-def _count(counts: list[int], usual: Usual, values: NDArray[np.floating]) -> None:
-    places = np.searchsorted(np.asarray(usual.edges), values, side="left")
-    for place, count in enumerate(np.bincount(places, minlength=len(counts)).tolist()):
-        counts[place] += count
+def _edges_of(model: Model) -> NDArray[np.float64]:
+    """The upper bounds of the bins, one column for each of `WATCHED`; behind the last one stand infinities."""
+    usuals = (*model.usual, model.score)
+    edges = np.full((len(usuals), max(len(usual.edges) for usual in usuals)), np.inf)
+    for row, usual in zip(edges, usuals, strict=True):
+        row[: len(usual.edges)] = usual.edges
+    return edges.T
