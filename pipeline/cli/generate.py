@@ -36,6 +36,7 @@ class StoriesOption(StrEnum):
     USUAL = "usual"
     QUIET = "quiet"
     EVERYDAY = "everyday"
+    TUNING = "tuning"
     UNSEEN = "unseen"
 
 
@@ -130,8 +131,8 @@ def generate(
         StoriesOption,
         typer.Option(
             help="Which stories are told. usual: those of the rules; quiet: also misuse below every threshold and "
-            "its harmless twins; everyday: the same with misuse as rare as in life, to train a model on; unseen: "
-            "misuse kept for the evaluation of models."
+            "its harmless twins; everyday: the same with misuse as rare as in life, to train a model on; tuning: "
+            "other misuse, to choose its parameters with; unseen: misuse kept for its evaluation."
         ),
     ] = StoriesOption.USUAL,
     partitions: Annotated[

@@ -37,6 +37,6 @@ def test_all_methods_are_compared_and_told_in_one_table():
     comparison = compare((21,), 16_000, steps.append)
     assert set(comparison.runs[STORIES]) == {RULES, SUPERVISED, *UNSUPERVISED}
     text = as_markdown(comparison)
-    assert all(f"| {name} |" in text for name in (RULES, SUPERVISED, *UNSUPERVISED, "card_tester", "viewer"))
+    assert all(f"| {name} |" in text for name in (RULES, SUPERVISED, *UNSUPERVISED, "rating_mill", "viewer"))
     assert "nan" not in text
     assert steps[0] == "seed 21: generating"
