@@ -89,6 +89,10 @@ class RiskAgent:
         published = self._take_rules(unit, records[0])
         # Nothing is ever forwarded to `raw-events`, so headers there that name an origin are a producer's and not ours.
         judged = records if topic == topics.raw else [self._at_origin(record) for record in records]
+        if topic == topics.rekeyed:
+            # Nothing else says between which records of `raw-events` these were judged.
+            earliest = min(record.timestamp for record in judged)
+            published.append(self._journal(unit, "rekeyed", str(records[-1].offset), earliest))
         notes = Notes(topic)
         outputs = evaluate_batch(
             self._evaluator,

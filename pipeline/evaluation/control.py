@@ -1,4 +1,4 @@
-"""The control journal: which rule sets and privacy requests took effect before which record.
+"""The control journal: which rule sets, privacy requests and re-keyed events took effect before which record.
 
 A replay needs it to judge as the live run did, and auditors read it.
 """
@@ -9,7 +9,7 @@ import msgspec
 
 CONTROL_SCHEMA: Final = "control-applied/1"
 
-ControlKind = Literal["request", "ruleset", "model"]
+ControlKind = Literal["request", "ruleset", "model", "rekeyed"]
 
 
 class ControlApplied(msgspec.Struct, frozen=True):
@@ -20,9 +20,10 @@ class ControlApplied(msgspec.Struct, frozen=True):
         offset: the offset of the first record of `raw-events` there that it applies to. It also applies to requests and
             re-keyed events that the partition took between this line and that record.
         kind: what took effect.
-        id: the version of the rule set, or the id of the request.
-        at: the timestamp of the record before which a rule set took effect, or of the request's own record; null where
-            the record has none. It is information only.
+        id: the version of the rule set, the id of the request, or the offset in `raw-events-rekeyed` of the last
+            re-keyed event that was judged here.
+        at: the timestamp of the record before which a rule set took effect, of the request's own record, or of the
+            earliest of the re-keyed events; null where there is none.
     """
 
     schema: str

@@ -14,6 +14,7 @@ from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.state.unit import State
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.rule_book import RuleBook
+from pipeline.events.instants import format_instant
 from pipeline.judging.file import AllUsers
 from pipeline.rules.ruleset import built_in
 from tables.risk import PARTITION_KEY, user_key
@@ -209,6 +210,15 @@ def test_only_a_request_that_took_effect_stands_in_the_journal(worker):
     worker.handle(asked("delete", ELSEWHERE))
     requests = [line for line in worker.journal if line["kind"] == "request"]
     assert [(line["partition"], line["offset"], line["id"]) for line in requests] == [(HOME, 0, "r1")]
+
+
+def test_the_journal_says_where_rekeyed_events_were_judged(worker):
+    (forwarded,) = worker.handle(event(7, ELSEWHERE))
+    worker.states[HOME].next_offsets["raw-events"] = 12
+    worker.handle(arrives(forwarded, offset=99))
+    (line,) = [line for line in worker.journal if line["kind"] == "rekeyed"]
+    assert (line["partition"], line["offset"], line["id"]) == (HOME, 12, "99")
+    assert line["at"] == format_instant(NOW), "the time of its first record, not that of the forwarded one"
 
 
 def test_a_misplaced_request_is_forwarded_on_its_own_topic(worker):
