@@ -15,6 +15,7 @@ from pipeline.alerting.alerts import ALERT_SCHEMA, PublishedAlert
 from pipeline.coordination.pauses import PAUSE_SCHEMA, Pause
 from pipeline.evaluation.control import CONTROL_SCHEMA, ControlApplied
 from pipeline.evaluation.failed import FAILED_SCHEMA, FailedEvent
+from pipeline.evaluation.model_book import IN_FORCE_SCHEMA, Publication
 from pipeline.evaluation.verdict import VERDICT_SCHEMA, SubjectVerdict, Verdict
 from pipeline.events.model import EVENT_SCHEMA, REQUEST_SCHEMA, PrivacyRequest, RawEvent
 from pipeline.kafka.topics import (
@@ -22,6 +23,7 @@ from pipeline.kafka.topics import (
     CONTROL_JOURNAL,
     FAILED_EVENTS,
     FLAGGED_EVENTS,
+    MODEL_CONFIG,
     PRIVACY_REQUESTS,
     RAW_EVENTS,
     RAW_EVENTS_REKEYED,
@@ -40,6 +42,7 @@ MESSAGES: Final[tuple[tuple[Topic, str], ...]] = (
     (FLAGGED_EVENTS, VERDICT_SCHEMA),
     (FAILED_EVENTS, FAILED_SCHEMA),
     (RISK_ALERTS, ALERT_SCHEMA),
+    (MODEL_CONFIG, IN_FORCE_SCHEMA),
     (CONTROL_JOURNAL, CONTROL_SCHEMA),
     (AUDIT_TRAIL, AUDIT_SCHEMA),
 )
@@ -57,6 +60,7 @@ def message_schemas() -> dict[str, dict[str, Any]]:
         CONTROL_SCHEMA: _of_structs(CONTROL_SCHEMA, ControlApplied),
         AUDIT_SCHEMA: _of_structs(AUDIT_SCHEMA, AuditRecord),
         PAUSE_SCHEMA: _of_structs(PAUSE_SCHEMA, Pause),
+        IN_FORCE_SCHEMA: _of_structs(IN_FORCE_SCHEMA, Publication),
     }
 
 
@@ -77,7 +81,8 @@ def asyncapi() -> dict[str, Any]:
         "info": {
             "title": "Risk and compliance judgement on OTT telemetry",
             "version": __version__,
-            "description": "Topic names may carry a prefix. Values are UTF-8 JSON.",
+            "description": "Topic names may carry a prefix. Values are UTF-8 JSON, but for the files of models, "
+            "which stand under the keys model/VERSION of model-config.",
         },
         "defaultContentType": "application/json",
         "channels": channels,

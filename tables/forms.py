@@ -30,6 +30,7 @@ class Kind(IntEnum):
     RECENT = ord("R")  # pipeline/evaluation/recent.py: RecentResults
     REQUESTS = ord("Q")  # pipeline/windows/requests.py: RequestHistory
     RULES = ord("S")  # pipeline/evaluation/rule_book.py: InForce; also in titles-v1
+    MODEL = ord("M")  # pipeline/evaluation/model_book.py: ModelInForce
     # Table titles-v1, see tables/titles.py:
     FIGURES = ord("F")  # pipeline/titles/figures.py: Figures
     TITLES_PARTITION = ord("T")  # pipeline/titles/state.py: TitlesPartition

@@ -1,4 +1,4 @@
-"""The table of the risk agent: one or two records per user, and three per partition.
+"""The table of the risk agent: one or two records per user, and up to four per partition.
 
 The table's name and the form of its keys are persisted identity. A key is
 
@@ -6,13 +6,15 @@ The table's name and the form of its keys are persisted identity. A key is
 * `q` and a user's id: the `RequestHistory`, the user's privacy requests;
 * `p` alone: the `PartitionState`;
 * `r` alone: the `RecentResults`, the partition's last judged events;
-* `s` alone: the rule set in force, `InForce`.
+* `s` alone: the rule set in force, `InForce`;
+* `m` alone: the anomaly model in force, `ModelInForce`; missing where none was ever published.
 """
 
 from typing import Final
 
 from pipeline.delivery.state.unit import State
 from pipeline.evaluation.batch import Erased, PartitionState
+from pipeline.evaluation.model_book import NOTHING, ModelInForce
 from pipeline.evaluation.recent import RecentResults
 from pipeline.evaluation.rule_book import InForce
 from pipeline.windows.requests import RequestHistory
@@ -25,14 +27,21 @@ _USER: Final = bytes((Kind.USER,))
 PARTITION_KEY: Final = b"p"
 RECENT_KEY: Final = b"r"
 RULES_KEY: Final = b"s"
+MODEL_KEY: Final = b"m"
 
-RiskValue = UserState | PartitionState | RecentResults | RequestHistory | InForce
+RiskValue = UserState | PartitionState | RecentResults | RequestHistory | InForce | ModelInForce
 
 PARTITION_FORM: Final = Form(Kind.PARTITION, 2, PartitionState, "partition", sort_keys=True)
 REQUESTS_FORM: Final = Form(Kind.REQUESTS, 1, RequestHistory, "request")
 RULES_FORM: Final = Form(Kind.RULES, 1, InForce, "rule set")
+MODEL_FORM: Final = Form(Kind.MODEL, 1, ModelInForce, "model in force")
 _FORMS: Final = Forms(
-    "risk", PARTITION_FORM, Form(Kind.RECENT, 1, RecentResults, "recent results"), REQUESTS_FORM, RULES_FORM
+    "risk",
+    PARTITION_FORM,
+    Form(Kind.RECENT, 1, RecentResults, "recent results"),
+    REQUESTS_FORM,
+    RULES_FORM,
+    MODEL_FORM,
 )
 
 
@@ -125,6 +134,11 @@ def rules_in_force(unit: State[RiskValue]) -> InForce | None:
     """The rule set in force in the partition; None where nothing was judged yet."""
     value = unit.get(RULES_KEY)
     return value if isinstance(value, InForce) else None
+
+
+def model_of(value: RiskValue | None) -> ModelInForce:
+    """The anomaly model in force in a partition: the value under `MODEL_KEY`, or `NOTHING` where it is missing."""
+    return value if isinstance(value, ModelInForce) else NOTHING
 
 
 def record_erasure(unit: State[RiskValue], partition: PartitionState, erased: Erased) -> None:

@@ -1,27 +1,47 @@
-"""`ott model`: trains, evaluates and shows anomaly models."""
+"""`ott model`: trains, evaluates, shows and publishes anomaly models."""
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import AsJson, Config, TopicPrefix
+from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix, Wait
 
 if TYPE_CHECKING:
     from pipeline.anomaly.artefact import Model
+    from pipeline.cli.model_topic import Models
     from pipeline.judging.scored_minutes import ScoredMinutes
+    from pipeline.settings.schema import Settings
 
-app = typer.Typer(help="Train, evaluate and show models of the rule anomaly.isolation_forest.")
+app = typer.Typer(help="Train, evaluate, show and publish models of the rule anomaly.isolation_forest.")
 
 Records = Annotated[str, typer.Argument(metavar="FILE", help="One record per line, as `ott judge` reads it.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, and say what would change; write nothing.")]
 _TABLE_EVENTS = 100_000
+_IN_FORCE = "in-force"
+_VERSION_DIGITS = 16
 
 
-@app.command(epilog="Example: ott model train events.jsonl --out viewers.ottmodel")
+@app.command(
+    epilog="Example: ott model train events.jsonl --out viewers.ottmodel; or, from the topic: "
+    "ott model train --from 2026-11-20T00:00:00Z --to 2026-11-27T00:00:00Z --out viewers.ottmodel"
+)
 def train(
-    file: Records,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where the model goes.")],
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="One record per line, as `ott judge` reads it.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="T", help="Instead of a file: raw-events from this time on (RFC 3339)."
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="T", help="With --from: up to this time; default: now.")
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Same seed and data, same model.")] = 1,
     alert_rate: Annotated[
         float,
@@ -31,13 +51,15 @@ def train(
     samples: Annotated[
         int, typer.Option(metavar="N", min=64, max=65_536, help="Scored minutes that each tree grows from.")
     ] = 2_048,
+    bootstrap_servers: BootstrapServers = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
+    wait: Wait = 10.0,
 ) -> None:
-    """Train a model on a file of records, with a threshold for a chosen share of alerts.
+    """Train a model on a file of records, or on the topic raw-events, with a threshold for a chosen share of alerts.
 
     Trees grow from the earlier minutes of two thirds of the users; the threshold is set with the later minutes of
-    the others. Labels are not needed.
+    the others. Labels are not needed. --from and --to are times at which the brokers received the events.
     """
     from pipeline.anomaly.artefact import ModelError, write_model
     from pipeline.anomaly.training import Parameters, TrainingError
@@ -45,15 +67,20 @@ def train(
     from pipeline.errors import UsageError
     from pipeline.writing import Output
 
-    collected = _collect(file, topic_prefix, config)
+    if (file is None) == (since is None) or (since is None and until is not None):
+        raise UsageError("give a FILE, or --from T with or without --to T")
+    if file is not None:
+        collected, source = _collect(file, topic_prefix, config), f"the file {Path(file).name}"
+    else:
+        settings = _settings(bootstrap_servers, topic_prefix, config)
+        collected, source = _collect_from_topic(settings, since or "", until, wait)
     parameters = Parameters(
         seed=seed, alert_rate=alert_rate, trees=trees, counted=max(1, trees // 10), samples=samples
     )
-    described = f"{collected.events:,} judged events of the file {Path(file).name}"
     try:
-        model = trained(collected.data(), parameters, described)
+        model = trained(collected.data(), parameters, f"{collected.events:,} judged events of {source}")
     except (TrainingError, ModelError) as error:
-        raise UsageError(f"{file}: {error}") from None
+        raise UsageError(f"{file or source}: {error}") from None
     with Output.to_path(out) as written:
         written.write(write_model(model))
     sys.stderr.write(
@@ -108,19 +135,131 @@ def evaluate(
     sys.stdout.write(_in_words(report))
 
 
-@app.command(epilog="Example: ott model show viewers.ottmodel")
-def show(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="The model; default: the shipped one.")
+@app.command(epilog="Example: ott model publish viewers.ottmodel --dry-run")
+def publish(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The model.")] = None,
+    shipped: Annotated[
+        bool, typer.Option("--shipped", help="The model of the package, which knows no real viewers.")
+    ] = False,
+    dry_run: DryRun = False,
+    bootstrap_servers: BootstrapServers = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+    wait: Wait = 10.0,
+) -> None:
+    """Put a model in force: every worker scores with it from its next batches on."""
+    from pipeline.anomaly.shipped import shipped_file
+    from pipeline.cli.model_topic import read_models
+    from pipeline.errors import UsageError
+
+    if (file is None) != shipped:
+        raise UsageError("give the FILE of a model, or --shipped")
+    data = shipped_file() if file is None else _read(file)
+    version = _checked(data, str(file or "the shipped model")).version
+    settings = _settings(bootstrap_servers, topic_prefix, config)
+    models = asyncio.run(read_models(settings, wait))
+    _put_in_force(settings, models, version, data, dry_run=dry_run)
+
+
+@app.command(epilog="Example: ott model rollback; or to end all scoring: ott model rollback none")
+def rollback(
+    version: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="VERSION",
+            help="One of `ott model list`, or none; default: the one that was published before.",
+        ),
     ] = None,
+    dry_run: DryRun = False,
+    bootstrap_servers: BootstrapServers = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+    wait: Wait = 10.0,
+) -> None:
+    """Put a former model in force again, or no model."""
+    from pipeline.cli.model_topic import put_none_in_force, read_models
+    from pipeline.errors import RefusedError
+    from pipeline.evaluation.model_book import NONE
+
+    settings = _settings(bootstrap_servers, topic_prefix, config)
+    models = asyncio.run(read_models(settings, wait))
+    if version == NONE:
+        if models.version == NONE and models.refused is None:
+            typer.echo("no model is in force already")
+            return
+        if not dry_run:
+            asyncio.run(put_none_in_force(settings))
+        typer.echo(
+            f"{'would end' if dry_run else 'ended'} the scoring: no model is in force after {models.version}"
+        )
+        return
+    chosen = models.before() if version is None else version
+    if chosen is None:
+        raise RefusedError(f"no other model was published than the one in force, {models.version}")
+    _put_in_force(settings, models, chosen, _on_topic(settings, models, chosen, wait), dry_run=dry_run)
+
+
+@app.command("list", epilog="Example: ott model list --json")
+def list_models(
+    bootstrap_servers: BootstrapServers = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+    wait: Wait = 10.0,
     as_json: AsJson = False,
 ) -> None:
-    """Show a model's card, and what is usual of each feature."""
+    """List the models on the topic, the one that was published last first, and say which is in force."""
+    from pipeline.cli.model_topic import read_models
+    from pipeline.events.instants import format_instant
+    from pipeline.writing import print_json
+
+    models = asyncio.run(read_models(_settings(bootstrap_servers, topic_prefix, config), wait))
+    found = [
+        {
+            "version": version,
+            "published_at": format_instant(listed.written),
+            "in_force": version == models.version,
+            "name": listed.name,
+            "refused": listed.refused,
+        }
+        for version, listed in reversed(models.listed.items())
+    ]
+    by = None if models.in_force is None else models.in_force.by
+    if as_json:
+        print_json({"in_force": models.version, "by": by, "refused": models.refused, "models": found})
+        return
+    for one in found:
+        state = f"in force, by {by}" if one["in_force"] else ""
+        what = one["name"] if one["refused"] is None else f"refused: {one['refused']}"
+        typer.echo(f"{one['version']}  {one['published_at']}  {state or '-'}  {what}")
+    if models.refused is not None:
+        sys.stderr.write(f"ott: {models.refused}\n")
+    elif models.in_force is None:
+        sys.stderr.write("ott: no model is in force; put one there with: ott model publish FILE\n")
+
+
+@app.command(
+    epilog="Example: ott model show viewers.ottmodel; or the one that scores now: ott model show in-force"
+)
+def show(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE|VERSION|in-force", help="The model; default: the shipped one."),
+    ] = None,
+    bootstrap_servers: BootstrapServers = None,
+    topic_prefix: TopicPrefix = None,
+    config: Config = None,
+    wait: Wait = 10.0,
+    as_json: AsJson = False,
+) -> None:
+    """Show a model's card, and what is usual of each feature. A version is looked up on the topic of models."""
     import msgspec
 
     from pipeline.anomaly.features import FEATURES
 
-    chosen = _model(file)
+    if name is not None and _is_published(name):
+        chosen = _published(_settings(bootstrap_servers, topic_prefix, config), name, wait)
+    else:
+        chosen = _model(None if name is None else Path(name))
     card = msgspec.to_builtins(chosen.card)
     shown = {"version": chosen.version, "threshold": round(chosen.threshold, 4), **card}
     if as_json:
@@ -153,20 +292,138 @@ def _model(path: Path | None) -> "Model":
         MissingError: the file cannot be read.
         UsageError: it is no model, or does not fit.
     """
-    from pipeline.anomaly.artefact import MAX_BYTES, ModelError, read_model
-    from pipeline.anomaly.shipped import shipped_model
-    from pipeline.errors import MissingError, UsageError
+    from pipeline.anomaly.shipped import shipped_file
+
+    return _checked(shipped_file() if path is None else _read(path), str(path or "the shipped model"))
+
+
+def _read(path: Path) -> bytes:
+    from pipeline.anomaly.artefact import MAX_BYTES
+    from pipeline.errors import MissingError
 
     try:
-        if path is None:
-            return shipped_model()
         with path.open("rb") as file:
             # One byte more than allowed is enough to refuse a file of any size.
-            return read_model(file.read(MAX_BYTES + 1), str(path))
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise MissingError(f"the model {path} cannot be read: {error.strerror}") from None
+
+
+def _checked(data: bytes, name: str) -> "Model":
+    from pipeline.anomaly.artefact import ModelError, read_model
+    from pipeline.errors import UsageError
+
+    try:
+        return read_model(data, name)
     except ModelError as error:
         raise UsageError(str(error)) from None
+
+
+def _settings(bootstrap_servers: str | None, topic_prefix: str | None, config: Path | None) -> "Settings":
+    from pipeline.logs import quiet_kafka_client
+    from pipeline.settings.schema import load_settings
+
+    quiet_kafka_client()
+    return load_settings(
+        {"bootstrap_servers": bootstrap_servers, "topic_prefix": topic_prefix, "config": config}
+    )
+
+
+def _is_published(name: str) -> bool:
+    """Whether a model is named by what stands on the topic; a file of the same name comes first."""
+    is_version = len(name) == _VERSION_DIGITS and set(name) <= set("0123456789abcdef")
+    return (name == _IN_FORCE or is_version) and not Path(name).exists()
+
+
+def _published(settings: "Settings", name: str, wait: float) -> "Model":
+    from pipeline.cli.model_topic import read_models
+    from pipeline.errors import RefusedError
+
+    models = asyncio.run(read_models(settings, wait))
+    if name == _IN_FORCE and models.in_force is None:
+        raise RefusedError(
+            models.refused or "no model is in force; put one there with: ott model publish FILE"
+        )
+    version = models.version if name == _IN_FORCE else name
+    return _checked(_on_topic(settings, models, version, wait), f"model {version}")
+
+
+def _on_topic(settings: "Settings", models: "Models", version: str, wait: float) -> bytes:
+    """The bytes of a model that workers can read.
+
+    Raises:
+        UsageError: it is not on the topic, or cannot be used.
+    """
+    from pipeline.cli.model_topic import read_file
+    from pipeline.errors import UsageError
+    from pipeline.events.foreign import shown
+
+    listed = models.listed.get(version)
+    data = None if listed is None else asyncio.run(read_file(settings, version, wait))
+    if listed is None or data is None:
+        raise UsageError(f"there is no model {shown(version)} on the topic; see: ott model list")
+    if listed.refused is not None:
+        raise UsageError(listed.refused)
+    return data
+
+
+def _put_in_force(
+    settings: "Settings", models: "Models", version: str, data: bytes, *, dry_run: bool
+) -> None:
+    from pipeline.cli.model_topic import put_in_force
+
+    if models.version == version:
+        typer.echo(f"model {version} is in force already")
+        return
+    if not dry_run:
+        asyncio.run(put_in_force(settings, version, data))
+    done = "would be in force" if dry_run else "is in force"
+    typer.echo(f"model {version} {done}; before it: {models.version}")
+
+
+def _collect_from_topic(
+    settings: "Settings", since: str, until: str | None, wait: float
+) -> tuple["ScoredMinutes", str]:
+    """The scored minutes of a time on `raw-events`, and in words what they come from."""
+    import time
+
+    from pipeline.assembly import build_evaluator
+    from pipeline.cli.model_topic import read_events
+    from pipeline.cli.rendering import Record, envelope
+    from pipeline.errors import UsageError
+    from pipeline.events.instants import format_instant
+    from pipeline.judging.scored_minutes import MinuteCollector
+    from pipeline.kafka.brokers import wait_for_broker
+
+    first = _instant("--from", since)
+    last = time.time_ns() // 1_000_000 if until is None else _instant("--to", until)
+    if first >= last:
+        raise UsageError(f"--from {since} is not before the end, {format_instant(last)}")
+    collector = MinuteCollector(build_evaluator(settings), settings.topic_prefix)
+
+    async def collect() -> None:
+        await wait_for_broker(settings, wait)
+        async for records in read_events(settings, first, last):
+            collector.collect(
+                envelope(
+                    Record(got.topic, got.partition, got.offset, got.timestamp, got.key, got.value)
+                ).encode()
+                for got in records
+            )
+
+    asyncio.run(collect())
+    return collector.collected, f"the topic raw-events from {format_instant(first)} to {format_instant(last)}"
+
+
+def _instant(option: str, text: str) -> int:
+    from pipeline.errors import UsageError
+    from pipeline.events.instants import parse_instant
+
+    try:
+        # Kafka knows no time before 1970.
+        return max(0, parse_instant(text))
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: {error}") from None
 
 
 def _collect(file: str, topic_prefix: str | None, config: Path | None) -> "ScoredMinutes":

@@ -38,7 +38,7 @@ class InForce(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Refused(NamedTuple):
-    """A document that cannot be used: why, when it was published, and at which offset of `rule-config`."""
+    """What was published and cannot be used: why, the timestamp of its record, and the offset on its topic."""
 
     reason: str
     published: int

@@ -143,6 +143,14 @@ RULE_CONFIG = Topic(
     written_by="operators",
     read_by="every worker",
 )
+# All records are in partition 0, because a model must come before the record that puts it in force.
+MODEL_CONFIG = Topic(
+    name="model-config",
+    key="model/VERSION, or in-force",
+    cleanup="compact",
+    written_by="operators",
+    read_by="every worker",
+)
 # A replay needs the journal as long as the events that it belongs to.
 CONTROL_JOURNAL = Topic(
     name="control-journal",
@@ -172,6 +180,7 @@ TOPICS = (
     RISK_ALERTS,
     HEALTH_PARTIALS,
     RULE_CONFIG,
+    MODEL_CONFIG,
     CONTROL_JOURNAL,
     AUDIT_TRAIL,
 )

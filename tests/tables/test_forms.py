@@ -4,4 +4,4 @@ from tables.forms import Kind
 
 
 def test_the_letters_of_kinds_are_persisted_and_stay_as_they_are():
-    assert "".join(map(chr, Kind)) == "UPRQSFTXABC"
+    assert "".join(map(chr, Kind)) == "UPRQSMFTXABC"

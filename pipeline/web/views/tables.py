@@ -10,6 +10,7 @@ import msgspec
 from pydantic import Field
 
 from pipeline.evaluation.batch import PartitionState
+from pipeline.evaluation.model_book import ModelInForce
 from pipeline.evaluation.recent import RecentResults
 from pipeline.evaluation.rule_book import InForce
 from pipeline.events.addresses import mask_network
@@ -192,17 +193,17 @@ class _Browser:
 
 
 def _shown_users(users: WriteBehindTable[RiskValue], show: Callable[[str], str]) -> _ShownTable:
-    """Keys are as in the table; those of a partition carry its number: `uUSER`, `qUSER`, `p@3`, `r@3`, `s@3`."""
+    """Keys are as in the table; those of a partition carry its number: `uUSER`, `qUSER`, `p@3`, `r@3`, `s@3`, `m@3`."""
 
     def locate(text: str) -> tuple[bytes, int]:
         kind, rest = text[:1], text[1:]
         if kind in {"u", "q"} and rest:
             return text.encode(), users.partition_of(rest.encode())
-        if kind in {"p", "r", "s"} and rest[:1] == "@" and rest[1:].isascii() and rest[1:].isdigit():
+        if kind in {"p", "r", "s", "m"} and rest[:1] == "@" and rest[1:].isascii() and rest[1:].isdigit():
             partition = int(rest[1:6])
             if partition < users.partition_of.partitions:
                 return kind.encode(), partition
-        raise ValueError("must be u or q and a user id, or p@, r@ or s@ and the number of a partition")
+        raise ValueError("must be u or q and a user id, or p@, r@, s@ or m@ and the number of a partition")
 
     def render(value: RiskValue) -> Any:  # noqa: ANN401 - JSON
         match value:
@@ -213,7 +214,7 @@ def _shown_users(users: WriteBehindTable[RiskValue], show: Callable[[str], str])
             case RecentResults():
                 shown = [msgspec.structs.asdict(result) for result in value.results]
                 return [{**result, "user_id": show(result["user_id"])} for result in shown]
-            case InForce():
+            case InForce() | ModelInForce():
                 return msgspec.structs.asdict(value)
             case _:
                 return [msgspec.structs.asdict(request) for request in value.requests]

@@ -39,6 +39,7 @@ def test_the_topics_are_those_of_the_contract():
         "risk-alerts": ("compact", None, "CreateTime"),
         "health-partials": ("delete", DAY_MS, "CreateTime"),
         "rule-config": ("compact", None, "CreateTime"),
+        "model-config": ("compact", None, "CreateTime"),
         "control-journal": ("delete", 7 * DAY_MS, "CreateTime"),
         "audit-trail": ("delete", 730 * DAY_MS, "LogAppendTime"),
     }

@@ -1,0 +1,220 @@
+"""What `ott model` reads from and writes to topics: models on `model-config`, events to train on from `raw-events`."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from pipeline.anomaly.artefact import Model, ModelError
+from pipeline.coordination.model_config import PARTITION
+from pipeline.errors import MissingError
+from pipeline.evaluation.model_book import (
+    IN_FORCE_KEY,
+    NONE,
+    Publication,
+    publication_of,
+    read_version,
+    records_of,
+    version_of_key,
+)
+from pipeline.events.foreign import shown
+from pipeline.events.instants import format_instant
+from pipeline.kafka.brokers import broker_trouble
+from pipeline.kafka.follower import Follower, TopicMissingError, follow, from_time
+from pipeline.kafka.topics import MODEL_CONFIG, RAW_EVENTS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from aiokafka import AIOKafkaConsumer
+    from aiokafka.structs import ConsumerRecord
+
+    from pipeline.kafka.follower import Offsets, Partitions
+    from pipeline.settings.schema import Settings
+
+    Record = ConsumerRecord[bytes, bytes]
+
+_LONGEST_NAME: Final = 100
+
+
+class Listed(NamedTuple):
+    """A model on the topic.
+
+    Attributes:
+        written: timestamp of its record, which is that of its last publication, in milliseconds since 1970.
+        name: of its card; None if the model cannot be used.
+        refused: why it cannot be used; None if it can.
+    """
+
+    written: int
+    name: str | None
+    refused: str | None
+
+
+class Models(NamedTuple):
+    """What is on the topic.
+
+    Attributes:
+        listed: the models by version; the one that was published last comes last.
+        in_force: the newest publication; None where no model is in force, or the newest one cannot be used.
+        refused: why the newest publication cannot be used; None if it can.
+    """
+
+    listed: dict[str, Listed]
+    in_force: Publication | None
+    refused: str | None
+
+    @property
+    def version(self) -> str:
+        """The version in force; `NONE` without one."""
+        return NONE if self.in_force is None else self.in_force.version
+
+    def before(self) -> str | None:
+        """The version that was published before the one in force and can be used; None if there is none."""
+        others = [
+            version
+            for version, model in self.listed.items()
+            if version != self.version and model.refused is None
+        ]
+        return others[-1] if others else None
+
+
+async def read_models(settings: Settings, wait: float) -> Models:
+    """Read the topic to its end.
+
+    Args:
+        settings: where the brokers are.
+        wait: how long to wait for a broker, in seconds.
+
+    Raises:
+        MissingError: the topic cannot be read.
+    """
+    listed: dict[str, Listed] = {}
+    publication: bytes | None = None
+    async for record in _records(settings, wait):
+        version = version_of_key(record.key)
+        if version is not None:
+            # The place in the dictionary is that of the last record.
+            listed.pop(version, None)
+            if record.value is not None:
+                listed[version] = _listed(version, record.value, record.timestamp)
+        elif record.key == IN_FORCE_KEY:
+            publication = record.value
+    return Models(listed, *_in_force(listed, publication))
+
+
+async def read_file(settings: Settings, version: str, wait: float) -> bytes | None:
+    """The bytes of a model on the topic; None if it is not there.
+
+    Raises:
+        MissingError: the topic cannot be read.
+    """
+    found: bytes | None = None
+    async for record in _records(settings, wait):
+        if version_of_key(record.key) == version:
+            found = record.value
+    return found
+
+
+async def put_in_force(settings: Settings, version: str, data: bytes) -> None:
+    """Publish a model. All workers score with it from their next batches on.
+
+    Raises:
+        MissingError: the brokers do not acknowledge it.
+    """
+    now = format_instant(time.time_ns() // 1_000_000)
+    await _write(settings, records_of(version, data, by=_me(), at=now))
+
+
+async def put_none_in_force(settings: Settings) -> None:
+    """Let no model score any more.
+
+    Raises:
+        MissingError: the brokers do not acknowledge it.
+    """
+    await _write(settings, [(IN_FORCE_KEY, None)])
+
+
+async def read_events(settings: Settings, since: int, until: int) -> AsyncIterator[list[Record]]:
+    """The records of `raw-events` of a time, by the broker's timestamps; each list is of one partition, in its order.
+
+    What is written after the call is left out.
+
+    Args:
+        settings: where the brokers are; one answers.
+        since: the first timestamp, in milliseconds since 1970.
+        until: the timestamp after the last one.
+
+    Raises:
+        MissingError: the topic cannot be read.
+    """
+    ends: dict[TopicPartition, int] = {}
+
+    async def start(consumer: AIOKafkaConsumer, partitions: Partitions) -> Offsets:
+        ends.update(await from_time(until)(consumer, partitions))
+        return await from_time(since)(consumer, partitions)
+
+    topic = settings.topic(RAW_EVENTS.name)
+    try:
+        async with Follower(settings.kafka_client_options(), [topic], start) as follower:
+            await follower.connect()
+            while any(follower.positions[tp] < end for tp, end in ends.items()):
+                for tp, records in (await follower.poll()).items():
+                    yield [record for record in records if record.offset < ends[tp]]
+    except TopicMissingError as error:
+        raise MissingError(f"{error} at {settings.bootstrap_servers}") from error
+    except KafkaError as error:
+        raise broker_trouble(settings, error) from error
+
+
+async def _records(settings: Settings, wait: float) -> AsyncIterator[Record]:
+    topic = settings.topic(MODEL_CONFIG.name)
+    async with follow(settings, [topic], from_oldest=True, timeout_s=wait) as follower:
+        while not follower.at_end:
+            for record in (await follower.poll()).get(TopicPartition(topic, PARTITION), ()):
+                yield record
+
+
+def _in_force(listed: Mapping[str, Listed], value: bytes | None) -> tuple[Publication | None, str | None]:
+    """The newest publication, and why it cannot be used."""
+    if value is None:
+        return None, None
+    try:
+        publication = publication_of(value)
+    except ModelError as error:
+        return None, str(error)
+    model = listed.get(publication.version)
+    if model is None:
+        return None, f"model {shown(publication.version)} was put in force, and is not on the topic"
+    return (publication, None) if model.refused is None else (None, model.refused)
+
+
+def _listed(version: str, data: bytes, written: int) -> Listed:
+    try:
+        model: Model = read_version(data, version)
+    except ModelError as error:
+        return Listed(written, None, str(error))
+    return Listed(written, model.card.name, None)
+
+
+async def _write(settings: Settings, records: list[tuple[bytes, bytes]] | list[tuple[bytes, None]]) -> None:
+    topic = settings.topic(MODEL_CONFIG.name)
+    try:
+        async with AIOKafkaProducer(**settings.kafka_client_options(), acks="all") as producer:
+            for key, value in records:
+                await producer.send_and_wait(topic, value, key, partition=PARTITION)
+    except (KafkaError, OSError) as error:
+        raise broker_trouble(settings, error) from error
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()[:_LONGEST_NAME]
+    except (KeyError, OSError, ImportError):
+        # A container may run with a number that has no name.
+        return f"user {os.getuid()}"
