@@ -31,10 +31,8 @@ from pipeline.kafka.topics import MODEL_CONFIG, RAW_EVENTS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from aiokafka import AIOKafkaConsumer
     from aiokafka.structs import ConsumerRecord
 
-    from pipeline.kafka.follower import Offsets, Partitions
     from pipeline.settings.schema import Settings
 
     Record = ConsumerRecord[bytes, bytes]
@@ -143,8 +141,6 @@ async def put_none_in_force(settings: Settings) -> None:
 async def read_events(settings: Settings, since: int, until: int) -> AsyncIterator[list[Record]]:
     """The records of `raw-events` of a time, by the broker's timestamps; each list is of one partition, in its order.
 
-    What is written after the call is left out.
-
     Args:
         settings: where the brokers are; one answers.
         since: the first timestamp, in milliseconds since 1970.
@@ -153,19 +149,17 @@ async def read_events(settings: Settings, since: int, until: int) -> AsyncIterat
     Raises:
         MissingError: the topic cannot be read.
     """
-    ends: dict[TopicPartition, int] = {}
-
-    async def start(consumer: AIOKafkaConsumer, partitions: Partitions) -> Offsets:
-        ends.update(await from_time(until)(consumer, partitions))
-        return await from_time(since)(consumer, partitions)
-
     topic = settings.topic(RAW_EVENTS.name)
     try:
-        async with Follower(settings.kafka_client_options(), [topic], start) as follower:
+        async with Follower(settings.kafka_client_options(), [topic], from_time(since)) as follower:
             await follower.connect()
-            while any(follower.positions[tp] < end for tp, end in ends.items()):
+            unread = set(follower.positions)
+            while unread:
                 for tp, records in (await follower.poll()).items():
-                    yield [record for record in records if record.offset < ends[tp]]
+                    yield [record for record in records if since <= record.timestamp < until]
+                    if records[-1].timestamp >= until:
+                        unread.discard(tp)
+                unread -= {tp for tp, end in follower.ends.items() if follower.positions[tp] >= end}
     except TopicMissingError as error:
         raise MissingError(f"{error} at {settings.bootstrap_servers}") from error
     except KafkaError as error:
