@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +77,12 @@ class Output:
         """Write what is in the buffer."""
         with naming(self._name):
             self._file.flush()
+
+    def sync(self) -> None:
+        """Write everything to the disk, so that it outlives a power cut."""
+        with naming(self._name):
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
         return self

@@ -32,6 +32,8 @@ COMMANDS = {
     "worker": "ott worker --bootstrap-servers 127.0.0.1:9092 --web-port 0",
     "generate": "ott generate --events 1000 --rate 100",
     "judge": "ott judge events.jsonl --failed failed.jsonl",
+    "replay": "ott replay --from 2026-11-28T00:00:00Z --to 2026-11-29T00:00:00Z --output day.jsonl.gz",
+    "diff": "ott diff topic:flagged-events day.jsonl.gz --from 2026-11-28T00:00:00Z --to 2026-11-29T00:00:00Z",
     "tail": "ott tail --level HIGH --rule privacy",
     "bench": "ott bench --events 200000 --users 1000 --json",
     "broker": None,

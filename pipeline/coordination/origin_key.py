@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.errors import MissingError
 from pipeline.kafka.brokers import broker_trouble
-from pipeline.kafka.follower import Follower
+from pipeline.kafka.follower import Follower, TopicMissingError
 
 if TYPE_CHECKING:
     from pipeline.settings.schema import Settings
@@ -50,6 +50,18 @@ async def shared_key(settings: Settings, topic: str) -> bytes:
             "application needs the rights to read and write it"
         )
     return key
+
+
+async def known_key(settings: Settings, topic: str) -> bytes | None:
+    """The origin key of the application; None where no worker has made one. Nothing is written.
+
+    Raises:
+        KafkaError: the topic cannot be read.
+    """
+    try:
+        return await _first(settings, topic)
+    except TopicMissingError:
+        return None
 
 
 async def _first(settings: Settings, topic: str) -> bytes | None:

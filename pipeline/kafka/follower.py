@@ -21,7 +21,7 @@ from pipeline.errors import MissingError
 from pipeline.kafka.brokers import broker_trouble, say_on_stderr, wait_for_broker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Mapping, Sequence
 
     from aiokafka.structs import ConsumerRecord
 
@@ -105,6 +105,8 @@ class Follower:
         retry: whether `poll` logs an error, at most once in ten seconds, and waits some seconds. Otherwise it raises
             the error.
         committed_only: whether records of open and aborted transactions are left out.
+        partitions: the numbers of the partitions that are read; None for all.
+        unreadable: whether `poll` returns an `UnreadableBatch` in the place of a batch that cannot be read.
         on_truncated: called before topics are read again because one of them was made anew, or lost its end.
 
     Attributes:
@@ -120,6 +122,8 @@ class Follower:
         *,
         retry: bool = False,
         committed_only: bool = True,
+        partitions: Container[int] | None = None,
+        unreadable: bool = False,
         on_truncated: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._client_options = dict(client_options)
@@ -127,6 +131,8 @@ class Follower:
         self._start = start
         self._retry = retry
         self._committed_only = committed_only
+        self._numbers = partitions
+        self._unreadable = unreadable
         self._on_truncated = on_truncated
         self._consumer: AIOKafkaConsumer | None = None
         self._seen: set[str] = set()
@@ -251,6 +257,8 @@ class Follower:
             end = self._end(consumer, tp)
             if end is not None:
                 self.ends[tp] = end
+        if self._unreadable:
+            return batches
         readable = {tp: self._readable(batch) for tp, batch in batches.items()}
         return {tp: batch for tp, batch in readable.items() if batch}
 
@@ -263,7 +271,10 @@ class Follower:
             numbers = cluster.partitions_for_topic(topic)
             if not numbers:
                 raise TopicMissingError(topic)
-            partitions += [TopicPartition(topic, number) for number in sorted(numbers)]
+            chosen = [
+                number for number in sorted(numbers) if self._numbers is None or number in self._numbers
+            ]
+            partitions += [TopicPartition(topic, number) for number in chosen]
         return partitions
 
     def _require_topics(self, consumer: AIOKafkaConsumer) -> None:

@@ -1,0 +1,207 @@
+"""A replay: the survey, the partitions side by side in processes, and the output."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from aiokafka.errors import KafkaError
+
+from pipeline.app import tune_collector
+from pipeline.assembly import build_evaluator
+from pipeline.errors import MissingError
+from pipeline.history.output import SCHEMA, Done, Manifest, Part, locked
+from pipeline.history.partition import Job, Judged, PartitionReplay
+from pipeline.history.survey import survey
+from pipeline.kafka.brokers import broker_trouble
+from pipeline.logs import quiet_kafka_client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from concurrent.futures import Future
+    from multiprocessing.sharedctypes import Synchronized
+    from pathlib import Path
+    from types import TracebackType
+
+    from pipeline.history.survey import Survey, TimeRange
+    from pipeline.settings.schema import Settings
+
+_LOOK_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What is judged again.
+
+    Attributes:
+        settings: where the brokers are, and the rules where none were published.
+        times: the range.
+        partitions: their numbers; None for all, or that of the user.
+        user: publish only what this user's records give; None for all.
+        own_rules: whether the rule set of the settings judges everything, instead of those that were in force.
+    """
+
+    settings: Settings
+    times: TimeRange
+    partitions: Collection[int] | None
+    user: str | None
+    own_rules: bool
+
+    def parameters(self) -> dict[str, Any]:
+        """What the output depends on, for the manifest."""
+        evaluator = build_evaluator(self.settings)
+        return {
+            "topics": f"{self.settings.topic_prefix}* of {self.settings.app_id}",
+            "from": self.times.begin,
+            "to": self.times.end,
+            "warm_from": self.times.warm,
+            "partitions": None if self.partitions is None else sorted(self.partitions),
+            "user": self.user,
+            "rules": evaluator.ruleset.version if self.own_rules else None,
+        }
+
+    def survey(self) -> Survey:
+        """Look at the topics; see `pipeline.history.survey`."""
+        return asyncio.run(survey(self.settings, self.times, self.partitions, self.user))
+
+    def run(self, path: Path, workers: int, progress: Callable[[int, int], None]) -> tuple[Manifest, bool]:
+        """Judge, and write the output.
+
+        Args:
+            path: of the output.
+            workers: the number of processes.
+            progress: is called with the numbers of records that were judged and that are to be judged.
+
+        Returns:
+            the manifest, and whether an earlier start had completed the output already.
+
+        Raises:
+            RefusedError: the output is that of another replay, or is being written.
+            MissingError: see `survey` and `PartitionReplay.run`; or the output cannot be written.
+        """
+        with locked(path) as output:
+            manifest = output.manifest(self.parameters())
+            if manifest is not None and manifest.complete:
+                output.finish(manifest)
+                return manifest, True
+            known = None if manifest is None else manifest.ranges
+            found = asyncio.run(survey(self.settings, self.times, self.partitions, self.user, known))
+            if manifest is None:
+                manifest = Manifest(SCHEMA, self.parameters(), found.ranges, found.sources)
+                output.save(manifest)
+            found.sources.update(manifest.sources)
+            missing = [one.partition for one in manifest.ranges if one.partition not in manifest.done]
+            with _Pool(min(workers, max(1, len(missing)))) as pool:
+                jobs = {
+                    pool.submit(self._job(found, number), output.part(number), path.name): number
+                    for number in missing
+                }
+                total = sum(one.end - one.warm for one in manifest.ranges if one.partition in missing)
+                for future in pool.finished(jobs, lambda read: progress(read, total)):
+                    manifest.done[jobs[future]] = future.result()
+                    output.save(manifest)
+            output.finish(manifest)
+            return manifest, False
+
+    def _job(self, found: Survey, number: int) -> Job:
+        return Job(
+            self.settings,
+            next(one for one in found.ranges if one.partition == number),
+            found.sources,
+            (self.times.begin, self.times.end),
+            found.lines[number],
+            None if self.own_rules else found.rules,
+            found.origin_key,
+            self.user,
+        )
+
+
+class _Pool:
+    """Processes that judge partitions. If this process dies, they die. Use it in a `with` block."""
+
+    def __init__(self, workers: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._read: Synchronized[int] = context.Value("q", 0)
+        self._pool = ProcessPoolExecutor(workers, context, _start_process, (self._read,))
+
+    def submit(self, job: Job, part: Path, name: str) -> Future[Done]:
+        return self._pool.submit(_judge_partition, job, part, name)
+
+    def finished(
+        self, futures: Collection[Future[Done]], progress: Callable[[int], None]
+    ) -> Iterator[Future[Done]]:
+        """The futures, each when it is done or has failed."""
+        waiting = set(futures)
+        while waiting:
+            done, waiting = wait(waiting, _LOOK_S, FIRST_COMPLETED)
+            progress(self._read.value)
+            yield from done
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            for process in multiprocessing.active_children():
+                process.terminate()
+        self._pool.shutdown(cancel_futures=True)
+        if isinstance(error, BrokenProcessPool):
+            raise MissingError(
+                "a process of the replay was ended from outside, perhaps for want of memory; start it again to go on, "
+                "with fewer --workers"
+            ) from error
+
+
+_read: Synchronized[int] | None = None
+"""In a process of the pool: the number of records that all of them have read."""
+
+
+def _start_process(read: Synchronized[int]) -> None:
+    global _read  # noqa: PLW0603 - a value that processes share can only be given to them at their start
+    _read = read
+    # The parent hears Ctrl-C and ends its processes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    quiet_kafka_client()
+    tune_collector()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _judge_partition(job: Job, path: Path, name: str) -> Done:
+    """Judge one partition and write its part. It runs in a process of the pool."""
+    lines = 0
+    counter = _read
+    assert counter is not None
+
+    def progress(records: int) -> None:
+        with counter.get_lock():
+            counter.value += records
+
+    with Part(path, name) as part:
+
+        def publish(judged: Judged) -> None:
+            nonlocal lines
+            lines += len(judged.verdicts)
+            part.write(value for _, value in judged.verdicts)
+
+        partition = PartitionReplay(job, build_evaluator(job.settings), publish, progress)
+        try:
+            asyncio.run(partition.run())
+        except KafkaError as error:
+            raise broker_trouble(job.settings, error) from error
+    return Done(dict(partition.counts), dict(partition.requests), lines)

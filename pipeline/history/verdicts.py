@@ -1,0 +1,181 @@
+"""Verdicts as they stand in a file or on a topic: what they are on, and reading them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, cast
+
+import msgspec
+import zstandard
+from aiokafka.errors import KafkaError
+
+from pipeline.errors import MissingError
+from pipeline.events.foreign import UnreadableError, json_reader
+from pipeline.history.reading import read_range
+from pipeline.history.survey import bounds
+from pipeline.kafka.brokers import broker_trouble, wait_for_broker
+from pipeline.kafka.follower import TopicMissingError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from _typeshed import WriteableBuffer
+
+    from pipeline.settings.schema import Settings
+
+MAX_LINE_BYTES: Final = 16 << 20
+"""The longest line that is read as a verdict. Brokers accept 1 MiB."""
+_PIECE_BYTES: Final = 1 << 10
+"""Zstandard expands this to 32 MiB at most."""
+
+
+class _Subject(msgspec.Struct):
+    type: str
+    id: str
+
+
+class _Source(msgspec.Struct):
+    topic: str | None
+    partition: int
+    offset: int
+
+
+class _Finding(msgspec.Struct):
+    rule_id: str
+
+
+class _Document(msgspec.Struct):
+    """The members of a verdict that are looked at. Others are not read."""
+
+    verdict_id: str
+    subject: _Subject
+    risk_level: str
+    findings: list[_Finding]
+    source: _Source | None
+    minute_end: str | None = None
+
+
+class Place(NamedTuple):
+    """What a verdict is on: a source record, or a subject and the end of its minute. The others are None."""
+
+    topic: str | None
+    partition: int | None
+    offset: int | None
+    subject: str | None
+    minute_end: str | None
+
+    def __str__(self) -> str:
+        if self.subject is not None:
+            return f"{self.subject} at {self.minute_end}"
+        return f"{'line' if self.topic is None else self.topic}/{self.partition} offset {self.offset}"
+
+
+class Found(NamedTuple):
+    """A verdict that was read."""
+
+    place: Place
+    verdict_id: str
+    subject: str
+    level: str
+    rules: tuple[str, ...]
+    value: bytes
+
+
+_read: Final = json_reader(_Document)
+
+
+def read_verdict(value: bytes | None) -> Found | None:
+    """A verdict of its bytes; None where they are none."""
+    try:
+        document = _read(value)
+    except UnreadableError:
+        return None
+    subject, source = f"{document.subject.type}:{document.subject.id}", document.source
+    if source is None:
+        if document.minute_end is None:
+            return None
+        place = Place(None, None, None, subject, document.minute_end)
+    else:
+        place = Place(source.topic, source.partition, source.offset, None, None)
+    rules = tuple(sorted({finding.rule_id for finding in document.findings}))
+    return Found(place, document.verdict_id, subject, document.risk_level, rules, value or b"")
+
+
+class _Expanded(io.RawIOBase):
+    """Zstandard as a file. The library's own reader does not notice that the end is missing."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._pieces = _expand(file)
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._left = memoryview(piece)
+        target = memoryview(buffer)
+        count = min(len(target), len(self._left))
+        target[:count], self._left = self._left[:count], self._left[count:]
+        return count
+
+
+def _expand(file: BinaryIO) -> Iterator[bytes]:
+    expanding = None
+    while piece := file.read(_PIECE_BYTES):
+        while piece:
+            expanding = expanding or zstandard.ZstdDecompressor().decompressobj()
+            yield expanding.decompress(piece)
+            piece = b""
+            if expanding.eof:
+                piece, expanding = expanding.unused_data, None
+    if expanding is not None:
+        raise EOFError("its end is missing")
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The lines of a file, without their ends. The ending .gz or .zst says that it is compressed.
+
+    A line that is longer than `MAX_LINE_BYTES` comes in pieces, none of which is a verdict.
+
+    Raises:
+        MissingError: the file cannot be read, or is damaged.
+    """
+    try:
+        with path.open("rb") as plain:
+            file: BinaryIO = plain
+            if path.name.endswith(".gz"):
+                file = cast("BinaryIO", gzip.GzipFile(fileobj=plain))
+            elif path.name.endswith(".zst"):
+                file = cast("BinaryIO", io.BufferedReader(_Expanded(plain)))
+            while line := file.readline(MAX_LINE_BYTES):
+                yield line.rstrip(b"\r\n")
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise MissingError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+async def values_of(settings: Settings, topic: str) -> AsyncIterator[bytes]:
+    """The values on a topic (full name), up to its end as it is now.
+
+    Raises:
+        MissingError: no broker answers, or there is no such topic.
+    """
+    await wait_for_broker(settings)
+    try:
+        found = await bounds(settings, topic, [])
+        for number, end in sorted(found.end.items()):
+            async for batch in read_range(settings, topic, number, found.oldest[number], end):
+                for record in batch:
+                    yield record.value or b""
+    except TopicMissingError as error:
+        raise MissingError(
+            f"{error.args[0]} at {settings.bootstrap_servers}; a file is named by its path, a topic as topic:NAME"
+        ) from error
+    except KafkaError as error:
+        raise broker_trouble(settings, error) from error
