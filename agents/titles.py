@@ -121,6 +121,6 @@ class TitleAgent:
             unit[RULES_KEY] = now
         if self._titles is None or self._titles[0] != now:
             evaluator = self._evaluator
-            rules = SubjectRules(self._book.ruleset(now), evaluator.model_version, evaluator.show)
+            rules = SubjectRules(self._book.ruleset(now), evaluator.show)
             self._titles = (now, LiveTitles(rules, self._sources))
         return self._titles[1]

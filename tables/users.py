@@ -1,40 +1,44 @@
 """The form of a user's state: compact, versioned, the same bytes for the same state.
 
-Version 3 is the two bytes `U`, 3, and the MessagePack array `_User`. The window's entries are stored by column. Times
+Version 4 is the two bytes `U`, 4, and the MessagePack array `_User`. The window's entries are stored by column. Times
 are milliseconds before the stream time. Regions, networks and devices are numbers into a list of names in order of
-first use. So an event in the window costs 24 bytes, and each name is stored once.
+first use, and so are the hashes of titles. So an event in the window costs 25 bytes, and each name is stored once.
 """
 
 import struct
 from struct import Struct, pack, unpack
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from pipeline.windows.entry import Entry
 from pipeline.windows.privacy import NO_RECORD, Mark, PrivacyRecord
+from pipeline.windows.score import Score
 from pipeline.windows.user import LastEvent, LastPlace, UserState
-from pipeline.windows.window import Entry, Window
+from pipeline.windows.window import Window
 from tables.forms import Form, Kind, WireError
 
-VERSION: Final = 3
+VERSION: Final = 4
+_N = TypeVar("_N", str, int)
 _BYTE: Final = 256
 """How many names one byte can number. More names, of which a window has at most 4,096, take two bytes each."""
 
 
-class _Names(msgspec.Struct, array_like=True, frozen=True):
+class _Names(msgspec.Struct, Generic[_N], array_like=True, frozen=True):
     """One column of names: the distinct names in order of first use, and each entry's number as one or two bytes."""
 
-    names: list[str]
+    names: list[_N]
     numbers: bytes
 
 
 class _Columns(msgspec.Struct, array_like=True, frozen=True):
     times: bytes
     hashes: bytes
-    regions: _Names
-    networks: _Names
-    devices: _Names
-    roles: bytes
+    regions: _Names[str]
+    networks: _Names[str]
+    devices: _Names[str]
+    kinds: bytes
+    titles: _Names[int]
 
 
 _ONE_AGE: Final = Struct("<I").pack
@@ -61,6 +65,7 @@ class _WithoutWindow(_Beginning, array_like=True, frozen=True):
     last_place: tuple[str, int] | None
     privacy: tuple[_MarkTimes, _MarkTimes, int | None, int | None] | None
     last_event: _LastEventFields | None
+    score: Score | None
 
 
 class _User(_WithoutWindow, array_like=True, frozen=True):
@@ -85,6 +90,7 @@ def encode_user(state: UserState) -> bytes:
             state.last_place,
             None if privacy == NO_RECORD else _privacy_times(privacy),
             None if state.last_event is None else _last_event_fields(state.last_event),
+            state.score,
             _columns(window.entries, state.stream_time)
             if window.entries and state.stream_time is not None
             else None,
@@ -103,9 +109,10 @@ def decode_user(value: bytes) -> UserState:
         entries = (
             () if user.window is None or user.stream_time is None else _entries(user.window, user.stream_time)
         )
+        window = Window(entries, user.left_early)
     except (struct.error, ValueError, IndexError, OverflowError) as error:
         raise WireError("user", value) from error
-    return _state(user, Window(entries, user.left_early))
+    return _state(user, window)
 
 
 def decode_without_window(value: bytes) -> UserState:
@@ -125,6 +132,7 @@ def _state(user: _WithoutWindow, window: Window) -> UserState:
         user.last_record_time,
         NO_RECORD if user.privacy is None else _privacy(user.privacy),
         None if user.last_event is None else _last_event(user.last_event),
+        user.score,
     )
 
 
@@ -140,7 +148,7 @@ def last_record_time_of(value: bytes) -> int:
 def _columns(entries: list[Entry], stream_time: int) -> _Columns:
     if len(entries) == 1:
         # Every new user has a window of one entry, so this case has a short way of its own.
-        time, identity, content, region, network, device, role = entries[0]
+        time, identity, content, region, network, device, kind, title = entries[0]
         age, hashes = _ONE_AGE(stream_time - time), _ONE_PAIR(identity, content)
         return _Columns(
             age,
@@ -148,9 +156,10 @@ def _columns(entries: list[Entry], stream_time: int) -> _Columns:
             _Names([region], _FIRST),
             _Names([network], _FIRST),
             _Names([device], _FIRST),
-            bytes((role,)),
+            bytes((kind,)),
+            _Names([title], _FIRST),
         )
-    times, identities, contents, regions, networks, devices, roles = zip(*entries, strict=True)
+    times, identities, contents, regions, networks, devices, kinds, titles = zip(*entries, strict=True)
     count = len(entries)
     return _Columns(
         pack(f"<{count}I", *[stream_time - time for time in times]),
@@ -158,12 +167,13 @@ def _columns(entries: list[Entry], stream_time: int) -> _Columns:
         _number(regions),
         _number(networks),
         _number(devices),
-        bytes(roles),
+        bytes(kinds),
+        _number(titles),
     )
 
 
 def _entries(columns: _Columns, stream_time: int) -> list[Entry]:
-    count = len(columns.roles)
+    count = len(columns.kinds)
     hashes = unpack(f"<{2 * count}Q", columns.hashes)
     return [
         Entry._make(row)
@@ -174,13 +184,14 @@ def _entries(columns: _Columns, stream_time: int) -> list[Entry]:
             _named(columns.regions, count),
             _named(columns.networks, count),
             _named(columns.devices, count),
-            columns.roles,
+            columns.kinds,
+            _named(columns.titles, count),
             strict=True,
         )
     ]
 
 
-def _number(column: tuple[str, ...]) -> _Names:
+def _number(column: tuple[_N, ...]) -> _Names[_N]:
     distinct = dict.fromkeys(column)
     if len(distinct) == 1:
         # By far the most common case: one home, one line, one television.
@@ -192,7 +203,7 @@ def _number(column: tuple[str, ...]) -> _Names:
     return _Names(list(names), pack(f"<{len(column)}H", *numbers))
 
 
-def _named(column: _Names, count: int) -> list[str]:
+def _named(column: _Names[_N], count: int) -> list[_N]:
     names = column.names
     numbers = column.numbers if len(names) <= _BYTE else unpack(f"<{count}H", column.numbers)
     return [names[number] for number in numbers]

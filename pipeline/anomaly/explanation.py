@@ -7,29 +7,15 @@ method asks the model itself, needs no further data, and is told in one sentence
 
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from pipeline.anomaly.artefact import Model, Usual
 from pipeline.anomaly.features import FEATURES, Rows
+from pipeline.windows.score import Cause
 
 CAUSES: Final = 3
 METHOD: Final = "median_replacement"
 _WHOLE: Final = 1e-6
-
-
-class Cause(msgspec.Struct, frozen=True, array_like=True):
-    """One feature that moved the score.
-
-    Attributes:
-        feature: its column.
-        value: of the window.
-        moved: by how much of the path length, in steps of the forest; more than 0.
-    """
-
-    feature: int
-    value: float
-    moved: int
 
 
 def causes_of(model: Model, row: Rows, path: int) -> tuple[Cause, ...]:

@@ -1,22 +1,22 @@
 """When a user's window is scored, and the scores of many windows at once.
 
-The evaluation asks `scoring_of` for every judged event. Windows that are due are collected for a slice of the
-stream and scored together with `score_windows`. The result is part of the user's state, because the finding
-repeats on the user's events until the next score.
+The evaluation asks `scoring_of` for every judged event that is not late. Windows that are due are collected for a batch
+of records and scored together with `score_rows`. The result is part of the user's state, because the finding repeats on
+the user's events until the next score.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from pipeline.anomaly.artefact import Model
-from pipeline.anomaly.explanation import Cause, causes_of
-from pipeline.anomaly.features import FEATURES, Rows, UserWindow, feature_rows
+from pipeline.anomaly.explanation import causes_of
+from pipeline.anomaly.features import FEATURES, Row, Rows, Whole
+from pipeline.windows.score import Score
+from pipeline.windows.tally import MINUTE_MS
 
-MINUTE_MS: Final = 60_000
 FEWEST_EVENTS: Final = 10
 """With less history every window is odd."""
 
@@ -26,7 +26,10 @@ class NotEvaluated(StrEnum):
 
     NO_MODEL = "no_model"
     REFUSED_MODEL = "refused_model"
+    RULE_OFF = "rule_off"
     TOO_LITTLE_HISTORY = "too_little_history"
+    NOT_YET = "not_scored_yet"
+    """The model is new, and no event in order has come since."""
     LATE = "late"
     FAILED = "failed"
 
@@ -40,29 +43,8 @@ class Due(StrEnum):
     """The last score still holds."""
 
 
-class Score(msgspec.Struct, frozen=True, array_like=True):
-    """The last score of a user, as it is kept in the user's state.
-
-    Attributes:
-        minute: event-time minute of the event that was scored, in minutes since 1970.
-        paths: summed path length in the model's forest.
-        model: version of the model; the score of another model does not hold any more.
-        causes: what moved the score most, only where it alerts.
-    """
-
-    minute: int
-    paths: int
-    model: str
-    causes: tuple[Cause, ...] = ()
-
-    @property
-    def alerts(self) -> bool:
-        """Whether the score is above the model's threshold."""
-        return bool(self.causes)
-
-
 def scoring_of(
-    last: Score | None, model_version: str | None, event_time: int, events: int, *, in_order: bool
+    last: Score | None, model_version: str, event_time: int, events: int, *, in_order: bool
 ) -> Due | NotEvaluated:
     """What to do for an event that was judged and folded into its user's window.
 
@@ -71,54 +53,57 @@ def scoring_of(
 
     Args:
         last: the user's last score.
-        model_version: of the model in force, None without one.
+        model_version: of the model in force.
         event_time: of the event, milliseconds since 1970.
         events: in the window, this one among them.
         in_order: whether the event is not before the stream time as it stood.
     """
-    if model_version is None:
-        return NotEvaluated.NO_MODEL
     if events < FEWEST_EVENTS:
         return NotEvaluated.TOO_LITTLE_HISTORY
     if last is None or last.model != model_version:
-        return Due.SCORE if in_order else NotEvaluated.TOO_LITTLE_HISTORY
-    return Due.SCORE if in_order and event_time // MINUTE_MS > last.minute else Due.REPEAT
+        return Due.SCORE if in_order else NotEvaluated.NOT_YET
+    return Due.SCORE if in_order and event_time // MINUTE_MS > last.time // MINUTE_MS else Due.REPEAT
 
 
-def score_windows(model: Model, windows: Sequence[UserWindow]) -> list[Score | NotEvaluated]:
-    """The scores of many windows, in their order.
+OnScored = Callable[[Model, Rows, Whole, Whole], None]
+"""Is called once for each batch with the model, the rows of the scored windows, their summed path lengths, and their
+event-time minutes since 1970."""
 
-    A window on which the features fail is `FAILED`; the others of the batch keep their scores.
+
+def score_rows(model: Model, scores: Sequence[Score], rows: Sequence[Row], on_scored: OnScored) -> None:
+    """Fill in the scores of many windows.
+
+    A window on which the model fails keeps its path length of `FAILED`; the others of the batch get their scores.
+
+    Args:
+        model: the model.
+        scores: new scores; their paths and causes are filled in.
+        rows: by score, the features of its window.
+        on_scored: gets what was scored.
     """
-    rows, failed = rows_of(windows)
-    paths = model.forest.paths(rows)
-    results: list[Score | NotEvaluated] = []
-    for window, row, path, broken in zip(windows, rows, paths.tolist(), failed, strict=True):
-        if broken:
-            results.append(NotEvaluated.FAILED)
-            continue
-        causes = causes_of(model, row, path) if path < model.alert_below else ()
-        results.append(Score(window.stream_time // MINUTE_MS, path, model.version, causes))
-    return results
+    values = _array(rows)
+    good = np.flatnonzero(np.isfinite(values).all(axis=1))
+    values = values[good]
+    paths = model.forest.paths(values)
+    for number, row, path in zip(good.tolist(), values, paths.tolist(), strict=True):
+        score = scores[number]
+        score.paths = path
+        if path < model.alert_below:
+            score.causes = causes_of(model, row, path)
+    minutes = np.array([scores[number].time for number in good.tolist()], dtype=np.int64) // MINUTE_MS
+    on_scored(model, values, paths, minutes)
 
 
-def rows_of(windows: Sequence[UserWindow]) -> tuple[Rows, list[bool]]:
-    """The feature rows of windows, and of each whether it failed; a failed row is all zeros."""
+def _array(rows: Sequence[Row]) -> Rows:
+    """The rows as an array; a row that is none becomes NaN."""
     try:
-        rows = feature_rows(windows)
-    except Exception:  # noqa: BLE001 - whatever is wrong with one window must not cost the others their score
-        alone = [_row_alone(window) for window in windows]
-        rows = np.concatenate([row for row, _ in alone])
-        failed = [broken for _, broken in alone]
-    else:
-        failed = [False] * len(windows)
-    infinite = ~np.isfinite(rows).all(axis=1)
-    rows[infinite] = 0
-    return rows, (infinite | np.array(failed, dtype=np.bool_)).tolist()
-
-
-def _row_alone(window: UserWindow) -> tuple[Rows, bool]:
-    try:
-        return feature_rows([window]), False
-    except Exception:  # noqa: BLE001 - as above
-        return np.zeros((1, len(FEATURES)), dtype=np.float32), True
+        return np.array(rows, dtype=np.float32).reshape(len(rows), len(FEATURES))
+    except (TypeError, ValueError, OverflowError):
+        # One row is broken. It must not cost the others their scores.
+        values = np.full((len(rows), len(FEATURES)), np.nan, dtype=np.float32)
+        for number, row in enumerate(rows):
+            try:
+                values[number] = row
+            except (TypeError, ValueError, OverflowError):
+                continue
+        return values

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.anomaly.artefact import Card, Model, Usual, read_model, write_model
 from pipeline.anomaly.drift import bins_of
 from pipeline.anomaly.features import FEATURES, Rows, Whole
-from pipeline.anomaly.forest import LEAF, STEPS, Forest
+from pipeline.anomaly.forest import LEAF, MAX_LEAVES, STEPS, Forest
 from pipeline.events.instants import format_instant
 
 _MINUTE_MS: Final = 60_000
@@ -187,17 +187,24 @@ def _with_decoys(rows: Rows, seed: int) -> Rows:
 def _tree(
     tree: _GrownTree, columns: NDArray[np.intp], first: int
 ) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.int32]]:
-    """One tree in our order: level by level, so that a right child stands behind its left one."""
+    """One tree in our order: level by level, so that a right child stands behind its left one.
+
+    It ends where it has `MAX_LEAVES` leaves. What the deepest nodes would still tell apart is ordinary anyway.
+    """
     left, right = tree.children_left, tree.children_right
     order, depths = [0], [0]
+    kept = np.zeros(len(left), dtype=np.bool_)
+    leaves = 1
     for node, depth in zip(order, depths, strict=False):  # grows while it is read
-        if left[node] >= 0:
+        if left[node] >= 0 and leaves < MAX_LEAVES:
+            kept[node] = True
+            leaves += 1
             order += [left[node], right[node]]
             depths += [depth + 1, depth + 1]
     place = np.empty(len(left), dtype=np.int64)
     place[order] = np.arange(len(order)) + first
     nodes = np.array(order)
-    inner = left[nodes] >= 0
+    inner = kept[nodes]
     feature = np.where(inner, columns[tree.feature[nodes]], LEAF).astype(np.int8)
     samples = tree.n_node_samples[nodes]
     length = np.round((np.array(depths) + _normal_path(samples)) * STEPS)

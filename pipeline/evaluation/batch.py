@@ -4,15 +4,17 @@ The risk agent calls `evaluate_batch`. `ott judge`, which has no partitions to w
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from pipeline.anomaly.scoring import NotEvaluated
 from pipeline.evaluation.evaluator import Evaluator, Outcome, Users
 from pipeline.evaluation.recent import RECENT
 from pipeline.evaluation.source import Record
 from pipeline.events.event import Event, Request
+from pipeline.windows.score import FAILED
 
 
 class PartitionState(msgspec.Struct, array_like=True):
@@ -72,7 +74,7 @@ def _note_nothing(event: Event, outcome: Outcome, partition_time: int | None) ->
 
 def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop: a call for each record would slow it down
     evaluator: Evaluator,
-    records: Iterable[Record],
+    records: Sequence[Record],
     users: Users,
     partition: PartitionState,
     topic: str,
@@ -94,11 +96,14 @@ def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop: a call for each recor
     """
     outputs = BatchOutputs([], [], [], deque(maxlen=RECENT), [], [])
     remember = outputs.judged.append
-    judge = evaluator.apply if requests else evaluator.judge
     counts, partition_time = partition.counts, partition.times.get(topic)
+    if requests:
+        outcomes = [evaluator.apply(record, users) for record in records]
+    else:
+        outcomes = evaluator.judge_batch(records, users)
     plain = 0
-    for number, record in enumerate(records):
-        outcome = judge(record, users)
+    not_evaluated: dict[NotEvaluated, int] = {}
+    for number, (record, outcome) in enumerate(zip(records, outcomes, strict=True)):
         event = outcome.event
         if outcome.ending != "judged" or event is None:
             count(counts, outcome)
@@ -127,6 +132,13 @@ def evaluate_batch(  # noqa: C901, PLR0912 - the hot loop: a call for each recor
             count(counts, outcome)
         else:
             plain += 1
+        reason = outcome.not_evaluated
+        if reason is None and (outcome.score is None or outcome.score.paths == FAILED):
+            reason = NotEvaluated.FAILED
+        if reason is not None:
+            not_evaluated[reason] = not_evaluated.get(reason, 0) + 1
+    for name, without_score in not_evaluated.items():
+        partition.count(f"not_evaluated.{name}", without_score)
     if plain:
         counts["judged"] = counts.get("judged", 0) + plain
     if partition_time is not None:

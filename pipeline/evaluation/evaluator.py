@@ -4,12 +4,15 @@ A record is judged as a whole or not at all. Where our own code fails on it, its
 and the record becomes a failed event.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
 import xxhash
 
+from pipeline.anomaly.artefact import Model
+from pipeline.anomaly.features import Row, Rows, Whole, row_of
+from pipeline.anomaly.scoring import Due, NotEvaluated, OnScored, score_rows, scoring_of
 from pipeline.evaluation.failed import failed_event
 from pipeline.evaluation.failures import (
     duplicate_id_conflict,
@@ -25,28 +28,23 @@ from pipeline.events.decode import EventDecoder
 from pipeline.events.event import Event, Request
 from pipeline.events.invalid import ErrorDetail, InvalidMessageError
 from pipeline.events.model import EVENT_SCHEMA, REQUEST_SCHEMA
+from pipeline.rules.account_concurrent_streams import ConcurrentStreams
 from pipeline.rules.account_impossible_travel import place_after
 from pipeline.rules.finding import Finding
-from pipeline.rules.inputs import Activity, shown_as_it_is
+from pipeline.rules.inputs import Activity, ScoredHour, shown_as_it_is
 from pipeline.rules.ruleset import RuleSet
+from pipeline.windows.entry import FAILS, KINDS, PLAYS, RELEASES, ROLES, START_FAILS, Entry
 from pipeline.windows.privacy import PrivacyRecord
+from pipeline.windows.score import Score
 from pipeline.windows.user import LastEvent, LastPlace, UserState
-from pipeline.windows.window import (
-    FAILS,
-    FAILS_LOGIN,
-    NEUTRAL,
-    ROLES,
-    START_FAILS,
-    STARTS,
-    WINDOW_MS,
-    Entry,
-    Window,
-)
+from pipeline.windows.window import WINDOW_MS, Window
 
 Ending = Literal["judged", "duplicate", "failed", "request", "misplaced"]
 
 _encode_content: Final = msgspec.msgpack.Encoder().encode
 _hash: Final = xxhash.xxh3_64_intdigest
+_hash_32: Final = xxhash.xxh32_intdigest
+_STREAMS: Final = ConcurrentStreams()
 _new_tuple: Final = tuple.__new__  # much faster than a named tuple's own constructor, which is a Python call
 
 
@@ -75,6 +73,9 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         late: for judged events: whether the event was too old for the window.
         watched: for judged events: how long the device played up to the event, in milliseconds (`Window.watched`).
         start_failed: for judged events: whether the event reports a failed start (`Window.only_started`).
+        score: for judged events: the score of the anomaly model that holds for the event.
+        not_evaluated: for judged events without a score: why there is none.
+        saturated: for judged events with a score: whether the window is saturated.
         verdict: for judged events with published findings.
         published: the bytes of `verdict`.
         shadow: for judged events: the ids of shadow rules that fired.
@@ -91,6 +92,9 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     late: bool = False
     watched: int = 0
     start_failed: bool = False
+    score: Score | None = None
+    not_evaluated: NotEvaluated | None = None
+    saturated: bool = False
     verdict: Verdict | None = None
     published: bytes | None = None
     shadow: tuple[str, ...] = ()
@@ -103,12 +107,12 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class Evaluator:
-    """Judges records under one rule set.
+    """Judges records under one rule set and one anomaly model.
 
     Args:
-        ruleset: the rules. The attribute may be replaced between records.
+        ruleset: the rules. The attribute may be replaced between batches.
         app_version: what failed events name.
-        model_version: the version of the anomaly model; None without a model.
+        model: the anomaly model; None without one. The attribute may be replaced between batches.
         show: gives the form of user and device ids in verdicts: a keyed hash where a pseudonym key is configured.
     """
 
@@ -116,17 +120,48 @@ class Evaluator:
         self,
         ruleset: RuleSet,
         app_version: str,
-        model_version: str | None = None,
+        model: Model | None = None,
         show: Callable[[str], str] = shown_as_it_is,
     ) -> None:
         self.ruleset = ruleset
-        self.model_version = model_version
+        self.model = model
+        self.without_model = NotEvaluated.NO_MODEL
+        """Why events have no score where `model` is None."""
+        self.on_scored: OnScored = _ignore
+        """Gets what the model scored, once for each batch."""
         self.show = show
         self.decoder = EventDecoder()
         self._app_version = app_version
+        # The scores of this batch that the model has not computed yet, and the features of their windows.
+        self._due: list[Score] = []
+        self._rows: list[Row] = []
 
     def judge(self, record: Record, users: Users) -> Outcome:
         """Judge a record of a topic of events."""
+        return self.judge_batch((record,), users)[0]
+
+    def judge_batch(self, records: Sequence[Record], users: Users) -> list[Outcome]:
+        """Judge records of one partition of a topic of events, in order.
+
+        The outcomes do not depend on how the records are divided into batches. The model scores the windows of a batch
+        together, because one by one takes ten times as long. So all other rules judge the records first. Then the
+        events whose user's hour is an anomaly get that finding, too.
+        """
+        self._due.clear()
+        self._rows.clear()
+        outcomes = [self._judge(record, users) for record in records]
+        model = self.model
+        if model is None:
+            return outcomes
+        if self._due:
+            score_rows(model, self._due, self._rows, self.on_scored)
+        for number, outcome in enumerate(outcomes):
+            score = outcome.score
+            if score is not None and score.causes:
+                outcomes[number] = self._with_anomaly(records[number], outcome, ScoredHour(model, score))
+        return outcomes
+
+    def _judge(self, record: Record, users: Users) -> Outcome:
         event: Event | None = None
         try:
             event = self.decoder.event(record.value)
@@ -208,16 +243,19 @@ class Evaluator:
         privacy = state.privacy
         if event.signals_opt_out:
             privacy = privacy.observe(event)
-        device, role = event.device_id, ROLES.get(event.type, NEUTRAL)
-        watched, start_failed = 0, False
-        if role == STARTS:
-            if event.error_code:
-                role, start_failed = START_FAILS, True
-        elif role != NEUTRAL and role != FAILS_LOGIN:  # noqa: PLR1714 - runs on every event; a set would be slower
+        device, kind = event.device_id, KINDS[event.type]
+        if event.error_code:
+            kind += 1
+        role = ROLES[kind]
+        watched, start_failed = 0, role == START_FAILS
+        if role == PLAYS or role == RELEASES or role == FAILS:  # noqa: PLR1714, SIM109 - a set is slower, on every event
             watched = window.watched(device, time)
             if (event.error_code or role == FAILS) and event.is_playback:
                 start_failed = window.only_started(device, time)
-        entry: Entry = _new_tuple(Entry, (time, identity, content, event.region, event.network, device, role))
+        title = 0 if event.content_id is None else _hash_32(event.content_id.encode())
+        fields = (time, identity, content, event.region, event.network, device, kind, title)
+        entry: Entry = _new_tuple(Entry, fields)
+        last_score = state.score if window is state.window else None
         left_early = window.left_early
         left = window.observe(entry, stream_time)
         # The state must not change before everything that can fail is done. The window has changed, but it can undo.
@@ -227,8 +265,17 @@ class Evaluator:
                 window, stream_time, event.region, time, event.plan, last_place, in_order, self.show
             )
             add_activity_findings(findings, self.ruleset, activity)
+            score, not_evaluated = self._score_of(last_score, time, len(window), in_order)
             outcome = self._judged(
-                record, event, findings, late=False, watched=watched, start_failed=start_failed
+                record,
+                event,
+                findings,
+                late=False,
+                watched=watched,
+                start_failed=start_failed,
+                score=score,
+                not_evaluated=not_evaluated,
+                saturated=score is not None and window.saturated(stream_time),
             )
             if in_order:
                 last_event = _last_event(event, last_place)
@@ -247,13 +294,66 @@ class Evaluator:
         state.last_event = last_event
         state.last_record_time = record_time
         state.privacy = privacy
+        state.score = score
         users[event.user_id] = state
+        if score is not None and score is not last_score:
+            self._score_later(score, window, event.plan)
         return outcome
+
+    def _score_of(
+        self, last: Score | None, time: int, events: int, in_order: bool
+    ) -> tuple[Score | None, NotEvaluated | None]:
+        """The score that holds from an event on, or why there is none. A new one is computed with the batch."""
+        model = self.model
+        if model is None:
+            return None, self.without_model
+        if not self.ruleset.by_score:
+            return None, NotEvaluated.RULE_OFF
+        due = scoring_of(last, model.version, time, events, in_order=in_order)
+        if due is Due.REPEAT:
+            return last, None
+        # An event in order is at the stream time.
+        return (Score(time, model.version), None) if due is Due.SCORE else (None, due)
+
+    def _score_later(self, score: Score, window: Window, plan: str | None) -> None:
+        """Take down the features of a window, which changes with the next event, to score it with the batch."""
+        try:
+            row = row_of(window, score.time, streams_allowed(plan))
+        except Exception:  # noqa: BLE001 - an error in our code costs this window its score, and nothing else
+            return
+        self._due.append(score)
+        self._rows.append(row)
+
+    def _with_anomaly(self, record: Record, outcome: Outcome, scored: ScoredHour) -> Outcome:
+        """The outcome of an event with the findings of the rules on scores."""
+        ruleset, event, before = self.ruleset, outcome.event, outcome.verdict
+        assert event is not None
+        found = [finding for judge in ruleset.by_score if (finding := judge(scored)) is not None]
+        if outcome.saturated:
+            found = [msgspec.structs.replace(finding, saturated=True) for finding in found]
+        findings = [*(() if before is None else before.findings), *found]
+        judged = self._judged(
+            record,
+            event,
+            findings,
+            outcome.late,
+            outcome.watched,
+            outcome.start_failed,
+            outcome.score,
+            saturated=outcome.saturated,
+        )
+        return msgspec.structs.replace(
+            judged,
+            shadow=outcome.shadow + judged.shadow,
+            started_anew=outcome.started_anew,
+            erased_region=outcome.erased_region,
+        )
 
     def _judge_late(self, record: Record, event: Event, state: UserState, users: Users) -> Outcome:
         """Judge an event that is too old for the window. Only the legal rules look at it."""
         privacy = state.privacy.observe(event) if event.signals_opt_out else state.privacy
-        outcome = self._judged(record, event, self._legal_findings(event, privacy), True)
+        findings = self._legal_findings(event, privacy)
+        outcome = self._judged(record, event, findings, late=True, not_evaluated=NotEvaluated.LATE)
         state.last_record_time = record.timestamp if record.timestamp >= 0 else NO_TIMESTAMP
         state.privacy = privacy
         users[event.user_id] = state
@@ -271,19 +371,25 @@ class Evaluator:
         late: bool,
         watched: int = 0,
         start_failed: bool = False,
+        score: Score | None = None,
+        not_evaluated: NotEvaluated | None = None,
+        saturated: bool = False,
     ) -> Outcome:
+        ending: Ending = "judged"
+        known = (ending, event, late, watched, start_failed, score, not_evaluated, saturated)
         if not findings:
-            return Outcome("judged", event, late, watched, start_failed)
+            return Outcome(*known)
         ruleset = self.ruleset
         shadow: tuple[str, ...] = ()
         if ruleset.shadow:
             shadow = tuple(finding.rule_id for finding in findings if finding.rule_id in ruleset.shadow)
             findings = [finding for finding in findings if finding.rule_id not in ruleset.shadow]
             if not findings:
-                return Outcome("judged", event, late, watched, start_failed, shadow=shadow)
+                return Outcome(*known, shadow=shadow)
         source = source_of(record)
-        verdict = user_verdict(event, findings, late, source, ruleset.version, self.model_version, self.show)
-        return Outcome("judged", event, late, watched, start_failed, verdict, encode_verdict(verdict), shadow)
+        version = None if self.model is None else self.model.version
+        verdict = user_verdict(event, findings, late, source, ruleset.version, version, self.show)
+        return Outcome(*known, verdict, encode_verdict(verdict), shadow)
 
     def _failed(
         self,
@@ -300,6 +406,18 @@ class Evaluator:
             invalid.reason, errors, source_of(record), record.value, schema, self._app_version
         )
         return Outcome("failed", failed=value, reason=invalid.reason)
+
+
+def streams_allowed(plan: str | None) -> int:
+    """The streams that a plan allows at once, for the features of the anomaly model.
+
+    They are not those of the rule set in force: a model knows the numbers that it was trained with.
+    """
+    return _STREAMS.plan_limits.get(plan or "", _STREAMS.unknown_plan_limit)
+
+
+def _ignore(model: Model, rows: Rows, paths: Whole, minutes: Whole) -> None:
+    pass
 
 
 def _last_event(event: Event, place_before: LastPlace | None) -> LastEvent:

@@ -5,8 +5,9 @@ from typing import Protocol
 
 import msgspec
 
+from pipeline.anomaly.artefact import Model
 from pipeline.rules.finding import Finding
-from pipeline.rules.inputs import Activity, OptOuts, Profile
+from pipeline.rules.inputs import Activity, OptOuts, Profile, ScoredHour
 from pipeline.rules.ruleset import RuleSet
 from pipeline.windows.privacy import NO_RECORD, PrivacyRecord
 from pipeline.windows.user import UserState
@@ -72,7 +73,9 @@ def add_activity_findings(findings: list[Finding], ruleset: RuleSet, activity: A
             findings.append(finding)
 
 
-def findings_now(state: UserState, ruleset: RuleSet, show: Callable[[str], str]) -> list[Finding]:
+def findings_now(
+    state: UserState, ruleset: RuleSet, show: Callable[[str], str], model: Model | None = None
+) -> list[Finding]:
     """The findings that a verdict on the user's last event would have now, sorted by rule id. For the view of a user.
 
     The last event is the one with the largest event time; of several, the one that came last. It is judged with the
@@ -89,6 +92,10 @@ def findings_now(state: UserState, ruleset: RuleSet, show: Callable[[str], str])
         state.window, stream_time, newest.region, newest.time, last.plan, last.place_before, show=show
     )
     add_activity_findings(findings, ruleset, activity)
+    score = state.score
+    if model is not None and score is not None and score.causes and score.model == model.version:
+        scored = ScoredHour(model, score)
+        findings += [finding for judge in ruleset.by_score if (finding := judge(scored)) is not None]
     return sorted(
         (one for one in findings if one.rule_id not in ruleset.shadow), key=lambda finding: finding.rule_id
     )

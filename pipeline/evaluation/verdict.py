@@ -84,7 +84,7 @@ class SubjectVerdict(msgspec.Struct, frozen=True):
     late: bool
     source: None
     ruleset_version: str
-    model_version: str | None
+    model_version: None
 
 
 def user_verdict(
@@ -137,14 +137,13 @@ def subject_verdict(
     change: Change,
     finding: Finding | None,
     ruleset_version: str,
-    model_version: str | None,
 ) -> SubjectVerdict:
-    """The verdict on a title or device whose level changed at `minute_end` (milliseconds since 1970)."""
+    """The verdict on a title or device whose level changed at `minute_end` (milliseconds since 1970). No model judges it."""
     findings = [] if finding is None else [finding]
     score = sum(POINTS[finding.severity] for finding in findings)
     return SubjectVerdict(
         VERDICT_SCHEMA,
-        _verdict_id((subject.type, subject.id, minute_end), ruleset_version, model_version),
+        _verdict_id((subject.type, subject.id, minute_end), ruleset_version, None),
         Subject(subject.type, shown_id),
         None,
         None,
@@ -165,7 +164,7 @@ def subject_verdict(
         False,
         None,
         ruleset_version,
-        model_version,
+        None,
     )
 
 

@@ -1,9 +1,9 @@
 """Judges a file. The order of lines is the order of arrival."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, Final, Literal, NamedTuple
 
 from pipeline.evaluation.evaluator import Evaluator, Outcome
 from pipeline.evaluation.verdict import encode_verdict
@@ -11,6 +11,9 @@ from pipeline.judging.lines import Line, read_line
 from pipeline.titles.file import FileTitles, Partition
 from pipeline.titles.levels import SubjectRules
 from pipeline.windows.user import UserState
+
+_BATCH: Final = 250
+"""Events that are judged together where there is an anomaly model. Without one each line is answered at once."""
 
 
 class Output(NamedTuple):
@@ -92,11 +95,10 @@ class FileJudge:
         if self._with_subjects:
             start = file.tell()
             evaluator = self._evaluator
-            rules = SubjectRules(evaluator.ruleset, evaluator.model_version, evaluator.show)
+            rules = SubjectRules(evaluator.ruleset, evaluator.show)
             titles = FileTitles(rules, self._count_partitions(file))
             file.seek(start)
-        for line in self._lines(file):
-            outcome = self._outcome(line)
+        for line, outcome in self._judged(self._lines(file)):
             self.counts.count(outcome)
             if outcome.published is not None:
                 yield Output("verdict", outcome.published)
@@ -113,12 +115,27 @@ class FileJudge:
         for index, line in enumerate(file):
             yield read_line(line, index, self._topic_prefix)
 
-    def _outcome(self, line: Line) -> Outcome:
-        if line.unopened:
-            return self._evaluator.refuse(line.record, list(line.unopened))
-        if line.is_request:
-            return self._evaluator.apply(line.record, self.users)
-        return self._evaluator.judge(line.record, self.users)
+    def _judged(self, lines: Iterable[Line]) -> Iterator[tuple[Line, Outcome]]:
+        """Each line with its outcome, in order. Events between two other lines are judged in batches."""
+        most = 1 if self._evaluator.model is None else _BATCH
+        events: list[Line] = []
+        for line in lines:
+            if not line.unopened and not line.is_request:
+                events.append(line)
+                if len(events) < most:
+                    continue
+            yield from self._judged_events(events)
+            events = []
+            if line.unopened:
+                yield line, self._evaluator.refuse(line.record, list(line.unopened))
+            elif line.is_request:
+                yield line, self._evaluator.apply(line.record, self.users)
+        yield from self._judged_events(events)
+
+    def _judged_events(self, lines: list[Line]) -> Iterator[tuple[Line, Outcome]]:
+        return zip(
+            lines, self._evaluator.judge_batch([line.record for line in lines], self.users), strict=True
+        )
 
     def _count_partitions(self, file: BinaryIO) -> Counter[Partition]:
         return Counter(

@@ -9,20 +9,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import xxhash
 
-from pipeline.anomaly.features import FEATURES, Rows, UserWindow, WindowEvent, kind_code
-from pipeline.anomaly.scoring import MINUTE_MS, Due, NotEvaluated, Score, rows_of, scoring_of
+from pipeline.anomaly.features import FEATURES, Row, row_of
+from pipeline.anomaly.scoring import Due, NotEvaluated, scoring_of
 from pipeline.anomaly.training import Minutes
-from pipeline.evaluation.evaluator import Evaluator
-from pipeline.events.event import Event
+from pipeline.evaluation.evaluator import Evaluator, streams_allowed
 from pipeline.judging.file import AllUsers
 from pipeline.judging.lines import Line, read_line
-from pipeline.rules.account_concurrent_streams import ConcurrentStreams
 from pipeline.rules.finding import LEGAL, POINTS
-from pipeline.windows.user import UserState
+from pipeline.windows.score import Score
+from pipeline.windows.tally import MINUTE_MS
 
-_BATCH: Final = 512
 _COLLECTING: Final = "collecting"
 """Stands for a model version while there is no model yet."""
 
@@ -34,6 +31,7 @@ class ScoredMinutes:
     Attributes:
         users: by row, the user.
         minutes: by row, the event-time minute, in minutes since 1970.
+        rows: the features.
         rule_points: by row, the points of the behavioural findings on its event.
         events: judged events in all.
         left_out: judged events without a row, by reason.
@@ -41,14 +39,14 @@ class ScoredMinutes:
 
     users: list[str] = field(default_factory=list)
     minutes: list[int] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     rule_points: list[int] = field(default_factory=list)
     events: int = 0
     left_out: dict[NotEvaluated, int] = field(default_factory=dict)
-    _rows: list[Rows] = field(default_factory=list)
 
     def data(self) -> Minutes:
         """Everything collected."""
-        rows = np.concatenate(self._rows) if self._rows else np.empty((0, len(FEATURES)), np.float32)
+        rows = np.array(self.rows, dtype=np.float32).reshape(len(self.rows), len(FEATURES))
         return Minutes(rows, self.users, np.array(self.minutes, dtype=np.int64))
 
 
@@ -65,17 +63,11 @@ class MinuteCollector:
         self._evaluator = evaluator
         self._topic_prefix = topic_prefix
         self._users = AllUsers()
-        self._last: dict[str, Score] = {}
-        # An entry of a window holds neither type nor title, so the events are kept beside it, by identity.
-        self._seen: dict[str, dict[int, WindowEvent]] = {}
-        self._limits = ConcurrentStreams()
-        self._pending: list[tuple[str, int, UserWindow]] = []
 
     def collect(self, lines: Iterable[bytes]) -> ScoredMinutes:
         """Judge lines in the order of arrival and return what came of all lines so far."""
         for index, line in enumerate(lines):
             self._take(read_line(line, index, self._topic_prefix))
-        self._flush()
         return self.collected
 
     def _take(self, line: Line) -> None:
@@ -94,65 +86,22 @@ class MinuteCollector:
             return
         state = self._users[event.user_id]
         assert state.stream_time is not None
-        self._remember(event, state)
-        due = scoring_of(
-            self._last.get(event.user_id),
-            _COLLECTING,
-            event.time,
-            len(state.window),
-            in_order=event.time == state.stream_time,
-        )
+        in_order = event.time == state.stream_time
+        due = scoring_of(state.score, _COLLECTING, event.time, len(state.window), in_order=in_order)
         if isinstance(due, NotEvaluated):
             self._leave_out(due)
-            self._last.pop(event.user_id, None)
+            state.score = None
         elif due is Due.SCORE:
+            state.score = Score(event.time, _COLLECTING)
             verdict = outcome.verdict
             found = () if verdict is None else verdict.findings
-            points = sum(POINTS[one.severity] for one in found if one.dimension not in LEGAL)
-            self._last[event.user_id] = Score(event.time // MINUTE_MS, 0, _COLLECTING)
-            self._pending.append((event.user_id, points, self._window(event, state)))
-            if len(self._pending) >= _BATCH:
-                self._flush()
-
-    def _remember(self, event: Event, state: UserState) -> None:
-        seen = self._seen.setdefault(event.user_id, {})
-        title = (
-            0
-            if event.content_id is None
-            else xxhash.xxh3_64_intdigest(event.content_id.encode()) & 0xFFFFFFFF
-        )
-        kind = kind_code(event.type, failed=bool(event.error_code))
-        seen[xxhash.xxh3_64_intdigest(event.event_id.encode())] = WindowEvent(
-            event.time, kind, title, event.region, event.network, event.device_id
-        )
-        if len(seen) > 2 * len(state.window) + 64:
-            kept = {entry.identity for entry in state.window.entries}
-            self._seen[event.user_id] = {one: two for one, two in seen.items() if one in kept}
-
-    def _window(self, event: Event, state: UserState) -> UserWindow:
-        seen = self._seen[event.user_id]
-        events = [seen[entry.identity] for entry in state.window.entries]
-        assert state.stream_time is not None
-        limits = self._limits
-        limit = limits.plan_limits.get(event.plan or "", limits.unknown_plan_limit)
-        return UserWindow(state.stream_time, events, limit)
+            collected = self.collected
+            collected.users.append(event.user_id)
+            collected.minutes.append(event.time // MINUTE_MS)
+            collected.rule_points.append(
+                sum(POINTS[one.severity] for one in found if one.dimension not in LEGAL)
+            )
+            collected.rows.append(row_of(state.window, event.time, streams_allowed(event.plan)))
 
     def _leave_out(self, reason: NotEvaluated) -> None:
         self.collected.left_out[reason] = self.collected.left_out.get(reason, 0) + 1
-
-    def _flush(self) -> None:
-        if not self._pending:
-            return
-        users, points, windows = zip(*self._pending, strict=True)
-        self._pending.clear()
-        rows, failed = rows_of(windows)
-        good = [not broken for broken in failed]
-        collected = self.collected
-        collected._rows.append(rows[good])  # noqa: SLF001 - of the same module
-        for user, point, window, kept in zip(users, points, windows, good, strict=True):
-            if kept:
-                collected.users.append(user)
-                collected.minutes.append(window.stream_time // MINUTE_MS)
-                collected.rule_points.append(point)
-            else:
-                self._leave_out(NotEvaluated.FAILED)

@@ -1,4 +1,4 @@
-"""The inputs of rules: the legal profile of an event, its opt-out signals, or the user's activity."""
+"""The inputs of rules: an event's legal profile, its opt-out signals, the user's activity, or a score."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,10 +8,12 @@ from typing import ClassVar, Final, Literal, NamedTuple, Protocol
 import msgspec
 from pydantic import ConfigDict
 
+from pipeline.anomaly.artefact import Model
 from pipeline.events.instants import format_instant
 from pipeline.jurisdictions.laws import GDPR_BY_CLAIM, Law, laws_of
 from pipeline.rules.finding import Dimension, Finding
 from pipeline.windows.privacy import PrivacyRecord
+from pipeline.windows.score import Score
 from pipeline.windows.user import LastPlace
 from pipeline.windows.window import WINDOW_MS, Window
 
@@ -101,11 +103,23 @@ class Activity(msgspec.Struct, gc=False):
     show: Callable[[str], str] = shown_as_it_is
 
     def window_bounds(self) -> dict[str, object]:
-        """The bounds of the window as evidence. The start is not in the window, the end is."""
-        return {
-            "window_start": format_instant(self.stream_time - WINDOW_MS),
-            "window_end": format_instant(self.stream_time),
-        }
+        """The bounds of the window as evidence."""
+        return bounds_of(self.stream_time)
+
+
+def bounds_of(stream_time: int) -> dict[str, object]:
+    """The bounds of the window at a stream time as evidence. The start is not in the window, the end is."""
+    return {
+        "window_start": format_instant(stream_time - WINDOW_MS),
+        "window_end": format_instant(stream_time),
+    }
+
+
+class ScoredHour(NamedTuple):
+    """A user's hour that the anomaly model scored as an anomaly, and the model."""
+
+    model: Model
+    score: Score
 
 
 class _Rule(Protocol):
@@ -147,7 +161,17 @@ class ActivityRule(_Rule, Protocol):
         ...
 
 
-Rule = ProfileRule | OptOutRule | ActivityRule
+class ScoreRule(_Rule, Protocol):
+    """A rule that looks at the score of the anomaly model. It is called for anomalies only."""
+
+    looks_at: ClassVar[Literal["score"]]
+
+    def judge(self, scored: ScoredHour, /) -> Finding | None:
+        """The finding, where the rule fires."""
+        ...
+
+
+Rule = ProfileRule | OptOutRule | ActivityRule | ScoreRule
 
 
 NO_OTHERS: Final = ConfigDict(extra="forbid")

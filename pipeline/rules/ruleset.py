@@ -25,11 +25,12 @@ from pipeline.rules.account_impossible_travel import ImpossibleTravel
 from pipeline.rules.account_login_failures import LoginFailures
 from pipeline.rules.account_multi_ip import MultiIp
 from pipeline.rules.account_multi_region import MultiRegion
+from pipeline.rules.anomaly_isolation_forest import IsolationForest
 from pipeline.rules.content_error_rate import ContentErrorRate
 from pipeline.rules.device_error_rate import DeviceErrorRate
 from pipeline.rules.error_rate import ErrorRate
 from pipeline.rules.finding import LEGAL, Finding
-from pipeline.rules.inputs import Activity, OptOuts, Profile, Rule
+from pipeline.rules.inputs import Activity, OptOuts, Profile, Rule, ScoredHour
 from pipeline.rules.privacy_consent_missing import ConsentMissing
 from pipeline.rules.privacy_jurisdiction_mismatch import JurisdictionMismatch
 from pipeline.rules.privacy_minor import Minor
@@ -38,7 +39,6 @@ from pipeline.rules.retention_opt_out_ignored import OptOutIgnored
 
 Mode = Literal["active", "shadow", "off"]
 
-# The anomaly rule (`anomaly.isolation_forest`) joins here, with its model.
 USER_RULES: Final[tuple[type[Rule], ...]] = (
     ConcurrentStreams,
     HighFrequency,
@@ -51,6 +51,7 @@ USER_RULES: Final[tuple[type[Rule], ...]] = (
     Minor,
     SharingWithoutConsent,
     OptOutIgnored,
+    IsolationForest,
 )
 """The rules on a user's events."""
 
@@ -94,6 +95,9 @@ class RuleSet:
     by_activity: tuple[Callable[[Activity], Finding | None], ...] = field(
         init=False, compare=False, repr=False
     )
+    by_score: tuple[Callable[[ScoredHour], Finding | None], ...] = field(
+        init=False, compare=False, repr=False
+    )
     """The `judge` methods of the rules on users, by their input. They are bound once: most events have no finding, and
     looking up the methods would be half of the cost of such an event."""
     profiles: BoundedDict[tuple[object, ...], tuple[Finding, ...]] = field(
@@ -110,7 +114,7 @@ class RuleSet:
         set_field = object.__setattr__
         set_field(self, "legal", tuple(rule for rule in users if rule.dimension in LEGAL))
         set_field(self, "behavioural", tuple(rule for rule in users if rule.dimension not in LEGAL))
-        for kind in ("profile", "opt_outs", "activity"):
+        for kind in ("profile", "opt_outs", "activity", "score"):
             set_field(self, f"by_{kind}", tuple(rule.judge for rule in users if rule.looks_at == kind))
         set_field(self, "profiles", BoundedDict(_PROFILES))
         subjects = [self.rules[kind.rule_id] for kind in SUBJECT_RULES if self.modes[kind.rule_id] != "off"]

@@ -16,19 +16,16 @@ class SubjectRules:
 
     Args:
         ruleset: the rule set.
-        model_version: the version of the anomaly model that verdicts name.
         show: gives the form of device ids in outputs.
     """
 
     def __init__(
         self,
         ruleset: RuleSet,
-        model_version: str | None = None,
         show: Callable[[str], str] = shown_as_it_is,
     ) -> None:
         self._by_type = {rule.subject_type: rule for rule in ruleset.subjects}
         self._ruleset = ruleset
-        self._model_version = model_version
         self._show = show
         self._least_failed = {name: _least_failed(rule) for name, rule in self._by_type.items()}
 
@@ -82,7 +79,6 @@ class SubjectRules:
             change,
             finding,
             self._ruleset.version,
-            self._model_version,
         )
 
 

@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from pipeline.windows.privacy import NO_RECORD, PrivacyRecord
+from pipeline.windows.score import Score
 from pipeline.windows.window import Window
 
 IDLE_MS: Final = 30 * 24 * 3_600_000
@@ -48,9 +49,10 @@ class UserState:
         last_record_time: the Kafka timestamp of the judged event that arrived last; negative where there is none.
         privacy: the privacy record.
         last_event: the rest of the last in-order event.
+        score: the last score by the anomaly model; None where none holds.
     """
 
-    __slots__ = ("last_event", "last_place", "last_record_time", "privacy", "stream_time", "window")
+    __slots__ = ("last_event", "last_place", "last_record_time", "privacy", "score", "stream_time", "window")
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class UserState:
         last_record_time: int = -1,
         privacy: PrivacyRecord = NO_RECORD,
         last_event: LastEvent | None = None,
+        score: Score | None = None,
     ) -> None:
         self.stream_time = stream_time
         self.window = Window() if window is None else window
@@ -67,6 +70,7 @@ class UserState:
         self.last_record_time = last_record_time
         self.privacy = privacy
         self.last_event = last_event
+        self.score = score
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UserState):

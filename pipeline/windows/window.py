@@ -15,7 +15,21 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import takewhile
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final
+
+from pipeline.windows.entry import (
+    FAILS,
+    FAILS_LOGIN,
+    NEUTRAL,
+    PLAYING,
+    PLAYS,
+    RELEASES,
+    ROLES,
+    START_FAILS,
+    STARTS,
+    Entry,
+)
+from pipeline.windows.tally import Tally
 
 WINDOW_MS: Final = 3_600_000
 PLAYING_MS: Final = 900_000
@@ -23,51 +37,8 @@ PLAYING_MS: Final = 900_000
 MAX_ENTRIES: Final = 4_096
 """Limits what one user can cost. 4,096 events are more than one event a second for the whole hour."""
 
-# The role of an entry for streams and log-ins.
-NEUTRAL: Final = 0
-PLAYS: Final = 1
-RELEASES: Final = 2
-FAILS_LOGIN: Final = 3
-STARTS: Final = 4
-"""A PLAY: the device plays, and it started with this event."""
-START_FAILS: Final = 5
-"""A PLAY with an error code: by its type the device plays, and the start failed."""
-FAILS: Final = 6
-"""An ERROR: the device neither plays nor releases."""
-
-ROLES: Final = {
-    "PLAY": STARTS,
-    "RESUME": PLAYS,
-    "HEARTBEAT": PLAYS,
-    "SEEK": PLAYS,
-    "BUFFERING": PLAYS,
-    "PAUSE": RELEASES,
-    "STOP": RELEASES,
-    "LOGOUT": RELEASES,
-    "ERROR": FAILS,
-    "LOGIN_FAILED": FAILS_LOGIN,
-    "TOKEN_REFRESH_FAILED": FAILS_LOGIN,
-}
-
-PLAYING: Final = frozenset({PLAYS, STARTS, START_FAILS})
-"""The roles after which a device plays."""
 _SIGNS: Final = frozenset({PLAYS, RELEASES, STARTS, START_FAILS, FAILS})
 """The roles that concern playing."""
-
-
-class Entry(NamedTuple):
-    """One event in the window.
-
-    `identity` and `content` are 64-bit hashes of the event's id and of its normal form.
-    """
-
-    time: int
-    identity: int
-    content: int
-    region: str
-    network: str
-    device: str
-    role: int
 
 
 _time = itemgetter(0)
@@ -85,6 +56,7 @@ class Window:
         "login_failures",
         "networks",
         "regions",
+        "tally",
     )
 
     def __init__(self, entries: Iterable[Entry] = (), left_early: int | None = None) -> None:
@@ -95,6 +67,8 @@ class Window:
         self.regions: dict[str, int] = {}
         self.networks: dict[str, int] = {}
         self.login_failures = 0
+        self.tally: Tally | None = None
+        """The counts for the anomaly model; None until `tallied` is called for the first time."""
         self._by_identity: dict[int, Entry] = {}
         self._played: dict[str, int] = {}
         self._released: dict[str, int] = {}
@@ -107,6 +81,7 @@ class Window:
         self.regions = dict(Counter(entry.region for entry in entries))
         self.networks = dict(Counter(entry.network for entry in entries))
         self.login_failures = sum(entry.role == FAILS_LOGIN for entry in entries)
+        self.tally = None
         self._by_identity = {entry.identity: entry for entry in entries}
         # The entries are ordered by time, so the last one of a device is its newest.
         self._played = {entry.device: entry.time for entry in entries if entry.role in PLAYING}
@@ -127,6 +102,12 @@ class Window:
         entry = self._by_identity.get(identity)
         return entry if entry is not None and entry.time > stream_time - WINDOW_MS else None
 
+    def tallied(self) -> Tally:
+        """The counts for the anomaly model. From the first call on, `observe` keeps them up to date."""
+        if self.tally is None:
+            self.tally = Tally(self.entries)
+        return self.tally
+
     def observe(self, entry: Entry, stream_time: int) -> list[Entry]:
         """Add an entry, and return the entries that left the window, oldest first.
 
@@ -137,11 +118,17 @@ class Window:
         entries = self.entries
         horizon = stream_time - WINDOW_MS
         left = self._expire(horizon) if entries and entries[0][0] <= horizon else []
-        time, identity, _, region, network, device, role = entry
+        time, identity, _, region, network, device, kind, _ = entry
+        role, tally = ROLES[kind], self.tally
         if not entries or entries[-1][0] <= time:
+            if tally is not None:
+                tally.add(entries[-1] if entries else None, entry, None)
             entries.append(entry)
         else:
-            entries.insert(bisect_right(entries, time, key=_time), entry)
+            place = bisect_right(entries, time, key=_time)
+            if tally is not None:
+                tally.add(entries[place - 1] if place else None, entry, entries[place])
+            entries.insert(place, entry)
         self._by_identity[identity] = entry
         regions, networks = self.regions, self.networks
         regions[region] = regions.get(region, 0) + 1
@@ -214,10 +201,16 @@ class Window:
         del entries[:cut]
         for old in left:
             self._discount(old)
+        if self.tally is not None:
+            for number, old in enumerate(left, 1):
+                self.tally.remove_first(
+                    old, left[number] if number < cut else entries[0] if entries else None
+                )
         return left
 
     def _discount(self, entry: Entry) -> None:
-        time, identity, _, region, network, device, role = entry
+        time, identity, _, region, network, device, kind, _ = entry
+        role = ROLES[kind]
         if self._by_identity.get(identity) is entry:
             del self._by_identity[identity]
         regions, networks = self.regions, self.networks
@@ -243,6 +236,8 @@ class Window:
         """Remove the oldest entry because the window is full."""
         oldest = self.entries.pop(0)
         self._discount(oldest)
+        if self.tally is not None:
+            self.tally.remove_first(oldest, self.entries[0])
         playing = oldest.role in PLAYING
         if playing or oldest.role == RELEASES:
             # An entry of the same device and time may remain, and then its sign still holds.

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from pipeline.windows.privacy import Mark, PrivacyRecord
 from pipeline.windows.user import LastEvent, LastPlace, UserState
-from pipeline.windows.window import MAX_ENTRIES, WINDOW_MS, Entry, Window
+from pipeline.windows.entry import Entry
+from pipeline.windows.window import MAX_ENTRIES, WINDOW_MS, Window
 from tables.forms import WireError
 from tables.users import decode_user, decode_without_window, encode_user, last_record_time_of
 from tests.oracle.streams import streams

@@ -24,8 +24,8 @@ from pipeline.web.http.answers import (
 from pipeline.web.http.problems import FieldError, Problem
 from pipeline.web.http.routes import Route
 from pipeline.web.views.ids import way_out
+from pipeline.windows.entry import FAILS, FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES, START_FAILS, STARTS
 from pipeline.windows.user import UserState
-from pipeline.windows.window import FAILS, FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES, START_FAILS, STARTS
 from tables.alerts import PARTITION_KEY as ALERTS_KEY
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from pipeline.titles.state import TitlesValue
     from pipeline.web.cluster.peers import Peers
     from pipeline.web.http.calls import Call, Handlers
+    from pipeline.windows.entry import Entry
     from pipeline.windows.user import LastEvent
-    from pipeline.windows.window import Entry
     from tables.alerts import AlertValue
     from tables.risk import RiskValue
 

@@ -18,7 +18,8 @@ from pipeline.web.http.answers import (
     RiskLevel,
     Verdict,
 )
-from pipeline.windows.window import PLAYING, WINDOW_MS
+from pipeline.windows.entry import PLAYING
+from pipeline.windows.window import WINDOW_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.anomaly.features import FEATURE_NAMES, FEATURES, KINDS, UserWindow, feature_rows, kind_code
-from pipeline.windows.window import NEUTRAL, ROLES, Entry, Window
+from pipeline.windows.entry import NEUTRAL, ROLES, Entry
+from pipeline.windows.window import Window
 from tests.pipeline.anomaly.conftest import S, event, window
 
 

@@ -3,7 +3,8 @@
 from pipeline.events.decode import EventDecoder
 from pipeline.rules.inputs import Activity, OptOuts, Profile
 from pipeline.windows.privacy import NO_RECORD
-from pipeline.windows.window import NEUTRAL, ROLES, Entry, Window
+from pipeline.windows.entry import NEUTRAL, ROLES, Entry
+from pipeline.windows.window import Window
 from tests.pipeline.events.messages import encoded
 
 NOW = 1_769_890_500_000  # the time of an event that `message` makes

@@ -7,20 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.windows import window as module
-from pipeline.windows.window import (
-    FAILS,
-    FAILS_LOGIN,
-    MAX_ENTRIES,
-    NEUTRAL,
-    PLAYING_MS,
-    PLAYS,
-    RELEASES,
-    START_FAILS,
-    STARTS,
-    WINDOW_MS,
-    Entry,
-    Window,
-)
+from pipeline.windows.entry import FAILS, FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES, START_FAILS, STARTS, Entry
+from pipeline.windows.window import MAX_ENTRIES, PLAYING_MS, WINDOW_MS, Window
 
 NOW = 10 * WINDOW_MS
 

@@ -6,7 +6,8 @@ from pipeline.rules.inputs import shown_as_it_is
 from pipeline.rules.ruleset import built_in
 from pipeline.web.views.user_state import segment_of
 from pipeline.windows.user import UserState
-from pipeline.windows.window import NEUTRAL, ROLES, START_FAILS, Entry, Window
+from pipeline.windows.entry import NEUTRAL, ROLES, START_FAILS, Entry
+from pipeline.windows.window import Window
 
 NOON = 1_700_000_000_000
 MINUTE = 60_000
