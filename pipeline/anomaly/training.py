@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.anomaly.artefact import Card, Model, Usual, read_model, write_model
 from pipeline.anomaly.drift import bins_of
 from pipeline.anomaly.features import FEATURES, Rows, Whole
-from pipeline.anomaly.forest import LEAF, MAX_LEAVES, STEPS, Forest
+from pipeline.anomaly.forest import LEAF, MAX_LEAVES, STEPS, Forest, ForestError
 from pipeline.events.instants import format_instant
 
 _MINUTE_MS: Final = 60_000
@@ -142,7 +142,11 @@ def train(data: Minutes, parameters: Parameters, described: str) -> Model:
 
 
 def grow(rows: Rows, parameters: Parameters) -> Forest:
-    """An isolation forest of rows, grown by scikit-learn and taken over as arrays."""
+    """An isolation forest of rows, grown by scikit-learn and taken over as arrays.
+
+    Raises:
+        TrainingError: the forest would be too large.
+    """
     from sklearn.ensemble import IsolationForest  # noqa: PLC0415 - takes a second, and only training needs it
 
     grown = IsolationForest(
@@ -158,14 +162,17 @@ def grow(rows: Rows, parameters: Parameters) -> Forest:
         roots.append(size)
         size += len(part[0])
         parts.append(part)
-    return Forest(
-        np.concatenate([part[0] for part in parts]),
-        np.concatenate([part[1] for part in parts]),
-        np.concatenate([part[2] for part in parts]),
-        np.array(roots, dtype=np.int32),
-        parameters.counted,
-        float(_normal_path(np.array([parameters.samples]))[0]),
-    )
+    try:
+        return Forest(
+            np.concatenate([part[0] for part in parts]),
+            np.concatenate([part[1] for part in parts]),
+            np.concatenate([part[2] for part in parts]),
+            np.array(roots, dtype=np.int32),
+            parameters.counted,
+            float(_normal_path(np.array([parameters.samples]))[0]),
+        )
+    except ForestError as error:
+        raise TrainingError(f"the forest is too large: {error}; train it with fewer trees") from None
 
 
 def _with_decoys(rows: Rows, seed: int) -> Rows:

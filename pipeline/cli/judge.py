@@ -28,6 +28,12 @@ def judge(
     rules: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Rule set instead of the built-in one.")
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Anomaly model; `ott model show` reads it. Default: none, no scores."
+        ),
+    ] = None,
     topic_prefix: TopicPrefix = None,
     config: Config = None,
 ) -> int:
@@ -40,13 +46,16 @@ def judge(
     import json
     import sys
 
-    from pipeline.assembly import build_evaluator
+    from pipeline.assembly import build_evaluator, model_bytes, parse_model
     from pipeline.judging.file import FileJudge
     from pipeline.settings.schema import load_settings
     from pipeline.writing import Output, naming
 
     settings = load_settings({"topic_prefix": topic_prefix, "config": config, "rules": rules})
-    file_judge = FileJudge(build_evaluator(settings), settings.topic_prefix, subjects=subjects)
+    evaluator = build_evaluator(settings)
+    if model is not None:
+        evaluator.model = parse_model(model_bytes(model), str(model))
+    file_judge = FileJudge(evaluator, settings.topic_prefix, subjects=subjects)
     _refuse_the_same_file(file, {"--failed": failed, "--accounts": accounts})
     with ExitStack() as files:
         records = _open(file, files, twice=subjects)

@@ -149,13 +149,14 @@ def publish(
 ) -> None:
     """Put a model in force: every worker scores with it from its next batches on."""
     from pipeline.anomaly.shipped import shipped_file
+    from pipeline.assembly import model_bytes, parse_model
     from pipeline.cli.model_topic import read_models
     from pipeline.errors import UsageError
 
     if (file is None) != shipped:
         raise UsageError("give the FILE of a model, or --shipped")
-    data = shipped_file() if file is None else _read(file)
-    version = _checked(data, str(file or "the shipped model")).version
+    data = shipped_file() if file is None else model_bytes(file)
+    version = parse_model(data, str(file or "the shipped model")).version
     settings = _settings(bootstrap_servers, topic_prefix, config)
     models = asyncio.run(read_models(settings, wait))
     _put_in_force(settings, models, version, data, dry_run=dry_run)
@@ -293,30 +294,10 @@ def _model(path: Path | None) -> "Model":
         UsageError: it is no model, or does not fit.
     """
     from pipeline.anomaly.shipped import shipped_file
+    from pipeline.assembly import model_bytes, parse_model
 
-    return _checked(shipped_file() if path is None else _read(path), str(path or "the shipped model"))
-
-
-def _read(path: Path) -> bytes:
-    from pipeline.anomaly.artefact import MAX_BYTES
-    from pipeline.errors import MissingError
-
-    try:
-        with path.open("rb") as file:
-            # One byte more than allowed is enough to refuse a file of any size.
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise MissingError(f"the model {path} cannot be read: {error.strerror}") from None
-
-
-def _checked(data: bytes, name: str) -> "Model":
-    from pipeline.anomaly.artefact import ModelError, read_model
-    from pipeline.errors import UsageError
-
-    try:
-        return read_model(data, name)
-    except ModelError as error:
-        raise UsageError(str(error)) from None
+    data = shipped_file() if path is None else model_bytes(path)
+    return parse_model(data, str(path or "the shipped model"))
 
 
 def _settings(bootstrap_servers: str | None, topic_prefix: str | None, config: Path | None) -> "Settings":
@@ -336,6 +317,7 @@ def _is_published(name: str) -> bool:
 
 
 def _published(settings: "Settings", name: str, wait: float) -> "Model":
+    from pipeline.assembly import parse_model
     from pipeline.cli.model_topic import read_models
     from pipeline.errors import RefusedError
 
@@ -345,7 +327,7 @@ def _published(settings: "Settings", name: str, wait: float) -> "Model":
             models.refused or "no model is in force; put one there with: ott model publish FILE"
         )
     version = models.version if name == _IN_FORCE else name
-    return _checked(_on_topic(settings, models, version, wait), f"model {version}")
+    return parse_model(_on_topic(settings, models, version, wait), f"model {version}")
 
 
 def _on_topic(settings: "Settings", models: "Models", version: str, wait: float) -> bytes:

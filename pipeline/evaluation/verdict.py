@@ -138,7 +138,10 @@ def subject_verdict(
     finding: Finding | None,
     ruleset_version: str,
 ) -> SubjectVerdict:
-    """The verdict on a title or device whose level changed at `minute_end` (milliseconds since 1970). No model judges it."""
+    """The verdict on a title or device whose level changed at `minute_end` (milliseconds since 1970).
+
+    No model looks at it, so its model version is always null.
+    """
     findings = [] if finding is None else [finding]
     score = sum(POINTS[finding.severity] for finding in findings)
     return SubjectVerdict(

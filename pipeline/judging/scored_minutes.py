@@ -63,6 +63,7 @@ class MinuteCollector:
         self._evaluator = evaluator
         self._topic_prefix = topic_prefix
         self._users = AllUsers()
+        self._last: dict[str, Score] = {}
 
     def collect(self, lines: Iterable[bytes]) -> ScoredMinutes:
         """Judge lines in the order of arrival and return what came of all lines so far."""
@@ -87,12 +88,14 @@ class MinuteCollector:
         state = self._users[event.user_id]
         assert state.stream_time is not None
         in_order = event.time == state.stream_time
-        due = scoring_of(state.score, _COLLECTING, event.time, len(state.window), in_order=in_order)
+        due = scoring_of(
+            self._last.get(event.user_id), _COLLECTING, event.time, len(state.window), in_order=in_order
+        )
         if isinstance(due, NotEvaluated):
             self._leave_out(due)
-            state.score = None
+            self._last.pop(event.user_id, None)
         elif due is Due.SCORE:
-            state.score = Score(event.time, _COLLECTING)
+            self._last[event.user_id] = Score(event.time, _COLLECTING)
             verdict = outcome.verdict
             found = () if verdict is None else verdict.findings
             collected = self.collected

@@ -18,9 +18,9 @@ class IsolationForest:
     dimension: ClassVar[Dimension] = "anomaly"
     looks_at: ClassVar[Literal["score"]] = "score"
     runbook: ClassVar[str] = (
-        "Read the three features that the finding names and look at the user's hour: an unusual hour is no proof of "
-        "misuse. Compare it with the other findings on the user; leave it where a habit explains it, and where many "
-        "users are flagged at once look at the model's drift first."
+        "Check the three features that the finding names against the user's hour: an unusual hour is no proof of "
+        "misuse. Compare it with the other findings on the user; leave it where a habit explains it. Where many "
+        "users are flagged at once, look at the model's drift first."
     )
     __pydantic_config__: ClassVar[ConfigDict] = NO_OTHERS
 

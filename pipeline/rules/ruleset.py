@@ -46,12 +46,12 @@ USER_RULES: Final[tuple[type[Rule], ...]] = (
     LoginFailures,
     MultiIp,
     MultiRegion,
+    IsolationForest,
     ConsentMissing,
     JurisdictionMismatch,
     Minor,
     SharingWithoutConsent,
     OptOutIgnored,
-    IsolationForest,
 )
 """The rules on a user's events."""
 

@@ -253,7 +253,7 @@ def test_rule_sets(value):
 @every_seed
 def test_chunks(value):
     """`health-partials`: what is taken can be folded on, kept, and shown."""
-    titles = LiveTitles(SubjectRules(built_in(), None, shown_as_it_is), ["raw-events/0"])
+    titles = LiveTitles(SubjectRules(built_in(), shown_as_it_is), ["raw-events/0"])
     records = Records()
     # Forged times may be of no calendar: the delivery passes over such a record.
     with suppress(ValueError, OverflowError):

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.windows.entry import ROLES, Entry
 from pipeline.windows.privacy import Mark, PrivacyRecord
+from pipeline.windows.score import Cause, Score
 from pipeline.windows.user import LastEvent, LastPlace, UserState
-from pipeline.windows.entry import Entry
 from pipeline.windows.window import MAX_ENTRIES, WINDOW_MS, Window
 from tables.forms import WireError
 from tables.users import decode_user, decode_without_window, encode_user, last_record_time_of
@@ -29,6 +30,11 @@ LAST_EVENTS = st.builds(
     st.none() | st.builds(LastPlace, st.sampled_from(["NL", "US-CA"]), TIMES),
 )
 
+CAUSES = st.builds(Cause, st.integers(0, 29), st.floats(0, 10**6), st.integers(1, 2**40))
+SCORES = st.builds(
+    Score, TIMES, st.text("0123456789abcdef"), st.integers(-1, 2**40), st.lists(CAUSES, max_size=3).map(tuple)
+)
+
 
 @st.composite
 def states(draw):
@@ -45,7 +51,8 @@ def states(draw):
         region=st.sampled_from(["NL", "US-CA", "EU"]),
         network=NAMES,
         device=NAMES,
-        role=st.integers(0, 3),
+        kind=st.integers(0, len(ROLES) - 1),
+        title=st.integers(0, 2**32 - 1),
     )
     entries = sorted(draw(st.lists(entry, max_size=12)), key=lambda one: one.time)
     return UserState(
@@ -55,6 +62,7 @@ def states(draw):
         draw(st.integers(-1, 2**60)),
         privacy,
         draw(st.none() | LAST_EVENTS),
+        draw(st.none() | SCORES),
     )
 
 
@@ -100,7 +108,8 @@ def entry(number, stream_time=10**12, **changes):
         "region": "US-CA",
         "network": f"2001:db8:{number % 6:x}::/64",
         "device": f"6f1c2d7e-0b1a-4c3d-8e9f-{number % 4:012x}",
-        "role": number % 4,
+        "kind": number % 4,
+        "title": number % 3,
     }
     return Entry(**values | changes)
 
@@ -190,13 +199,14 @@ COLUMNS = {
     "regions": NAMED,
     "networks": NAMED,
     "devices": NAMED,
-    "roles": b"\0",
+    "kinds": b"\0",
+    "titles": [[0], b"\0"],
 }
 
 
 def with_columns(**changes):
     columns = list((COLUMNS | changes).values())
-    return b"U\x03" + msgspec.msgpack.encode([10**12, -1, None, None, None, None, columns])
+    return b"U\x04" + msgspec.msgpack.encode([10**12, -1, None, None, None, None, None, columns])
 
 
 @pytest.mark.parametrize(
@@ -206,7 +216,10 @@ def with_columns(**changes):
         {"times": bytes(5)},
         {"hashes": bytes(15)},
         {"hashes": bytes(32)},
-        {"roles": bytes(2)},
+        {"kinds": bytes(2)},
+        {"kinds": b"\xff"},
+        {"titles": [[1], b"\1"]},
+        {"titles": [["a"], b"\0"]},
         {"regions": [["a"], b""]},
         {"networks": [["a"], b"\1"]},
         {"devices": [[], b"\0"]},

@@ -1,10 +1,14 @@
 """A small model of made-up rows, trained once, and windows to score."""
 
+from itertools import count
+
 import numpy as np
 import pytest
 
-from pipeline.anomaly.features import FEATURES, UserWindow, WindowEvent, kind_code
+from pipeline.anomaly.features import FEATURES, row_of
 from pipeline.anomaly.training import Minutes, Parameters, train
+from pipeline.windows.entry import KINDS, Entry
+from pipeline.windows.window import Window
 
 PARAMETERS = Parameters(seed=3, alert_rate=0.01, trees=60, counted=6, samples=256)
 S = 1_772_366_400_000  # 2026-03-01T12:00:00Z
@@ -27,14 +31,18 @@ def model(minutes):
     return train(minutes, PARAMETERS, "made-up rows")
 
 
+_numbers = count()
+
+
 def event(
     at_s=0, kind="HEARTBEAT", title=1, *, region="NL", network="n1", device="d1", failed=False, start=S
 ):
     """One event so many seconds after the start."""
-    return WindowEvent(
-        start + int(at_s * 1000), kind_code(kind, failed=failed), title, region, network, device
-    )
+    number = next(_numbers)
+    return Entry(start + int(at_s * 1000), number, 0, region, network, device, KINDS[kind] + failed, title)
 
 
-def window(*events, limit=1):
-    return UserWindow(max(one.time for one in events), sorted(events, key=lambda one: one.time), limit)
+def row(*events, limit=1):
+    """The features of a window of events."""
+    ordered = sorted(events, key=lambda one: one.time)
+    return row_of(Window(ordered), ordered[-1].time, limit)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.anomaly.explanation import Cause, causes_of, evidence_of, in_words
+from pipeline.anomaly.explanation import causes_of, evidence_of, in_words
 from pipeline.anomaly.features import FEATURE_NAMES, FEATURES
+from pipeline.windows.score import Cause
 
 
 @pytest.mark.parametrize("name", FEATURE_NAMES)

@@ -1,35 +1,33 @@
-"""What each feature counts, and that a row does not depend on the batch it is computed in."""
+"""What each feature counts, and that counts kept in the window are those of a window made anew."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.anomaly.features import FEATURE_NAMES, FEATURES, KINDS, UserWindow, feature_rows, kind_code
-from pipeline.windows.entry import NEUTRAL, ROLES, Entry
-from pipeline.windows.window import Window
-from tests.pipeline.anomaly.conftest import S, event, window
+from pipeline.anomaly.features import FEATURE_NAMES, FEATURES, row_of
+from pipeline.windows import window as window_module
+from pipeline.windows.entry import KINDS, TYPES
+from pipeline.windows.tally import Tally
+from pipeline.windows.window import WINDOW_MS, Window
+from tests.oracle.features import features_of
+from tests.pipeline.anomaly.conftest import S, event
+from tests.pipeline.anomaly.conftest import row as row_of_events
 
 
 def row(*events, limit=1):
-    values = feature_rows([window(*events, limit=limit)])[0]
-    return dict(zip(FEATURE_NAMES, values.tolist(), strict=True))
+    return dict(zip(FEATURE_NAMES, row_of_events(*events, limit=limit), strict=True))
 
 
 events = st.builds(
     event,
     at_s=st.integers(0, 3_599),
-    kind=st.sampled_from(KINDS),
+    kind=st.sampled_from(TYPES),
     title=st.integers(0, 3),
     region=st.sampled_from(["NL", "US-CA", "ZZ", "JP"]),
     network=st.sampled_from(["n1", "n2", "n3"]),
     device=st.sampled_from(["d1", "d2", "d3"]),
     failed=st.booleans(),
-)
-windows = st.builds(
-    lambda some, limit: window(*some, limit=limit),
-    st.lists(events, min_size=1, max_size=30),
-    st.integers(1, 6),
 )
 
 
@@ -43,8 +41,8 @@ def test_no_feature_is_named_after_a_protected_trait():
 
 
 def test_type_and_outcome_fit_into_one_byte_and_are_not_confused():
-    codes = {kind_code(kind, failed=failed) for kind in KINDS for failed in (False, True)}
-    assert len(codes) == 2 * len(KINDS)
+    codes = {kind + failed for kind in KINDS.values() for failed in (False, True)}
+    assert len(codes) == 2 * len(TYPES)
     assert max(codes) < 128
 
 
@@ -127,41 +125,41 @@ def test_night_is_that_of_the_region(region, hour, night):
 
 def test_which_region_it_is_reaches_no_feature():
     # Both lie in the same quarter of an hour of solar time; one is in the EEA, the other is not.
-    one, other = (
-        feature_rows([window(event(0, region=code), event(60, region=code))]) for code in ("DE", "CH")
-    )
-    assert one.tobytes() == other.tobytes()
+    one, other = (row(event(0, region=code), event(60, region=code)) for code in ("DE", "CH"))
+    assert one == other
 
 
-@given(st.lists(windows, min_size=1, max_size=6))
-def test_a_row_is_the_same_alone_and_in_a_batch(some):
-    together = feature_rows(some)
-    assert together.tobytes() == np.concatenate([feature_rows([one]) for one in some]).tobytes()
+@given(st.lists(events, min_size=1, max_size=30), st.integers(1, 6), st.sampled_from([0, 5, 12]))
+def test_each_feature_is_what_its_sentence_says(some, limit, hour):
+    some = [one._replace(time=one.time - hour * 3_600_000 - 1_800_000) for one in some]
+    ordered = sorted(some, key=lambda one: one.time)
+    found = row(*some, limit=limit)
+    assert found == pytest.approx(features_of(ordered, ordered[-1].time, limit), rel=1e-9, abs=1e-9)
 
 
-@given(windows)
-def test_devices_play_as_the_rule_counts_them(one):
-    entries = [
-        Entry(event.time, n, n, "", "", event.device, ROLES.get(KINDS[event.kind // 2], NEUTRAL))
-        for n, event in enumerate(one.events)
-    ]
-    playing = len(Window(entries).playing(one.stream_time))
-    values = dict(zip(FEATURE_NAMES, feature_rows([one])[0].tolist(), strict=True))
-    assert values["playing_to_plan"] == pytest.approx(playing / one.stream_limit, rel=1e-6)
-
-
-@given(windows)
-def test_all_values_are_finite_and_none_is_negative(one):
-    values = feature_rows([one])
-    assert np.isfinite(values).all()
-    assert (values >= 0).all()
+@given(st.lists(events, min_size=1, max_size=30), st.integers(1, 40), st.floats(0.1, 3))
+def test_counts_that_are_kept_are_those_that_are_made_anew(some, most, pace):
+    """Entries come in any order, expire, and are pushed out of a full window."""
+    kept = Window()
+    kept.tallied()
+    newest = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(window_module, "MAX_ENTRIES", most)
+        for one in some:
+            entry = one._replace(time=S + int((one.time - S) * pace))
+            newest = max(newest, entry.time)
+            if entry.time <= newest - WINDOW_MS:
+                continue
+            kept.observe(entry, newest)
+            assert kept.tally == Tally(kept.entries)
+            assert row_of(kept, newest, 2) == row_of(Window(kept.entries), newest, 2)
 
 
 def test_the_largest_window_fits():
-    full = window(*(event(n * 0.878, "SEEK" if n % 2 else "PLAY", n) for n in range(4_096)))
-    assert feature_rows([full])[0, 0] == 4_096
+    full = row(*(event(n * 0.878, "SEEK" if n % 2 else "PLAY", n) for n in range(4_096)))
+    assert full["events"] == 4_096
 
 
-def test_an_empty_window_is_refused():
-    with pytest.raises(ValueError, match="without events"):
-        feature_rows([UserWindow(S, [], 1)])
+def test_an_empty_window_has_no_features():
+    with pytest.raises(IndexError):
+        row_of(Window(), S, 1)

@@ -10,9 +10,9 @@ from pipeline.anomaly.training import Parameters, _with_decoys, grow
 
 def test_scores_are_those_of_scikit_learn_where_every_tree_counts(minutes):
     rows = minutes.rows[:2_000]
-    parameters = Parameters(seed=5, trees=30, counted=30, samples=128, columns=7)
+    parameters = Parameters(seed=5, trees=30, counted=30, samples=64, columns=7)
     ours = grow(rows, parameters)
-    theirs = IsolationForest(n_estimators=30, max_samples=128, max_features=7, random_state=5)
+    theirs = IsolationForest(n_estimators=30, max_samples=64, max_features=7, random_state=5)
     theirs.fit(_with_decoys(rows, 5))
     asked = np.concatenate((rows[:300], rows[:5] * 10))
     scores = [ours.score(path) for path in ours.paths(asked).tolist()]
@@ -63,6 +63,7 @@ def test_a_value_at_the_threshold_goes_left():
         ("feature", np.array([0, -1], np.int8), "differ in length"),
         ("feature", np.array([0, -2, -1], np.int8), "no valid feature"),
         ("threshold", np.array([np.nan, 0, 0], np.float32), "not finite"),
+        ("feature", np.array([0, -1, -1, -1], np.int8), "differ in length"),
         ("child", np.array([0, 1, 1], np.int32), "outside of its tree or before it"),
         ("child", np.array([2, 1, 1], np.int32), "outside of its tree or before it"),
         ("child", np.array([2**31 - 1, 1, 1], np.int32), "outside of its tree or before it"),
@@ -82,10 +83,52 @@ def test_arrays_that_are_no_trees_are_refused(part, value, message):
         Forest(**{**TREE, part: value})
 
 
-def test_a_tree_that_is_too_deep_is_refused():
-    depth = 70
-    feature = np.array([0, -1] * depth + [-1], np.int8)
-    child = np.array([step for n in range(depth) for step in (2 * n + 1, 1)] + [1], np.int32)
-    threshold = np.zeros(len(feature), np.float32)
-    with pytest.raises(ForestError, match="deeper than 64"):
-        Forest(feature, threshold, child, np.array([0], np.int32), 1, 3.0)
+def chain(leaves):
+    """One tree in which each inner node has a leaf on its left and the rest on its right."""
+    inner = leaves - 1
+    feature = np.array([0, *[-1, 0] * (inner - 1), -1, -1], np.int8)
+    child = np.array(
+        [1, *(value for n in range(1, inner) for value in (n, 2 * n + 1)), inner, leaves], np.int32
+    )
+    threshold = np.array(
+        [0.0, *(float(value) for n in range(1, inner) for value in (0, n)), 0, 0], np.float32
+    )
+    return feature, threshold, child
+
+
+def test_a_tree_may_have_sixty_four_leaves_and_no_more():
+    forest = Forest(*chain(64), np.array([0], np.int32), 1, 3.0)
+    rows = np.arange(-1, 64, dtype=np.float32)[:, None]
+    assert forest.paths(rows).tolist() == [1, *range(1, 65)]
+    with pytest.raises(ForestError, match="65 leaves; at most 64"):
+        Forest(*chain(65), np.array([0], np.int32), 1, 3.0)
+
+
+def test_a_forest_whose_tables_would_be_large_is_refused():
+    trees = 600
+    feature, _, child = chain(64)
+    roots = np.arange(trees, dtype=np.int32) * len(feature)
+    inner = np.where(feature == -1, 0, len(feature))[None, :] * np.arange(trees)[:, None]
+    with pytest.raises(ForestError, match="cells; at most"):
+        Forest(
+            np.tile(feature, trees),
+            np.arange(trees * len(feature), dtype=np.float32),
+            (child + inner).ravel().astype(np.int32),
+            roots,
+            1,
+            3.0,
+        )
+
+
+def test_paths_are_those_of_a_walk_from_node_to_node(model, minutes):
+    forest = model.forest
+    rows = np.concatenate((minutes.rows[:60], minutes.rows[:20] * 7))
+    for row, path in zip(rows, forest.paths(rows).tolist(), strict=True):
+        lengths = sorted(_walked(forest, row, int(root)) for root in forest.roots)
+        assert path == sum(lengths[: forest.counted])
+
+
+def _walked(forest, row, node):
+    while forest.feature[node] != -1:
+        node = forest.child[node] + (row[forest.feature[node]] > forest.threshold[node])
+    return int(forest.child[node])

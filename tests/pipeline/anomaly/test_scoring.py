@@ -1,63 +1,80 @@
 """When a window is scored, and what a row that fails costs."""
 
-import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.anomaly.scoring import Due, NotEvaluated, Score, rows_of, score_windows, scoring_of
-from tests.pipeline.anomaly.conftest import event, window
+from pipeline.anomaly.features import FEATURES
+from pipeline.anomaly.scoring import Due, NotEvaluated, score_rows, scoring_of
+from pipeline.windows.score import FAILED, Score
+from tests.pipeline.anomaly.conftest import event, row
 
 MINUTE = 60_000
-LAST = Score(minute=10, paths=1, model="m1")
+LAST = Score(time=10 * MINUTE + 59_999, model="m1", paths=1)
 
 
 @pytest.mark.parametrize(
     ("last", "version", "minute", "events", "in_order", "due"),
     [
-        (None, None, 11, 50, True, NotEvaluated.NO_MODEL),
         (None, "m1", 11, 9, True, NotEvaluated.TOO_LITTLE_HISTORY),
         (None, "m1", 11, 10, True, Due.SCORE),
-        (None, "m1", 11, 10, False, NotEvaluated.TOO_LITTLE_HISTORY),
+        (None, "m1", 11, 10, False, NotEvaluated.NOT_YET),
         (LAST, "m1", 10, 50, True, Due.REPEAT),
         (LAST, "m1", 11, 50, True, Due.SCORE),
         (LAST, "m1", 11, 50, False, Due.REPEAT),
         (LAST, "m1", 11, 9, True, NotEvaluated.TOO_LITTLE_HISTORY),
         # Another model is in force: what the last one said does not hold any more.
         (LAST, "m2", 10, 50, True, Due.SCORE),
-        (LAST, "m2", 10, 50, False, NotEvaluated.TOO_LITTLE_HISTORY),
-        (LAST, None, 11, 50, True, NotEvaluated.NO_MODEL),
+        (LAST, "m2", 10, 50, False, NotEvaluated.NOT_YET),
     ],
 )
 def test_once_in_a_minute_with_enough_history_and_in_order(last, version, minute, events, in_order, due):
     assert scoring_of(last, version, minute * MINUTE + 59_999, events, in_order=in_order) == due
 
 
+def scored(model, *rows):
+    """The scores of rows, one a minute, and what the observer got."""
+    scores = [Score(number * MINUTE, model.version) for number in range(len(rows))]
+    seen = []
+    score_rows(model, scores, rows, lambda *what: seen.append(what))
+    return scores, seen
+
+
 def hour(count=12):
-    return window(event(0, "PLAY"), *(event(60 * n) for n in range(1, count)))
+    return row(event(0, "PLAY"), *(event(60 * n) for n in range(1, count)))
 
 
-def test_a_row_that_fails_costs_only_itself_its_score(model):
-    broken = hour()._replace(stream_limit="four")
-    scores = score_windows(model, [hour(), broken, hour(20)])
-    assert scores[1] is NotEvaluated.FAILED
-    assert scores[::2] == score_windows(model, [hour(), hour(20)])
+@pytest.mark.parametrize(
+    "broken",
+    [None, ("four",) * len(FEATURES), (float("nan"),) * len(FEATURES), (10**400,) * len(FEATURES)],
+)
+def test_a_row_that_fails_costs_only_itself_its_score(model, broken):
+    scores, seen = scored(model, hour(), broken, hour(20))
+    assert scores[1].paths == FAILED
+    assert not scores[1].causes
+    assert [scores[0].paths, scores[2].paths] == [
+        scored(model, one)[0][0].paths for one in (hour(), hour(20))
+    ]
+    [(_, rows, paths, minutes)] = seen
+    assert len(rows) == len(paths) == 2
+    assert minutes.tolist() == [0, 2]
 
 
-def test_a_row_that_is_not_finite_fails():
-    rows, failed = rows_of([hour(), hour()._replace(stream_limit=float("nan"))])
-    assert failed == [False, True]
-    assert np.isfinite(rows).all()
-
-
-def test_a_score_names_its_minute_and_model_and_alerts_only_with_causes(model):
+def test_a_score_has_causes_only_where_it_is_below_the_threshold(model):
     # The rows of this model are Poisson counts around 3: an hour of 4,000 seeks is far out.
-    odd = window(*(event(n * 0.8, "SEEK", n) for n in range(4_000)))
-    usual, found = score_windows(model, [hour(), odd])
-    assert found.alerts
-    assert found.minute == odd.stream_time // MINUTE
-    assert found.model == model.version
+    odd = row(*(event(n * 0.8, "SEEK", n) for n in range(4_000)))
+    (usual, found), _ = scored(model, hour(), odd)
     assert found.paths < model.alert_below
-    assert usual.alerts == (usual.paths < model.alert_below) == bool(usual.causes)
+    assert found.causes
+    assert bool(usual.causes) == (usual.paths < model.alert_below)
 
 
-def test_nothing_to_score_is_no_error(model):
-    assert score_windows(model, []) == []
+@given(st.permutations(range(30)), st.integers(1, 30))
+def test_a_score_does_not_depend_on_its_batch(model, order, size):
+    rows = [hour(10 + n) for n in range(30)]
+    alone = {number: scored(model, rows[number])[0][0].paths for number in (0, 7, 29)}
+    for first in range(0, 30, size):
+        numbers = order[first : first + size]
+        scores, _ = scored(model, *(rows[number] for number in numbers))
+        for number, score in zip(numbers, scores, strict=True):
+            assert score.paths == alone.get(number, score.paths)

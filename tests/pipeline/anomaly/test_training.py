@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.anomaly.artefact import ModelError, write_model
+from pipeline.anomaly.artefact import write_model
 from pipeline.anomaly.training import TrainingError, train
 from tests.pipeline.anomaly.conftest import PARAMETERS, made_up_minutes
 
@@ -63,6 +63,6 @@ def test_too_little_data_is_named(count, change, message):
         train(made_up_minutes(count), replace(PARAMETERS, **change), "too little")
 
 
-def test_a_model_that_is_too_large_to_travel_is_refused():
-    with pytest.raises(ModelError, match="fewer trees or smaller samples"):
-        train(made_up_minutes(20_000), replace(PARAMETERS, trees=600, samples=2_048, columns=30), "much")
+def test_a_forest_that_is_too_large_is_refused():
+    with pytest.raises(TrainingError, match="fewer trees"):
+        train(made_up_minutes(20_000), replace(PARAMETERS, trees=1_500, samples=2_048), "much")

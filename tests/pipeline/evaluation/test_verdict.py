@@ -5,6 +5,7 @@ import json
 import msgspec
 import pytest
 
+from pipeline.anomaly.shipped import shipped_model
 from pipeline.evaluation.verdict import dimension_levels, encode_verdict, plan_score, risk_level
 from pipeline.rules.finding import Finding
 from tests.pipeline.evaluation.records import Judge, verdict
@@ -141,7 +142,7 @@ VARIED = [
 
 def test_an_id_belongs_to_a_record_its_content_and_the_rules():
     ids = [Judge().event(is_eu=False, **changes).verdict.verdict_id for changes in ({}, *VARIED)]
-    ids.append(Judge(model_version="m1").event(is_eu=False).verdict.verdict_id)
+    ids.append(Judge(model=shipped_model()).event(is_eu=False).verdict.verdict_id)
     assert len(set(ids)) == len(ids)
     assert all(len(identity) == 32 and int(identity, 16) >= 0 for identity in ids)
 

@@ -2,16 +2,17 @@
 
 from collections import defaultdict
 
-import numpy as np
 import pytest
 
-from pipeline.anomaly.features import UserWindow, WindowEvent, feature_rows, kind_code
+from pipeline.anomaly.features import FEATURE_NAMES
 from pipeline.anomaly.scoring import NotEvaluated
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.events.decode import EventDecoder
 from pipeline.judging.scored_minutes import MinuteCollector
 from pipeline.lab.generator.casts import Stories
 from pipeline.rules.ruleset import built_in
+from pipeline.windows.entry import KINDS, Entry
+from tests.oracle.features import features_of
 from tests.pipeline.events.messages import encoded
 from tests.pipeline.lab.generator.conftest import simulate
 
@@ -81,22 +82,24 @@ def test_rows_are_those_of_a_window_made_anew_from_the_events():
         if not in_order or len(inside) < 10 or minute <= scored.get(user, 0):
             continue
         scored[user] = minute
-        window = UserWindow(
-            newest[user],
-            [
-                WindowEvent(
-                    one.time,
-                    kind_code(one.type, failed=bool(one.error_code)),
-                    0 if one.content_id is None else titles.setdefault(one.content_id, len(titles) + 1),
-                    one.region,
-                    one.network,
-                    one.device_id,
-                )
-                for one in inside
-            ],
-            {"standard": 2, "premium": 4, "vip": 4, "family": 6, None: 4, "gold": 4}.get(event.plan, 1),
+        entries = [
+            Entry(
+                one.time,
+                number,
+                0,
+                one.region,
+                one.network,
+                one.device_id,
+                KINDS[one.type] + bool(one.error_code),
+                0 if one.content_id is None else titles.setdefault(one.content_id, len(titles) + 1),
+            )
+            for number, one in enumerate(inside)
+        ]
+        limit = {"standard": 2, "premium": 4, "vip": 4, "family": 6, None: 4, "gold": 4}.get(event.plan, 1)
+        expected = features_of(entries, newest[user], limit)
+        assert rows[user, minute].tolist() == pytest.approx(
+            [expected[name] for name in FEATURE_NAMES], rel=1e-6
         )
-        assert np.array_equal(rows[user, minute], feature_rows([window])[0])
         checked += 1
     assert checked == len(rows) > 500
 

@@ -2,8 +2,8 @@
 
 from pipeline.events.decode import EventDecoder
 from pipeline.rules.inputs import Activity, OptOuts, Profile
+from pipeline.windows.entry import KINDS, Entry
 from pipeline.windows.privacy import NO_RECORD
-from pipeline.windows.entry import NEUTRAL, ROLES, Entry
 from pipeline.windows.window import Window
 from tests.pipeline.events.messages import encoded
 
@@ -49,7 +49,7 @@ def entries_of(*changes):
                 one.region,
                 one.network,
                 one.device_id,
-                ROLES.get(one.type, NEUTRAL),
+                KINDS[one.type] + bool(one.error_code),
             )
         )
     return made

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.windows import window as module
-from pipeline.windows.entry import FAILS, FAILS_LOGIN, NEUTRAL, PLAYS, RELEASES, START_FAILS, STARTS, Entry
+from pipeline.windows.entry import (
+    FAILS,
+    FAILS_LOGIN,
+    NEUTRAL,
+    PLAYS,
+    RELEASES,
+    ROLES,
+    START_FAILS,
+    STARTS,
+    Entry,
+)
 from pipeline.windows.window import MAX_ENTRIES, PLAYING_MS, WINDOW_MS, Window
 
 NOW = 10 * WINDOW_MS
@@ -34,7 +44,8 @@ def entries(identities=HASHES):
         region=st.sampled_from(["NL", "US", "US-CA"]),
         network=st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::/64"]),
         device=st.sampled_from(["d1", "d2"]),
-        role=st.sampled_from([NEUTRAL, PLAYS, RELEASES, FAILS_LOGIN, STARTS, START_FAILS, FAILS]),
+        kind=st.sampled_from(range(len(ROLES))),
+        title=st.integers(0, 2),
     )
 
 
@@ -174,7 +185,7 @@ class full_at:  # noqa: N801 - reads as a word of the tests
 
 
 def entry_at(time, identity=1, role=NEUTRAL, device="d1"):
-    return Entry(time, identity, 0, "NL", "192.0.2.1", device, role)
+    return Entry(time, identity, 0, "NL", "192.0.2.1", device, ROLES.index(role))
 
 
 def test_a_full_window_of_the_real_size():
