@@ -15,6 +15,7 @@ from agents.alerts import AlertAgent
 from agents.idle import IdleUsers
 from agents.risk import RiskAgent, RiskTopics
 from agents.titles import ChunkPublisher, TitleAgent
+from pipeline.anomaly.drift import DriftWatch
 from pipeline.app import ask_cluster, new_app, tune_collector
 from pipeline.assembly import build_evaluator
 from pipeline.coordination.pauses import Pauses
@@ -162,6 +163,8 @@ def build(
         at_commit=at_commit,
     )
     evaluator = build_evaluator(settings)
+    drift = DriftWatch()
+    evaluator.on_scored = drift.observe
     book = RuleBook(evaluator.ruleset, log_refused, log_unusable)
     pauses = Pauses(app.gate, users.source_topics, (topics.raw, topics.rekeyed))
     rule_config = RuleConfig(book, pauses, settings)
@@ -181,7 +184,9 @@ def build(
     alerts = _add_alerts(app, settings, cluster)
     index = VerdictIndex(app.conf.appdir, settings)
     _add_service(app, index)
-    install_web(app, settings, cluster, users, alerts, titles, evaluator, book, index, trust, rule_config)
+    install_web(
+        app, settings, cluster, users, alerts, titles, evaluator, book, index, trust, rule_config, drift
+    )
     return app
 
 

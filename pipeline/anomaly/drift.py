@@ -5,7 +5,7 @@ expected) of their shares. By common use below 0.1 is stable, and above 0.25 the
 The bins are deciles of training, from the model file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Final
@@ -113,6 +113,15 @@ class DriftWatch:
         above = [np.count_nonzero(values > edge[:, None], axis=1) for edge in self._edges]
         everything, nothing = np.full(len(WATCHED), len(rows)), np.zeros(len(WATCHED), dtype=np.int64)
         return -np.diff(np.column_stack((everything, *above, nothing)), axis=1)
+
+
+def newest_of(days: Iterable[DriftDay]) -> list[DriftDay]:
+    """The two newest days, the newest first; those of several workers and one model are added up by day."""
+    added: dict[int, DriftDay] = {}
+    for one in days:
+        counts = one.counts + added[one.day].counts if one.day in added else one.counts
+        added[one.day] = DriftDay(one.day, counts)
+    return [added[number] for number in sorted(added, reverse=True)[:_DAYS_KEPT]]
 
 
 def psi(expected: Sequence[float], counts: Sequence[int]) -> float:

@@ -25,6 +25,7 @@ from pipeline.web.views import (
     api,
     audit,
     compliance,
+    drift,
     events,
     metrics,
     page,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from aiohttp import web
     from faust.web.drivers.aiohttp import Web as FaustWeb
 
+    from pipeline.anomaly.drift import DriftWatch
     from pipeline.app import Cluster
     from pipeline.coordination.rule_config import RuleConfig
     from pipeline.delivery.app import DeliveryApp
@@ -76,6 +78,7 @@ _VIEWS: Final = (
     results,
     alerts,
     rules,
+    drift,
     tables,
     privacy,
     process,
@@ -99,6 +102,7 @@ def install_web(
     index: VerdictIndex,
     trust: Trust,
     rule_config: RuleConfig,
+    drift_watch: DriftWatch,
 ) -> None:
     """Serve the web views; called once, before the worker starts.
 
@@ -114,6 +118,7 @@ def install_web(
         index: the verdict index.
         trust: secret, proofs and TLS of this worker.
         rule_config: follows the rule sets, pauses and revocations that operators publish.
+        drift_watch: counts what this worker scores.
 
     Raises:
         MissingError: the users file cannot be read.
@@ -131,7 +136,7 @@ def install_web(
     outbox = Outbox(options, {name: Partitioner(count) for name, count in cluster.partitions.items()})
     audit_log = AuditLog(outbox, options, audit_topic, show)
     pauses, status = rule_config.pauses, WorkerStatus(app, users_table)
-    registry = metrics.Metrics(app, users_table, titles_table)
+    registry = metrics.Metrics(app, users_table, titles_table, drift_watch)
     views: list[Handlers] = [
         page.page_views(),
         api.api_views(status, served, demo=demo),
@@ -146,6 +151,7 @@ def install_web(
         results.result_views(users_table, peers, show),
         alerts.alert_views(index),
         rules.rule_views(users_table, peers, book, outbox, config, index),
+        drift.drift_views(users_table, peers, drift_watch),
         tables.table_views(users_table, titles_table, alerts_table, peers, show),
         privacy.privacy_views(users_table, peers, outbox, requests, show),
         process.process_views(app, users_table, peers, outbox, config, rule_config),

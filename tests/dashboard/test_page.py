@@ -438,6 +438,28 @@ def test_the_rule_set_in_force_is_shown_and_a_new_one_is_checked_before_it_is_pu
     assert page.get_by_text(GUIDANCE["account.multi_ip"].runbook).is_visible(), "drawing anew folded it"
 
 
+def test_the_drift_of_the_anomaly_model_names_what_has_moved_first(live, signed_in):
+    page = signed_in(live, "analyst")
+    page.click("#tabs >> text=Rules")
+    page.wait_for_selector("#panel-drift >> text=/No model has scored|minutes counted/")
+    # A day of drift does not come about within a test, so the page is given one.
+    moved = {"events": 0.02, "titles": 0.4, "score": 0.15}
+    days = [
+        {"date": "2026-03-02", "minutes": 40, "psi": None},
+        {"date": "2026-03-01", "minutes": 5_000, "psi": moved},
+    ]
+    given = ask(live, "/drift") | {"model": "m1", "days": days, "other_models": 1}
+    page.route("**/drift", lambda route: route.fulfill(json=given))
+    page.wait_for_selector("#panel-drift >> text=1 has moved")
+    rows = [row.split() for row in page.locator("#panel-drift tbody tr").all_inner_texts()]
+    assert [(row[0], *row[2:]) for row in rows] == [
+        ("titles", "0.4", "moved"),
+        ("score", "0.15", "moving"),
+        ("events", "0.02", "stable"),
+    ]
+    assert "Without 1 of the workers" in page.inner_text("#panel-drift .note")
+
+
 def test_an_analyst_is_offered_no_controls(live, signed_in):
     page = signed_in(live, "analyst")
     page.click("#tabs >> text=Operation")

@@ -2,6 +2,7 @@
 import { ask } from "./api.js";
 import { confirmed } from "./details.js";
 import { byId, h, number, table } from "./dom.js";
+import { driftPanel } from "./drift.js";
 import { NOTHING, time, whole } from "./format.js";
 import { lines } from "./guidance.js";
 import { Panel } from "./panel.js";
@@ -20,6 +21,7 @@ export class Rules {
     this.checked = null;
     this.guides = new Map();
     this.panel = new Panel(byId("panel-ruleset"), new Source(() => "/rules"), { draw: (body, data) => this.#draw(body, data) });
+    this.drift = driftPanel();
     this.text.addEventListener("input", () => this.#mayPublish(null));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -28,7 +30,7 @@ export class Rules {
   }
 
   get panels() {
-    return [this.panel];
+    return [this.panel, this.drift];
   }
 
   open() {
@@ -36,13 +38,15 @@ export class Rules {
   }
 
   async refresh(signal) {
-    await this.panel.refresh(signal);
+    await Promise.all([this.panel.refresh(signal), this.drift.refresh(signal)]);
   }
 
   clear() {
     this.drawn = null;
-    this.panel.source.clear();
-    this.panel.show();
+    for (const panel of this.panels) {
+      panel.source.clear();
+      panel.show();
+    }
     this.text.value = "";
     this.result.replaceChildren();
     this.#mayPublish(null);

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from pipeline.anomaly.drift import newest_of
 from pipeline.evaluation.batch import PartitionState
 from pipeline.titles.state import PARTITION_KEY as TITLES_KEY
 from pipeline.titles.state import TitlesPartition
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from pipeline.anomaly.drift import DriftWatch
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.titles.state import TitlesValue
@@ -65,13 +67,18 @@ class Metrics:
         app: the application.
         users: the risk agent's table.
         titles: the title agent's table.
+        drift: counts what this worker scores.
     """
 
     def __init__(
-        self, app: DeliveryApp, users: WriteBehindTable[RiskValue], titles: WriteBehindTable[TitlesValue]
+        self,
+        app: DeliveryApp,
+        users: WriteBehindTable[RiskValue],
+        titles: WriteBehindTable[TitlesValue],
+        drift: DriftWatch,
     ) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_Delivery(app, users, titles))
+        self.registry.register(_Delivery(app, users, titles, drift))
         self._requests = Histogram(
             "ott_http_request_seconds",
             "Requests of the web server by route and status",
@@ -98,11 +105,16 @@ class Metrics:
 
 class _Delivery(Collector):
     def __init__(
-        self, app: DeliveryApp, users: WriteBehindTable[RiskValue], titles: WriteBehindTable[TitlesValue]
+        self,
+        app: DeliveryApp,
+        users: WriteBehindTable[RiskValue],
+        titles: WriteBehindTable[TitlesValue],
+        drift: DriftWatch,
     ) -> None:
         self._app = app
         self._users = users
         self._titles = titles
+        self._drift = drift
 
     def describe(self) -> list[Metric]:
         """Nothing, because `collect` describes the metrics, also at registration."""
@@ -122,6 +134,7 @@ class _Delivery(Collector):
             "ott_paused", "Whether consuming is paused here", value=int(self._app.gate.closed)
         )
         yield from _counted([reader.peek(PARTITION_KEY) for _, reader in self._users.owned()])
+        yield from drift_figures(self._drift)
 
 
 def _titles(values: Sequence[object]) -> Iterator[Metric]:
@@ -180,4 +193,30 @@ def _counted(values: Sequence[object]) -> Iterator[Metric]:
         "ott_partition_too_old",
         "Events more than an hour behind their partition, which count in no minute of a title or device",
         value=counts["titles.too_old"],
+    )
+
+
+def drift_figures(watch: DriftWatch) -> Iterator[Metric]:
+    """The drift of the two newest days of event time on this worker; no index with too few counted minutes."""
+    minutes = GaugeMetricFamily(
+        "ott_drift_minutes",
+        "Scored minutes that were counted for drift, one minute of event time in ten, by day of event time",
+        labels=["day"],
+    )
+    index = GaugeMetricFamily(
+        "ott_drift_psi",
+        "Population stability index of a feature, or of the score, against the training of the model",
+        labels=["day", "feature"],
+    )
+    if watch.model is not None:
+        for name, day in zip(("newest", "before"), newest_of(watch.days.values()), strict=False):
+            minutes.add_metric([name], day.minutes)
+            for feature, value in day.psi(watch.model).items():
+                index.add_metric([name, feature], value)
+    yield minutes
+    yield index
+    yield CounterMetricFamily(
+        "ott_drift_left_out",
+        "Minutes older than both days of drift, not counted for it",
+        value=watch.left_out,
     )
