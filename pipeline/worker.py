@@ -18,6 +18,7 @@ from agents.titles import ChunkPublisher, TitleAgent
 from pipeline.anomaly.drift import DriftWatch
 from pipeline.app import ask_cluster, new_app, tune_collector
 from pipeline.assembly import build_evaluator
+from pipeline.coordination.model_config import ModelConfig, log_refused_model
 from pipeline.coordination.pauses import Pauses
 from pipeline.coordination.rule_config import RuleConfig, log_refused, log_unusable
 from pipeline.delivery.errors import DeliveryError
@@ -26,6 +27,7 @@ from pipeline.delivery.kill_points import pass_by
 from pipeline.delivery.process import DeliveryWorker
 from pipeline.delivery.table import WriteBehindTable
 from pipeline.errors import MissingError
+from pipeline.evaluation.model_book import ModelBook
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.kafka.topics import (
     BY_DIMENSION,
@@ -169,6 +171,8 @@ def build(
     pauses = Pauses(app.gate, users.source_topics, (topics.raw, topics.rekeyed))
     rule_config = RuleConfig(book, pauses, settings)
     _add_service(app, rule_config)
+    model_book = ModelBook(log_refused_model)
+    _add_service(app, ModelConfig(model_book, settings))
     origins = Origins(cluster.origin_key, app.metrics, accept_unproven=settings.accept_unproven_origins)
     misplaced = Misplaced(app.metrics, "user id")
     risk = RiskAgent(evaluator, book, topics, users.partition_of, misplaced, origins)
@@ -185,7 +189,19 @@ def build(
     index = VerdictIndex(app.conf.appdir, settings)
     _add_service(app, index)
     install_web(
-        app, settings, cluster, users, alerts, titles, evaluator, book, index, trust, rule_config, drift
+        app,
+        settings,
+        cluster,
+        users,
+        alerts,
+        titles,
+        evaluator,
+        book,
+        model_book,
+        index,
+        trust,
+        rule_config,
+        drift,
     )
     return app
 

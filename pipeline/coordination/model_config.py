@@ -64,7 +64,7 @@ class ModelConfig(FollowedTopic):
                 self.log.info("anomaly model %s was published", newest.version)
 
 
-def log_refused(refused: Refused) -> None:
+def log_refused_model(refused: Refused) -> None:
     """Log which model is not used, and why."""
     _log.error(
         "the model that was put in force at offset %d of model-config is refused, and the last good one stays: %s",

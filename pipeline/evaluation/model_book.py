@@ -65,10 +65,19 @@ NOTHING: Final = ModelInForce(NONE, _NEVER, _NEVER)
 
 
 class ModelFile(NamedTuple):
-    """A model on the topic: its bytes, and the timestamp of its record in milliseconds since 1970."""
+    """A model on the topic.
+
+    Attributes:
+        data: its bytes.
+        written: the timestamp of its record, in milliseconds since 1970.
+        name: of its card; None if it cannot be used.
+        refused: why it cannot be used; None if it can.
+    """
 
     data: bytes
     written: int
+    name: str | None
+    refused: str | None
 
 
 _read_publication: Final = json_reader(Publication)
@@ -133,7 +142,7 @@ class ModelBook:
         """Publications that were refused since the start."""
         self._on_refused = on_refused
         self._files: BoundedDict[str, ModelFile] = BoundedDict(KEPT)
-        self._parsed: BoundedDict[str, Model | ModelError] = BoundedDict(_PARSED)
+        self._parsed: BoundedDict[str, Model] = BoundedDict(_PARSED)
 
     def offer(self, key: bytes | None, value: bytes | None, published: int, offset: int) -> None:
         """Take a record of partition 0 of `model-config` that is newer than all before; any bytes are survived.
@@ -173,8 +182,14 @@ class ModelBook:
 
     def model(self, in_force: ModelInForce) -> Model | None:
         """The model that scores; None without one."""
-        found = self._find(in_force.version)
-        return found if isinstance(found, Model) else None
+        version = in_force.version
+        model = self._parsed.get(version)
+        if model is None:
+            file = self._files.get(version)
+            if file is None or file.refused is not None:
+                return None
+            model = self._parsed[version] = read_version(file.data, version)
+        return model
 
     @property
     def without_model(self) -> NotEvaluated:
@@ -192,13 +207,21 @@ class ModelBook:
     def _keep(self, version: str, value: bytes | None, written: int) -> None:
         in_force = NONE if self.newest is None else self.newest.version
         if value is not None:
-            self._parsed.pop(version, None)
-            self._files[version] = ModelFile(value, written)
+            self._files[version] = self._examined(version, value, written)
         elif version != in_force:
             self._files.pop(version, None)
         if len(self._files) == KEPT and next(iter(self._files)) == in_force:
             # The oldest is dropped next, and the model in force must stay.
             self._files.move_to_end(in_force)
+
+    def _examined(self, version: str, data: bytes, written: int) -> ModelFile:
+        try:
+            model = read_version(data, version)
+        except ModelError as error:
+            self._parsed.pop(version, None)
+            return ModelFile(data, written, None, str(error))
+        self._parsed[version] = model
+        return ModelFile(data, written, model.card.name, None)
 
     def _put_in_force(self, value: bytes | None, published: int, offset: int) -> None:
         try:
@@ -213,27 +236,12 @@ class ModelBook:
         self.refused = None
 
     def _check(self, publication: Publication) -> Publication:
-        found = self._find(publication.version)
-        if found is None:
+        file = self._files.get(publication.version)
+        if file is None:
             raise ModelError(
                 f"model {shown(publication.version)} is not one of the {KEPT} that were written last; "
                 "publish its file again"
             )
-        if isinstance(found, ModelError):
-            raise ModelError(str(found))
+        if file.refused is not None:
+            raise ModelError(file.refused)
         return publication
-
-    def _find(self, version: str) -> Model | ModelError | None:
-        """A model, or why it cannot be used; None where it is not known."""
-        found = self._parsed.get(version)
-        if found is not None:
-            return found
-        file = self._files.get(version)
-        if file is None:
-            return None
-        try:
-            found = read_version(file.data, version)
-        except ModelError as error:
-            found = error
-        self._parsed[version] = found
-        return found

@@ -9,6 +9,7 @@ from pipeline.delivery.partitioner import Partitioner
 from pipeline.kafka.topics import (
     AUDIT_TRAIL,
     FAILED_EVENTS,
+    MODEL_CONFIG,
     PRIVACY_REQUESTS,
     RAW_EVENTS,
     RULE_CONFIG,
@@ -28,6 +29,7 @@ from pipeline.web.views import (
     drift,
     events,
     metrics,
+    models,
     page,
     privacy,
     probes,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
     from pipeline.evaluation.evaluator import Evaluator
+    from pipeline.evaluation.model_book import ModelBook
     from pipeline.evaluation.rule_book import RuleBook
     from pipeline.settings.schema import Settings
     from pipeline.titles.state import TitlesValue
@@ -79,6 +82,7 @@ _VIEWS: Final = (
     alerts,
     rules,
     drift,
+    models,
     tables,
     privacy,
     process,
@@ -99,6 +103,7 @@ def install_web(
     titles_table: WriteBehindTable[TitlesValue],
     evaluator: Evaluator,
     book: RuleBook,
+    model_book: ModelBook,
     index: VerdictIndex,
     trust: Trust,
     rule_config: RuleConfig,
@@ -115,6 +120,7 @@ def install_web(
         titles_table: the title agent's table.
         evaluator: gives the form of ids in outputs.
         book: the rule sets.
+        model_book: the anomaly models.
         index: the verdict index.
         trust: secret, proofs and TLS of this worker.
         rule_config: follows the rule sets, pauses and revocations that operators publish.
@@ -125,18 +131,21 @@ def install_web(
         UsageError: the users file is not valid.
     """
     demo, options, show = settings.demo, settings.kafka_client_options(), evaluator.show
-    raw, requests, failed, audit_topic, config = (
+    raw, requests, failed, audit_topic, config, model_config = (
         settings.topic(topic.name)
-        for topic in (RAW_EVENTS, PRIVACY_REQUESTS, FAILED_EVENTS, AUDIT_TRAIL, RULE_CONFIG)
+        for topic in (RAW_EVENTS, PRIVACY_REQUESTS, FAILED_EVENTS, AUDIT_TRAIL, RULE_CONFIG, MODEL_CONFIG)
     )
     served = [route for route in ROUTES if demo or not route.demo]
     accounts, addresses = Accounts(settings.users_file, demo=demo), ClientAddresses(settings.trusted_proxies)
     tokens = Tokens(trust.secret, accounts, rule_config.revocations)
     peers = Peers(app, trust.proofs, trust.tls)
-    outbox = Outbox(options, {name: Partitioner(count) for name, count in cluster.partitions.items()})
+    partitioners = {name: Partitioner(count) for name, count in cluster.partitions.items()}
+    # All records of models are in partition 0.
+    partitioners[model_config] = Partitioner(1)
+    outbox = Outbox(options, partitioners)
     audit_log = AuditLog(outbox, options, audit_topic, show)
     pauses, status = rule_config.pauses, WorkerStatus(app, users_table)
-    registry = metrics.Metrics(app, users_table, titles_table, drift_watch)
+    registry = metrics.Metrics(app, users_table, titles_table, drift_watch, model_book)
     views: list[Handlers] = [
         page.page_views(),
         api.api_views(status, served, demo=demo),
@@ -152,6 +161,7 @@ def install_web(
         alerts.alert_views(index),
         rules.rule_views(users_table, peers, book, outbox, config, index),
         drift.drift_views(users_table, peers, drift_watch),
+        models.model_views(users_table, peers, model_book, outbox, model_config),
         tables.table_views(users_table, titles_table, alerts_table, peers, show),
         privacy.privacy_views(users_table, peers, outbox, requests, show),
         process.process_views(app, users_table, peers, outbox, config, rule_config),

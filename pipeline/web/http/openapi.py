@@ -106,7 +106,10 @@ def _request_body(route: Route) -> RequestBody | None:
     if route.body is None:
         return None
     content = {
-        media: MediaType(media_type_schema=_any_of(models)) for media, models in route.body.content.items()
+        media: MediaType(
+            media_type_schema=_any_of(models) if models else Schema(type="string", schema_format="binary")
+        )
+        for media, models in route.body.content.items()
     }
     return RequestBody(content=content, required=True)
 

@@ -31,7 +31,8 @@ class Body:
 
     Attributes:
         model: validates a JSON object or a form; None: the handler gets the bytes.
-        content: the models of the body by media type, for the OpenAPI document. Other media types are refused.
+        content: the models of the body by media type, for the OpenAPI document; none where it is a file. Other media
+            types are refused.
         limit: the largest size in bytes.
     """
 

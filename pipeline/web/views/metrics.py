@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.anomaly.drift import DriftWatch
     from pipeline.delivery.app import DeliveryApp
     from pipeline.delivery.table import WriteBehindTable
+    from pipeline.evaluation.model_book import ModelBook
     from pipeline.titles.state import TitlesValue
     from pipeline.web.http.calls import Call, Handlers
     from tables.risk import RiskValue
@@ -68,6 +69,7 @@ class Metrics:
         users: the risk agent's table.
         titles: the title agent's table.
         drift: counts what this worker scores.
+        models: the anomaly models.
     """
 
     def __init__(
@@ -76,9 +78,10 @@ class Metrics:
         users: WriteBehindTable[RiskValue],
         titles: WriteBehindTable[TitlesValue],
         drift: DriftWatch,
+        models: ModelBook,
     ) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_Delivery(app, users, titles, drift))
+        self.registry.register(_Delivery(app, users, titles, drift, models))
         self._requests = Histogram(
             "ott_http_request_seconds",
             "Requests of the web server by route and status",
@@ -110,11 +113,13 @@ class _Delivery(Collector):
         users: WriteBehindTable[RiskValue],
         titles: WriteBehindTable[TitlesValue],
         drift: DriftWatch,
+        models: ModelBook,
     ) -> None:
         self._app = app
         self._users = users
         self._titles = titles
         self._drift = drift
+        self._models = models
 
     def describe(self) -> list[Metric]:
         """Nothing, because `collect` describes the metrics, also at registration."""
@@ -132,6 +137,11 @@ class _Delivery(Collector):
         yield from _titles([reader.peek(TITLES_KEY) for _, reader in self._titles.owned()])
         yield GaugeMetricFamily(
             "ott_paused", "Whether consuming is paused here", value=int(self._app.gate.closed)
+        )
+        yield CounterMetricFamily(
+            "ott_models_refused",
+            "Publications of anomaly models that cannot be used: alert on any",
+            value=self._models.refusals,
         )
         yield from _counted([reader.peek(PARTITION_KEY) for _, reader in self._users.owned()])
         yield from drift_figures(self._drift)

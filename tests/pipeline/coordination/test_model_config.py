@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from pipeline.coordination.model_config import ModelConfig, log_refused
+from pipeline.coordination.model_config import ModelConfig, log_refused_model
 from pipeline.evaluation.model_book import IN_FORCE_KEY, NONE, ModelBook, ModelInForce
 from pipeline.kafka.topics import MODEL_CONFIG, ensure_topics
 from pipeline.settings.schema import load_settings
@@ -88,7 +88,7 @@ async def test_a_model_that_is_not_there_is_not_waited_for_for_ever(settings):
 async def test_a_refused_one_is_in_the_log(settings, caplog):
     (key, data), in_force = published("a")
     await write(settings, (key, data[:-1]), in_force)
-    book = ModelBook(log_refused)
+    book = ModelBook(log_refused_model)
     async with running(settings, book) as config, asyncio.timeout(LIMIT_S):
         await config.read_once()
     assert "offset 1 of model-config is refused" in caplog.text
