@@ -53,6 +53,13 @@ def replay(
             "window: 30m, 6h, 2d; all: from the oldest record.",
         ),
     ] = "1h",
+    subjects: Annotated[
+        bool,
+        typer.Option(
+            "--subjects/--no-subjects",
+            help="Judge titles and devices too; not with --partitions or --user, because it needs all events.",
+        ),
+    ] = True,
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes; each judges one partition at a time.")
     ] = max(1, os.cpu_count() or 1),
@@ -95,7 +102,14 @@ def replay(
     if output is None and not dry_run:
         raise UsageError("--output is missing: a file for the verdicts; or use --dry-run")
     quiet_kafka_client()
-    asked = Replay(settings, times, chosen, user, own_rules=rules is not None)
+    asked = Replay(
+        settings,
+        times,
+        chosen,
+        user,
+        own_rules=rules is not None,
+        subjects=subjects and chosen is None and user is None,
+    )
     if output is None or dry_run:
         found = asked.survey()
         if as_json:
@@ -249,6 +263,7 @@ def _summary(manifest: "Manifest", output: Path) -> dict[str, Any]:
         "requests": requests["request"],
         "failed_requests": requests["failed"],
         "verdicts": sum(done.lines for done in manifest.done.values()),
+        "subject_verdicts": manifest.subjects or 0,
         "rules": _named(events, "rule."),
         "levels": _named(events, "level."),
     }
@@ -262,5 +277,6 @@ def _in_words(summary: dict[str, Any]) -> str:
     return (
         f"read {summary['read']:,} records: {summary['judged']:,} judged ({summary['flagged']:,} flagged), "
         f"{summary['duplicate']:,} duplicates, {summary['failed']:,} failed; {summary['rekeyed']:,} of them re-keyed; "
-        f"{summary['requests']:,} privacy requests applied; {summary['verdicts']:,} verdicts in {summary['output']}"
+        f"{summary['requests']:,} privacy requests applied; verdicts in {summary['output']}: "
+        f"{summary['verdicts']:,} on users, {summary['subject_verdicts']:,} on titles and devices"
     )

@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -90,6 +91,7 @@ class Manifest(msgspec.Struct):
         ranges: what is read of each partition.
         sources: by partition of `raw-events`, first offset and end of the range.
         done: the finished partitions.
+        subjects: the number of verdicts on titles and devices; None where they are not judged yet.
         complete: whether the output is there.
     """
 
@@ -98,6 +100,7 @@ class Manifest(msgspec.Struct):
     ranges: list[PartitionRange]
     sources: dict[int, tuple[int, int]]
     done: dict[int, Done] = msgspec.field(default_factory=dict)
+    subjects: int | None = None
     complete: bool = False
 
     def total(self) -> tuple[Counter[str], Counter[str]]:
@@ -165,17 +168,32 @@ class ReplayOutput:
 
     def part(self, partition: int) -> Path:
         """The path of the part of a partition."""
-        return self.path.with_name(f"{self.path.name}.part-{partition}")
+        return self._beside(f"part-{partition}")
+
+    @property
+    def subjects_part(self) -> Path:
+        """The path of the part with the verdicts on titles and devices, which is the last one."""
+        return self._beside("part-subjects")
+
+    def rows(self, partition: int) -> tuple[Path, Path]:
+        """The paths of what a partition has for titles and devices: of `raw-events`, and of re-keyed events."""
+        return self._beside(f"rows-{partition}"), self._beside(f"rekeyed-rows-{partition}")
+
+    def _beside(self, ending: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{ending}")
 
     def finish(self, manifest: Manifest) -> None:
         """Put the parts together, in the order of their partitions, and say so in the manifest."""
-        parts = [self.part(one.partition) for one in manifest.ranges]
+        numbers = [one.partition for one in manifest.ranges]
+        parts = [self.part(number) for number in numbers]
+        if manifest.subjects is not None:
+            parts.append(self.subjects_part)
         if not manifest.complete:
             with naming(str(self.path)):
                 _replace(self.path, _pieces(parts))
             manifest.complete = True
             self.save(manifest)
-        for path in parts:
+        for path in (*parts, *chain.from_iterable(map(self.rows, numbers))):
             path.unlink(missing_ok=True)
 
 

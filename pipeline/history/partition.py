@@ -12,14 +12,13 @@ from pipeline.delivery.flow.fetched import UnreadableBatch
 from pipeline.delivery.flow.rekeying import Origins
 from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.partitioner import Partitioner
-from pipeline.errors import MissingError
 from pipeline.evaluation.batch import PartitionState, count, evaluate_batch
 from pipeline.evaluation.source import PlainRecord
 from pipeline.events.instants import format_instant
 from pipeline.events.invalid import InvalidMessageError
 from pipeline.history.reading import Ahead, read_range
+from pipeline.history.rule_sets import OWN, KnownRuleSets
 from pipeline.kafka.topics import PRIVACY_REQUESTS, RAW_EVENTS, RAW_EVENTS_REKEYED
-from pipeline.rules.ruleset import parse_ruleset
 from pipeline.windows.user import UserState
 
 if TYPE_CHECKING:
@@ -27,13 +26,12 @@ if TYPE_CHECKING:
 
     from pipeline.evaluation.evaluator import Evaluator
     from pipeline.evaluation.source import Record
-    from pipeline.history.survey import Line, PartitionRange, Published
+    from pipeline.history.rule_sets import Published
+    from pipeline.history.survey import Line, PartitionRange
+    from pipeline.history.titles import RowsFile
     from pipeline.kafka.follower import Record as Consumed
-    from pipeline.rules.ruleset import RuleSet
     from pipeline.settings.schema import Settings
 
-OWN: Final = ""
-"""The version that stands for the rule set of the settings, as after a tombstone."""
 _RULES, _REQUEST, _REKEYED = range(3)
 """What is merged by timestamps; on ties in this order."""
 _END: Final = 1 << 63
@@ -109,6 +107,8 @@ class PartitionReplay:
         evaluator: made from the settings of the job.
         publish: is called with what records of the range gave. What the warm-up gives is dropped.
         progress: is called with the number of records that were read of `raw-events`.
+        rows: take what counts for titles and devices, of `raw-events` and of re-keyed events; None where these are not
+            judged.
 
     Attributes:
         counts: how the events of the range ended, by the names of `pipeline.evaluation.batch.count`. `rekeyed` are
@@ -122,6 +122,7 @@ class PartitionReplay:
         evaluator: Evaluator,
         publish: Callable[[Judged], None],
         progress: Callable[[int], None],
+        rows: tuple[RowsFile, RowsFile] | None = None,
     ) -> None:
         self._job = job
         self._range = job.range
@@ -132,6 +133,7 @@ class PartitionReplay:
         self._raw = settings.topic(RAW_EVENTS.name)
         self._rekeyed = settings.topic(RAW_EVENTS_REKEYED.name)
         self._request_topic = settings.topic(PRIVACY_REQUESTS.name)
+        self._rows = {} if rows is None else {self._raw: rows[0], self._rekeyed: rows[1]}
         self._partition_of = Partitioner(len(job.sources))
         self._users = PartitionUsers(job.range.partition, self._partition_of)
         self._events = PartitionState()
@@ -140,10 +142,7 @@ class PartitionReplay:
             job.origin_key or bytes(16), Metrics(), accept_unproven=settings.accept_unproven_origins
         )
         self._lines = deque(job.lines)
-        self._parsed: dict[str, RuleSet] = {
-            OWN: evaluator.ruleset,
-            evaluator.ruleset.version: evaluator.ruleset,
-        }
+        self._rule_sets = KnownRuleSets(evaluator.ruleset, job.rules or ())
         self._rules_to_come: deque[Published] = deque()
         self._requests_to_come: deque[_Request] = deque()
         self._requests_known: Counter[_Name | None] = Counter()
@@ -193,7 +192,7 @@ class PartitionReplay:
         rules = self._job.rules
         if rules is not None:
             before = [one for one in rules if one.at <= timestamp]
-            self._take_rules(before[-1].version if before else OWN)
+            self._evaluator.ruleset = self._rule_sets.of(before[-1].version if before else OWN)
             if not any(line.kind == "ruleset" for line in self._lines):
                 self._rules_to_come += [one for one in rules if one.at > timestamp]
         named = {(line.id, line.at) for line in self._lines if line.kind == "request"}
@@ -210,7 +209,7 @@ class PartitionReplay:
         while (due := await self._next_merged()) is not None and due[0] <= timestamp:
             self._in_range = self._at_time_of_range(due[0])
             if due[1] == _RULES:
-                self._take_rules(self._rules_to_come.popleft().version)
+                self._evaluator.ruleset = self._rule_sets.of(self._rules_to_come.popleft().version)
             elif due[1] == _REQUEST:
                 self._apply_next_request()
             else:
@@ -222,7 +221,7 @@ class PartitionReplay:
         """Do what a line of the journal says."""
         self._in_range = self._range.first <= line.offset <= self._range.last
         if line.kind == "ruleset" and self._job.rules is not None:
-            self._take_rules(line.id)
+            self._evaluator.ruleset = self._rule_sets.of(line.id)
         elif line.kind == "request":
             name = (line.id, line.at)
             # A request that was deleted since cannot be applied.
@@ -260,20 +259,6 @@ class PartitionReplay:
                 (place for place in range(start + 1, stop) if batch[place].timestamp >= merged[0]), stop
             )
         return stop
-
-    def _take_rules(self, version: str) -> None:
-        ruleset = self._parsed.get(version)
-        if ruleset is None:
-            documents = [one.document for one in self._job.rules or () if one.version == version]
-            if not documents:
-                raise MissingError(
-                    f"the rule set {version} was in force in partition {self._range.partition} and is not on "
-                    "rule-config any more, so the range cannot be judged as it was; judge all of it with one rule set: "
-                    "--rules FILE"
-                )
-            # A later one with the same version was refused.
-            ruleset = self._parsed[version] = parse_ruleset(documents[0], f"the rule set {version}")
-        self._evaluator.ruleset = ruleset
 
     # -- judging
 
@@ -316,7 +301,11 @@ class PartitionReplay:
         state, counts = (self._privacy, self.requests) if requests else (self._events, self.counts)
         # Counts of the warm-up are dropped.
         state.counts = counts if in_range else {}
-        outputs = evaluate_batch(self._evaluator, records, self._users, state, topic, requests=requests)
+        rows = self._rows.get(topic)
+        note = _not_noted if rows is None else rows.note
+        outputs = evaluate_batch(self._evaluator, records, self._users, state, topic, note, requests=requests)
+        if rows is not None:
+            rows.after(state.times.get(topic), self._evaluator.ruleset.version)
         if in_range:
             self._give(outputs.flagged, outputs.failed)
 
@@ -355,3 +344,7 @@ class PartitionReplay:
     def _at_time_of_range(self, timestamp: int) -> bool:
         begin, end = self._job.times
         return begin <= timestamp and (end is None or timestamp < end)
+
+
+def _not_noted(*_: object) -> None:
+    """Titles and devices are not judged."""

@@ -9,6 +9,7 @@ import signal
 import threading
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -17,11 +18,16 @@ from aiokafka.errors import KafkaError
 from pipeline.app import tune_collector
 from pipeline.assembly import build_evaluator
 from pipeline.errors import MissingError
+from pipeline.evaluation.verdict import encode_verdict
+from pipeline.events.instants import parse_formatted
 from pipeline.history.output import SCHEMA, Done, Manifest, Part, locked
 from pipeline.history.partition import Job, Judged, PartitionReplay
+from pipeline.history.rule_sets import KnownRuleSets
 from pipeline.history.survey import survey
+from pipeline.history.titles import RowsFile, judge_rows, read_rows
 from pipeline.kafka.brokers import broker_trouble
 from pipeline.logs import quiet_kafka_client
+from pipeline.titles.levels import SubjectRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from pipeline.history.output import ReplayOutput
     from pipeline.history.survey import Survey, TimeRange
     from pipeline.settings.schema import Settings
 
@@ -46,6 +53,7 @@ class Replay:
         partitions: their numbers; None for all, or that of the user.
         user: publish only what this user's records give; None for all.
         own_rules: whether the rule set of the settings judges everything, instead of those that were in force.
+        subjects: whether titles and devices are judged. That needs all partitions and all users.
     """
 
     settings: Settings
@@ -53,6 +61,7 @@ class Replay:
     partitions: Collection[int] | None
     user: str | None
     own_rules: bool
+    subjects: bool
 
     def parameters(self) -> dict[str, Any]:
         """What the output depends on, for the manifest."""
@@ -64,6 +73,7 @@ class Replay:
             "warm_from": self.times.warm,
             "partitions": None if self.partitions is None else sorted(self.partitions),
             "user": self.user,
+            "subjects": self.subjects,
             "rules": evaluator.ruleset.version if self.own_rules else None,
         }
 
@@ -100,15 +110,43 @@ class Replay:
             missing = [one.partition for one in manifest.ranges if one.partition not in manifest.done]
             with _Pool(min(workers, max(1, len(missing)))) as pool:
                 jobs = {
-                    pool.submit(self._job(found, number), output.part(number), path.name): number
+                    pool.submit(
+                        self._job(found, number),
+                        output.part(number),
+                        output.rows(number) if self.subjects else None,
+                        path.name,
+                    ): number
                     for number in missing
                 }
                 total = sum(one.end - one.warm for one in manifest.ranges if one.partition in missing)
                 for future in pool.finished(jobs, lambda read: progress(read, total)):
                     manifest.done[jobs[future]] = future.result()
                     output.save(manifest)
+            if self.subjects and manifest.subjects is None:
+                manifest.subjects = self._judge_subjects(found, output)
+                output.save(manifest)
             output.finish(manifest)
             return manifest, False
+
+    def _judge_subjects(self, found: Survey, output: ReplayOutput) -> int:
+        """Judge titles and devices, write their part, and return the number of verdicts."""
+        evaluator = build_evaluator(self.settings)
+        rule_sets = KnownRuleSets(evaluator.ruleset, () if self.own_rules else found.rules)
+        paths = [path for one in found.ranges for path in output.rows(one.partition)]
+        verdicts = judge_rows(
+            map(read_rows, paths),
+            rule_sets,
+            lambda ruleset: SubjectRules(ruleset, evaluator.model_version, evaluator.show),
+        )
+        begin, end = self.times.begin, self.times.end
+        written = 0
+        with Part(output.subjects_part, output.path.name) as part:
+            for verdict in verdicts:
+                time = parse_formatted(verdict.minute_end)
+                if begin <= time and (end is None or time < end):
+                    part.write([encode_verdict(verdict)])
+                    written += 1
+        return written
 
     def _job(self, found: Survey, number: int) -> Job:
         return Job(
@@ -131,8 +169,8 @@ class _Pool:
         self._read: Synchronized[int] = context.Value("q", 0)
         self._pool = ProcessPoolExecutor(workers, context, _start_process, (self._read,))
 
-    def submit(self, job: Job, part: Path, name: str) -> Future[Done]:
-        return self._pool.submit(_judge_partition, job, part, name)
+    def submit(self, job: Job, part: Path, rows: tuple[Path, Path] | None, name: str) -> Future[Done]:
+        return self._pool.submit(_judge_partition, job, part, rows, name)
 
     def finished(
         self, futures: Collection[Future[Done]], progress: Callable[[int], None]
@@ -182,7 +220,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _judge_partition(job: Job, path: Path, name: str) -> Done:
+def _judge_partition(job: Job, path: Path, rows: tuple[Path, Path] | None, name: str) -> Done:
     """Judge one partition and write its part. It runs in a process of the pool."""
     lines = 0
     counter = _read
@@ -192,14 +230,21 @@ def _judge_partition(job: Job, path: Path, name: str) -> Done:
         with counter.get_lock():
             counter.value += records
 
-    with Part(path, name) as part:
+    with ExitStack() as files:
+        part = files.enter_context(Part(path, name))
+        noted = None
+        if rows is not None:
+            noted = (
+                files.enter_context(RowsFile(rows[0])),
+                files.enter_context(RowsFile(rows[1])),
+            )
 
         def publish(judged: Judged) -> None:
             nonlocal lines
             lines += len(judged.verdicts)
             part.write(value for _, value in judged.verdicts)
 
-        partition = PartitionReplay(job, build_evaluator(job.settings), publish, progress)
+        partition = PartitionReplay(job, build_evaluator(job.settings), publish, progress, noted)
         try:
             asyncio.run(partition.run())
         except KafkaError as error:

@@ -18,6 +18,7 @@ from pipeline.errors import MissingError, UsageError
 from pipeline.evaluation.control import CONTROL_SCHEMA, ControlApplied, ControlKind
 from pipeline.events.foreign import UNREADABLE, UnreadableError, json_reader, read_text
 from pipeline.events.instants import format_instant, parse_formatted
+from pipeline.history.rule_sets import OWN, Published
 from pipeline.kafka.brokers import broker_trouble, wait_for_broker
 from pipeline.kafka.follower import Follower, TopicMissingError, from_beginning
 from pipeline.kafka.topics import (
@@ -50,14 +51,6 @@ class Line(NamedTuple):
     kind: ControlKind
     id: str
     at: str | None
-
-
-class Published(NamedTuple):
-    """A rule set on `rule-config`: when it was published, in milliseconds since 1970, its version and its document."""
-
-    at: int
-    version: str
-    document: str
 
 
 class PartitionRange(msgspec.Struct, frozen=True):
@@ -329,7 +322,7 @@ async def _read_rules(settings: Settings) -> list[Published]:
                 if record.key != KEY:
                     continue
                 if record.value is None:
-                    found.append(Published(record.timestamp, "", ""))
+                    found.append(Published(record.timestamp, OWN, ""))
                     continue
                 try:
                     document = read_text(record.value)

@@ -58,7 +58,7 @@ class Watermark:
         self.value = least if self.value is None else max(self.value, least)
 
 
-class _Records(dict[bytes, TitlesValue]):
+class FileRecords(dict[bytes, TitlesValue]):
     """The `Records` of a file. All of them are in memory."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class FileTitles:
         self._remaining = records
         self._watermark = Watermark(records)
         self._state = TitlesPartition()
-        self._engine = Engine(rules, _Records(), self._state)
+        self._engine = Engine(rules, FileRecords(), self._state)
         self._notes = Notes(None)
 
     def after(self, partition: Partition, timestamp: int, outcome: Outcome) -> list[SubjectVerdict]:
