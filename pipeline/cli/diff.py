@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix
+from pipeline.cli.replay import TOPIC, time_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pipeline.history.verdicts import Place
     from pipeline.settings.schema import Settings
 
-_TOPIC = "topic:"
 _TOGETHER = 10_000
 
 
@@ -72,7 +72,6 @@ def diff(
 
 def _wanted(settings: "Settings", begin: str | None, end: str | None) -> "Callable[[Place], bool]":
     """Whether a verdict is in the range."""
-    from pipeline.cli.replay import time_range
     from pipeline.events.instants import parse_formatted
     from pipeline.history.survey import sources_between
     from pipeline.kafka.topics import RAW_EVENTS
@@ -99,13 +98,13 @@ def _add(
 ) -> None:
     from pipeline.history.verdicts import lines_of, values_of
 
-    if not name.startswith(_TOPIC):
+    if not name.startswith(TOPIC):
         lots.add(side, lines_of(Path(name)), wanted)
         return
 
     async def read() -> None:
         values: list[bytes] = []
-        async for value in values_of(settings, settings.topic(name.removeprefix(_TOPIC))):
+        async for value in values_of(settings, settings.topic(name.removeprefix(TOPIC))):
             values.append(value)
             if len(values) >= _TOGETHER:
                 lots.add(side, values, wanted)

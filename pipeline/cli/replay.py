@@ -1,5 +1,6 @@
 """`ott replay`: judges a range of the topics again."""
 
+import asyncio
 import os
 import re
 import sys
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.history.output import Manifest
     from pipeline.history.survey import Survey, TimeRange
 
+TOPIC = "topic:"
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _MOST_PARTITIONS = 10_000
 
@@ -32,8 +34,12 @@ def replay(
         typer.Option("--to", metavar="TIME", help="End of the range, which does not belong to it."),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Where the verdicts go, one a line; .gz and .zst are compressed."),
+        str | None,
+        typer.Option(
+            metavar="FILE|topic:NAME",
+            help="Where the verdicts go: a file, one a line, where .gz and .zst are compressed; or a topic, and beside "
+            "it the file NAME.replay.jsonl here.",
+        ),
     ] = None,
     partitions: Annotated[
         str | None, typer.Option(metavar="N,N-N", help="Only these partitions of raw-events.")
@@ -44,6 +50,10 @@ def replay(
         typer.Option(
             metavar="FILE", help="Judge everything with this rule set, not with those in force then."
         ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Score everything with this model, not with those in force then."),
     ] = None,
     warmup: Annotated[
         str,
@@ -63,6 +73,9 @@ def replay(
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes; each judges one partition at a time.")
     ] = max(1, os.cpu_count() or 1),
+    into_live: Annotated[
+        bool, typer.Option("--into-live", help="Allow a topic of the running application as the output.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be read. Nothing is judged or written.")
     ] = False,
@@ -78,7 +91,9 @@ def replay(
 
     Status 1 if the accounts do not add up.
     """
+    from pipeline.assembly import model_bytes, parse_model
     from pipeline.errors import UsageError
+    from pipeline.history.publishing import require_target
     from pipeline.history.replay import Replay
     from pipeline.logs import quiet_kafka_client
     from pipeline.settings.schema import load_settings
@@ -93,12 +108,7 @@ def replay(
         }
     )
     times = time_range(begin, end, warmup)
-    chosen = None if partitions is None else _numbers(partitions)
-    if user is not None:
-        if chosen is not None:
-            raise UsageError("--user names one partition by itself; leave out --partitions")
-        if not user:
-            raise UsageError("--user is empty; give the id of a user")
+    chosen = _chosen(partitions, user)
     if output is None and not dry_run:
         raise UsageError("--output is missing: a file for the verdicts; or use --dry-run")
     quiet_kafka_client()
@@ -108,7 +118,9 @@ def replay(
         chosen,
         user,
         own_rules=rules is not None,
+        model=None if model is None else parse_model(model_bytes(model), str(model)),
         subjects=subjects and chosen is None and user is None,
+        topic=_topic(output),
     )
     if output is None or dry_run:
         found = asked.survey()
@@ -117,8 +129,12 @@ def replay(
         else:
             _show_plan(found)
         return 0
+    path = Path(output)
+    if asked.topic is not None:
+        path = Path(f"{asked.topic}.replay.jsonl")
+        asyncio.run(require_target(settings, settings.topic(asked.topic), live=into_live))
     with _progress(as_json) as watch:
-        manifest, already = asked.run(output, workers, watch)
+        manifest, already = asked.run(path, workers, watch)
     summary = _summary(manifest, output)
     if as_json:
         print_json({**summary, "already_complete": already})
@@ -134,6 +150,18 @@ def replay(
         )
         return 1
     return 0
+
+
+def _topic(output: str | None) -> str | None:
+    """The name in `topic:NAME`; None for a file."""
+    from pipeline.errors import UsageError
+
+    if output is None or not output.startswith(TOPIC):
+        return None
+    name = output.removeprefix(TOPIC)
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name) is None or name in {".", ".."}:
+        raise UsageError(f"--output {output}: a topic is named by letters, digits, '.', '_' and '-'")
+    return name
 
 
 def time_range(begin: str | None, end: str | None, warmup: str) -> "TimeRange":
@@ -170,6 +198,17 @@ def _instant(option: str, text: str) -> int:
     if time <= 0:
         raise UsageError(f"{option} {text} is before 1970; records of Kafka have later times")
     return time
+
+
+def _chosen(partitions: str | None, user: str | None) -> list[int] | None:
+    """The numbers of --partitions; None without it."""
+    from pipeline.errors import UsageError
+
+    if user is not None and partitions is not None:
+        raise UsageError("--user names one partition by itself; leave out --partitions")
+    if user is not None and not user:
+        raise UsageError("--user is empty; give the id of a user")
+    return None if partitions is None else _numbers(partitions)
 
 
 def _numbers(text: str) -> list[int]:
@@ -246,11 +285,11 @@ def _show_plan(found: "Survey") -> None:
     )
 
 
-def _summary(manifest: "Manifest", output: Path) -> dict[str, Any]:
+def _summary(manifest: "Manifest", output: str) -> dict[str, Any]:
     events, requests = manifest.total()
     read = events["judged"] + events["duplicate"] + events["failed"]
     return {
-        "output": str(output),
+        "output": output,
         "read": read,
         "judged": events["judged"],
         "flagged": events["flagged"],

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+from uuid import uuid4
 
 import msgspec
 import zstandard
@@ -93,6 +94,8 @@ class Manifest(msgspec.Struct):
         done: the finished partitions.
         subjects: the number of verdicts on titles and devices; None where they are not judged yet.
         complete: whether the output is there.
+        published: whether it was published to a topic, too.
+        id: of this replay; names what it has on the brokers.
     """
 
     schema: str
@@ -102,6 +105,8 @@ class Manifest(msgspec.Struct):
     done: dict[int, Done] = msgspec.field(default_factory=dict)
     subjects: int | None = None
     complete: bool = False
+    published: bool = False
+    id: str = msgspec.field(default_factory=lambda: uuid4().hex)
 
     def total(self) -> tuple[Counter[str], Counter[str]]:
         """The sums over the finished partitions: of events, and of requests."""

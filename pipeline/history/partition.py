@@ -24,8 +24,10 @@ from pipeline.windows.user import UserState
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pipeline.evaluation.control import ControlKind
     from pipeline.evaluation.evaluator import Evaluator
     from pipeline.evaluation.source import Record
+    from pipeline.history.models import PublishedModels
     from pipeline.history.rule_sets import Published
     from pipeline.history.survey import Line, PartitionRange
     from pipeline.history.titles import RowsFile
@@ -49,6 +51,7 @@ class Job:
         times: begin and end of the range in milliseconds since 1970; the end is None for the end of the topics.
         lines: of the journal.
         rules: the rule sets on `rule-config`; None if the rule set of the settings judges everything.
+        models: the models on `model-config`; None if the model of the evaluator scores everything.
         origin_key: of the application; None where there is none.
         user: publish only what this user's records give; None for all.
     """
@@ -59,6 +62,7 @@ class Job:
     times: tuple[int, int | None]
     lines: Sequence[Line]
     rules: Sequence[Published] | None
+    models: PublishedModels | None
     origin_key: bytes | None
     user: str | None
 
@@ -158,7 +162,7 @@ class PartitionReplay:
         """Judge everything.
 
         Raises:
-            MissingError: a rule set that was in force is not on `rule-config` any more, or the brokers do not answer.
+            MissingError: a rule set or a model that was in force is not on its topic any more, or no broker answers.
             KafkaError: the brokers refuse.
         """
         place, settings = self._range, self._job.settings
@@ -188,19 +192,32 @@ class PartitionReplay:
     # -- what takes effect between the records of raw-events
 
     def _begin(self, timestamp: int) -> None:
-        """Put in force what was in force before the first record: the newest rule set, and the requests until then."""
-        rules = self._job.rules
+        """Put in force what was in force before the first record: rule set, model, and the requests until then."""
+        rules, models = self._job.rules, self._job.models
         if rules is not None:
-            before = [one for one in rules if one.at <= timestamp]
-            self._evaluator.ruleset = self._rule_sets.of(before[-1].version if before else OWN)
+            before = self._newest("ruleset", [(one.at, one.version) for one in rules], timestamp)
+            self._evaluator.ruleset = self._rule_sets.of(OWN if before is None else before)
             if not any(line.kind == "ruleset" for line in self._lines):
                 self._rules_to_come += [one for one in rules if one.at > timestamp]
+        if models is not None:
+            before = self._newest("model", models.in_force, timestamp)
+            self._evaluator.model = None if before is None else models.of(before)
         named = {(line.id, line.at) for line in self._lines if line.kind == "request"}
         while self._requests_to_come:
             request = self._requests_to_come[0]
             if request.record.timestamp > timestamp or request.name in named:
                 break
             self._apply_next_request()
+
+    def _newest(self, kind: ControlKind, published: Sequence[tuple[int, str]], timestamp: int) -> str | None:
+        """The version that was published last before a time, and was in force before the first line of the journal."""
+        first = next((line for line in self._lines if line.kind == kind), None)
+        if first is not None and first.offset <= self._range.warm:
+            return None
+        older = [
+            version for at, version in published if at <= timestamp and (first is None or version != first.id)
+        ]
+        return older[-1] if older else None
 
     async def _take_due(self, offset: int, timestamp: int) -> None:
         """Take everything that took effect before the record of `raw-events` with this offset and timestamp."""
@@ -222,6 +239,8 @@ class PartitionReplay:
         self._in_range = self._range.first <= line.offset <= self._range.last
         if line.kind == "ruleset" and self._job.rules is not None:
             self._evaluator.ruleset = self._rule_sets.of(line.id)
+        elif line.kind == "model" and self._job.models is not None:
+            self._evaluator.model = self._job.models.of(line.id)
         elif line.kind == "request":
             name = (line.id, line.at)
             # A request that was deleted since cannot be applied.

@@ -22,6 +22,7 @@ from pipeline.evaluation.verdict import encode_verdict
 from pipeline.events.instants import parse_formatted
 from pipeline.history.output import SCHEMA, Done, Manifest, Part, locked
 from pipeline.history.partition import Job, Judged, PartitionReplay
+from pipeline.history.publishing import publish
 from pipeline.history.rule_sets import KnownRuleSets
 from pipeline.history.survey import survey
 from pipeline.history.titles import RowsFile, judge_rows, read_rows
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from pipeline.anomaly.artefact import Model
     from pipeline.history.output import ReplayOutput
     from pipeline.history.survey import Survey, TimeRange
     from pipeline.settings.schema import Settings
@@ -53,7 +55,9 @@ class Replay:
         partitions: their numbers; None for all, or that of the user.
         user: publish only what this user's records give; None for all.
         own_rules: whether the rule set of the settings judges everything, instead of those that were in force.
+        model: scores everything, instead of the models that were in force; None for those.
         subjects: whether titles and devices are judged. That needs all partitions and all users.
+        topic: the topic, without the prefix, to which the output is published; None for a file alone.
     """
 
     settings: Settings
@@ -61,7 +65,9 @@ class Replay:
     partitions: Collection[int] | None
     user: str | None
     own_rules: bool
+    model: Model | None
     subjects: bool
+    topic: str | None = None
 
     def parameters(self) -> dict[str, Any]:
         """What the output depends on, for the manifest."""
@@ -74,7 +80,9 @@ class Replay:
             "partitions": None if self.partitions is None else sorted(self.partitions),
             "user": self.user,
             "subjects": self.subjects,
+            "topic": self.topic,
             "rules": evaluator.ruleset.version if self.own_rules else None,
+            "model": None if self.model is None else self.model.version,
         }
 
     def survey(self) -> Survey:
@@ -100,7 +108,7 @@ class Replay:
             manifest = output.manifest(self.parameters())
             if manifest is not None and manifest.complete:
                 output.finish(manifest)
-                return manifest, True
+                return manifest, not self._publish(output, manifest)
             known = None if manifest is None else manifest.ranges
             found = asyncio.run(survey(self.settings, self.times, self.partitions, self.user, known))
             if manifest is None:
@@ -115,6 +123,7 @@ class Replay:
                         output.part(number),
                         output.rows(number) if self.subjects else None,
                         path.name,
+                        self.model,
                     ): number
                     for number in missing
                 }
@@ -126,7 +135,17 @@ class Replay:
                 manifest.subjects = self._judge_subjects(found, output)
                 output.save(manifest)
             output.finish(manifest)
+            self._publish(output, manifest)
             return manifest, False
+
+    def _publish(self, output: ReplayOutput, manifest: Manifest) -> bool:
+        """Publish the output, if that is asked for and was not done before; return whether it was."""
+        if self.topic is None or manifest.published:
+            return False
+        asyncio.run(publish(self.settings, output.path, self.settings.topic(self.topic), manifest.id))
+        manifest.published = True
+        output.save(manifest)
+        return True
 
     def _judge_subjects(self, found: Survey, output: ReplayOutput) -> int:
         """Judge titles and devices, write their part, and return the number of verdicts."""
@@ -136,7 +155,7 @@ class Replay:
         verdicts = judge_rows(
             map(read_rows, paths),
             rule_sets,
-            lambda ruleset: SubjectRules(ruleset, evaluator.model_version, evaluator.show),
+            lambda ruleset: SubjectRules(ruleset, evaluator.show),
         )
         begin, end = self.times.begin, self.times.end
         written = 0
@@ -156,6 +175,7 @@ class Replay:
             (self.times.begin, self.times.end),
             found.lines[number],
             None if self.own_rules else found.rules,
+            found.models if self.model is None else None,
             found.origin_key,
             self.user,
         )
@@ -169,8 +189,10 @@ class _Pool:
         self._read: Synchronized[int] = context.Value("q", 0)
         self._pool = ProcessPoolExecutor(workers, context, _start_process, (self._read,))
 
-    def submit(self, job: Job, part: Path, rows: tuple[Path, Path] | None, name: str) -> Future[Done]:
-        return self._pool.submit(_judge_partition, job, part, rows, name)
+    def submit(
+        self, job: Job, part: Path, rows: tuple[Path, Path] | None, name: str, model: Model | None
+    ) -> Future[Done]:
+        return self._pool.submit(_judge_partition, job, part, rows, name, model)
 
     def finished(
         self, futures: Collection[Future[Done]], progress: Callable[[int], None]
@@ -220,7 +242,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _judge_partition(job: Job, path: Path, rows: tuple[Path, Path] | None, name: str) -> Done:
+def _judge_partition(
+    job: Job, path: Path, rows: tuple[Path, Path] | None, name: str, model: Model | None
+) -> Done:
     """Judge one partition and write its part. It runs in a process of the pool."""
     lines = 0
     counter = _read
@@ -244,7 +268,9 @@ def _judge_partition(job: Job, path: Path, rows: tuple[Path, Path] | None, name:
             lines += len(judged.verdicts)
             part.write(value for _, value in judged.verdicts)
 
-        partition = PartitionReplay(job, build_evaluator(job.settings), publish, progress, noted)
+        evaluator = build_evaluator(job.settings)
+        evaluator.model = model
+        partition = PartitionReplay(job, evaluator, publish, progress, noted)
         try:
             asyncio.run(partition.run())
         except KafkaError as error:

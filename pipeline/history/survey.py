@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 from aiokafka.errors import KafkaError
 
+from pipeline.coordination.model_config import PARTITION
 from pipeline.coordination.origin_key import known_key
 from pipeline.coordination.rule_config import KEY
 from pipeline.delivery.partitioner import partition_of
@@ -18,11 +19,13 @@ from pipeline.errors import MissingError, UsageError
 from pipeline.evaluation.control import CONTROL_SCHEMA, ControlApplied, ControlKind
 from pipeline.events.foreign import UNREADABLE, UnreadableError, json_reader, read_text
 from pipeline.events.instants import format_instant, parse_formatted
+from pipeline.history.models import PublishedModels
 from pipeline.history.rule_sets import OWN, Published
 from pipeline.kafka.brokers import broker_trouble, wait_for_broker
 from pipeline.kafka.follower import Follower, TopicMissingError, from_beginning
 from pipeline.kafka.topics import (
     CONTROL_JOURNAL,
+    MODEL_CONFIG,
     PRIVACY_REQUESTS,
     RAW_EVENTS,
     RAW_EVENTS_REKEYED,
@@ -91,6 +94,7 @@ class Survey:
         sources: the range of every partition of `raw-events`, by its number: first offset and end.
         lines: by partition, the lines of the journal up to the end of what is judged.
         rules: the rule sets on `rule-config`, oldest first.
+        models: the models on `model-config`.
         origin_key: of the application; None where no worker has made one.
     """
 
@@ -98,6 +102,7 @@ class Survey:
     sources: dict[int, tuple[int, int]]
     lines: dict[int, list[Line]]
     rules: list[Published]
+    models: PublishedModels
     origin_key: bytes | None
 
 
@@ -145,6 +150,7 @@ async def survey(
         # The journal comes first: what it names is on the other topics already.
         journal = await _read_journal(settings)
         rules = await _read_rules(settings)
+        models = await _read_models(settings)
         asked = [times.warm, times.begin, *([] if times.end is None else [times.end])]
         requests = await bounds(settings, settings.topic(PRIVACY_REQUESTS.name), [])
         rekeyed = await bounds(settings, settings.topic(RAW_EVENTS_REKEYED.name), [times.warm])
@@ -175,7 +181,7 @@ async def survey(
         one.partition: [line for line in journal.get(one.partition, []) if line.offset <= one.end]
         for one in known
     }
-    return Survey(list(known), sources, lines, rules, key)
+    return Survey(list(known), sources, lines, rules, models, key)
 
 
 def _range(
@@ -332,3 +338,20 @@ async def _read_rules(settings: Settings) -> list[Published]:
                 except (UnreadableError, RuleSetError):
                     continue
     return found
+
+
+async def _read_models(settings: Settings) -> PublishedModels:
+    models, topic = PublishedModels({}, []), settings.topic(MODEL_CONFIG.name)
+    async with Follower(
+        settings.kafka_client_options(), [topic], from_beginning, partitions={PARTITION}
+    ) as follower:
+        try:
+            await follower.connect()
+        except TopicMissingError:
+            # Workers before models had no such topic.
+            return models
+        while not follower.at_end:
+            for batch in (await follower.poll()).values():
+                for record in batch:
+                    models.take(record.key, record.value, record.timestamp)
+    return models

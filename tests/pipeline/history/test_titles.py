@@ -45,8 +45,10 @@ def rows_of(path: Path, minutes: list[float], *, failing: bool, slice_size: int 
 
 def judged(*paths: Path) -> list[tuple[str, str]]:
     rule_sets = KnownRuleSets(built_in(), ())
-    verdicts = judge_rows(map(read_rows, paths), rule_sets, lambda rules: SubjectRules(rules, *MORE))
-    return [(verdict.minute_end[11:16], verdict.change) for verdict in verdicts if verdict.subject.id == "film"]
+    verdicts = judge_rows(map(read_rows, paths), rule_sets, SubjectRules)
+    return [
+        (verdict.minute_end[11:16], verdict.change) for verdict in verdicts if verdict.subject.id == "film"
+    ]
 
 
 def times(first: float, last: float, count: int) -> list[float]:
