@@ -17,16 +17,19 @@ from pipeline.delivery.state.unit import State
 from pipeline.evaluation.batch import count, evaluate_batch
 from pipeline.evaluation.control import ControlKind, encode_control
 from pipeline.evaluation.evaluator import Evaluator
+from pipeline.evaluation.model_book import ModelBook
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.evaluation.source import PlainRecord, Record, bounded_key
 from pipeline.events.instants import format_instant
 from pipeline.titles.notes import Notes
 from tables.risk import (
+    MODEL_KEY,
     PARTITION_KEY,
     RECENT_KEY,
     RULES_KEY,
     RiskValue,
     UnitUsers,
+    model_of,
     partition_state,
     recent_results,
     record_erasure,
@@ -55,8 +58,9 @@ class RiskAgent:
     """Judges batches. The delivery calls `handle`, and `poison` for a record on which `handle` failed.
 
     Args:
-        evaluator: the evaluation. Its rule set is set to that of the partition before each batch.
+        evaluator: the evaluation. Its rule set and its model are set to those of the partition before each batch.
         book: the rule sets.
+        models: the anomaly models.
         topics: the full names of the topics.
         partition_of: gives a message key's partition of the co-partitioned topics. It must be the table's own, because
             its memory of keys is shared.
@@ -68,6 +72,7 @@ class RiskAgent:
         self,
         evaluator: Evaluator,
         book: RuleBook,
+        models: ModelBook,
         topics: RiskTopics,
         partition_of: Partitioner,
         misplaced: Misplaced,
@@ -75,6 +80,7 @@ class RiskAgent:
     ) -> None:
         self._evaluator = evaluator
         self._book = book
+        self._models = models
         self._topics = topics
         self._partition_of = partition_of
         self._misplaced = misplaced
@@ -86,7 +92,7 @@ class RiskAgent:
         # New users trigger an ownership check. Their ids are usually the record keys, so hash those in bulk first.
         self._partition_of.learn(record.key for record in records)
         partition = partition_state(unit)
-        published = self._take_rules(unit, records[0])
+        published = [*self._take_rules(unit, records[0]), *self._take_model(unit, records[0])]
         # Nothing is ever forwarded to `raw-events`, so headers there that name an origin are a producer's and not ours.
         judged = records if topic == topics.raw else [self._at_origin(record) for record in records]
         if topic == topics.rekeyed:
@@ -151,6 +157,17 @@ class RiskAgent:
             return []
         unit[RULES_KEY] = now
         return [self._journal(unit, "ruleset", now.version, record.timestamp)]
+
+    def _take_model(self, unit: State[RiskValue], record: SourceRecord) -> list[Output]:
+        """Put the anomaly model in force that scores from this record on. A new one gets a line in the journal."""
+        before = model_of(unit.get(MODEL_KEY))
+        now = self._models.for_partition(before)
+        self._evaluator.model = self._models.model(now)
+        self._evaluator.without_model = self._models.without_model
+        if now == before:
+            return []
+        unit[MODEL_KEY] = now
+        return [self._journal(unit, "model", now.version, record.timestamp)]
 
     def _journal(self, unit: State[RiskValue], kind: ControlKind, name: str, timestamp: int) -> Output:
         """The line in the journal for what took effect before the next record of `raw-events`."""

@@ -53,7 +53,7 @@ from pipeline.web.install import install_web
 from tables import alerts as alert_table
 from tables import titles as titles_table
 from tables.alerts import AlertCodec, AlertValue
-from tables.risk import TABLE_NAME, RiskCodec, RiskValue
+from tables.risk import MODEL_KEY, TABLE_NAME, RiskCodec, RiskValue, model_of
 from tables.titles import TitlesCodec
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def build(
     users: WriteBehindTable[RiskValue] = WriteBehindTable(
         app,
         name=TABLE_NAME,
-        help="per user: window, last place, privacy record, privacy requests; per partition: counts, rule set",
+        help="per user: window, last place, privacy record, privacy requests; per partition: counts, rule set, model",
         codec=RiskCodec(),
         topics=(topics.raw, topics.rekeyed, topics.requests),
         partitions=partitions,
@@ -172,15 +172,19 @@ def build(
     rule_config = RuleConfig(book, pauses, settings)
     _add_service(app, rule_config)
     model_book = ModelBook(log_refused_model)
-    _add_service(app, ModelConfig(model_book, settings))
+    model_config = ModelConfig(model_book, settings)
+    _add_service(app, model_config)
     origins = Origins(cluster.origin_key, app.metrics, accept_unproven=settings.accept_unproven_origins)
     misplaced = Misplaced(app.metrics, "user id")
-    risk = RiskAgent(evaluator, book, topics, users.partition_of, misplaced, origins)
+    risk = RiskAgent(evaluator, book, model_book, topics, users.partition_of, misplaced, origins)
 
     @app.agent(users.source, name="risk")
     async def judge(batches: StreamT[Batch]) -> None:
         async for batch in batches:
             await rule_config.read_once()
+            owned = app.ownership.find(TABLE_NAME, batch.partition)
+            if owned is not None:
+                await model_config.wait_for(model_of(owned.unit.peek(MODEL_KEY)))
             await users.process(batch, risk.handle, risk.poison)
 
     agent = TitleAgent(evaluator, book, topics.flagged, (topics.raw, topics.rekeyed), partitions)

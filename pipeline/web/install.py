@@ -155,7 +155,7 @@ def install_web(
         events.event_views(outbox, raw, failed),
         stats.stats_views(status, app, users_table, peers, pauses, show, demo=demo),
         stats_subjects.subject_views(app, titles_table, peers, show, index),
-        users.user_views(users_table, peers, book, index, show),
+        users.user_views(users_table, peers, book, model_book, index, show),
         compliance.compliance_views(index, show),
         results.result_views(users_table, peers, show),
         alerts.alert_views(index),

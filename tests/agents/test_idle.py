@@ -15,6 +15,7 @@ from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.state.store import PartitionStore, StoreCache, StoreOptions
 from pipeline.delivery.state.unit import Unit
 from pipeline.evaluation.evaluator import Evaluator
+from pipeline.evaluation.model_book import ModelBook
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.events.instants import format_instant
 from pipeline.rules.ruleset import built_in
@@ -64,6 +65,7 @@ class Worker:
         self.agent = RiskAgent(
             Evaluator(built_in(), "1"),
             RuleBook(built_in()),
+            ModelBook(),
             TOPICS,
             place,
             misplaced,

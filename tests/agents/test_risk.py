@@ -13,6 +13,7 @@ from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.delivery.state.unit import State
 from pipeline.evaluation.evaluator import Evaluator
+from pipeline.evaluation.model_book import ModelBook
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.events.instants import format_instant
 from pipeline.judging.file import AllUsers
@@ -67,7 +68,13 @@ class Worker:
         self.origins = Origins(bytes(32), self.metrics)
         misplaced = Misplaced(self.metrics, "user_id")
         self.agent = RiskAgent(
-            Evaluator(built_in(), "1"), RuleBook(built_in()), TOPICS, partitioner, misplaced, self.origins
+            Evaluator(built_in(), "1"),
+            RuleBook(built_in()),
+            ModelBook(),
+            TOPICS,
+            partitioner,
+            misplaced,
+            self.origins,
         )
 
     def handle(self, *records):

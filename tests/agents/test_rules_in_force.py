@@ -13,6 +13,7 @@ from pipeline.delivery.flow.rekeying import Misplaced, Origins
 from pipeline.delivery.metrics import Metrics
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.evaluation.evaluator import Evaluator
+from pipeline.evaluation.model_book import ModelBook
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.rules.ruleset import built_in
 from tables.risk import RULES_KEY, RiskCodec
@@ -33,6 +34,7 @@ class Partition:
         self.agent = RiskAgent(
             Evaluator(built_in(), "1"),
             book,
+            ModelBook(),
             TOPICS,
             partitioner,
             Misplaced(Metrics(), "user_id"),

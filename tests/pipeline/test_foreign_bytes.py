@@ -27,6 +27,7 @@ from pipeline.delivery.state.changelog import decode_watermarks
 from pipeline.delivery.state.unit import State
 from pipeline.errors import UsageError
 from pipeline.evaluation.evaluator import Evaluator
+from pipeline.evaluation.model_book import IN_FORCE_KEY, ModelBook
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.events.decode import EventDecoder
 from pipeline.events.foreign import UnreadableError
@@ -221,6 +222,7 @@ def _read_by_the_risk_agent(topics, value, *, accept_unproven):
     agent = RiskAgent(
         EVALUATOR,
         RuleBook(built_in()),
+        ModelBook(),
         topics,
         Partitioner(1),
         Misplaced(Metrics(), "user id"),
@@ -248,6 +250,16 @@ def test_rule_sets(value):
     assert book.refused is None or len(book.refused.reason) < 2_000
     with suppress(RuleSetError):
         parse_ruleset(value.decode("utf-8", "surrogateescape"))
+
+
+@every_seed
+def test_models(value):
+    """`model-config`, and model files."""
+    book = ModelBook()
+    for key in (value, b"model/x", IN_FORCE_KEY):
+        book.offer(key, value, NOW, 0)
+    assert book.refused is None or len(book.refused.reason) < 2_000
+    assert book.newest is None
 
 
 @every_seed

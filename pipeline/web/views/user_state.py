@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 from pydantic import Field
 
+from pipeline.anomaly.scoring import FEWEST_EVENTS, NotEvaluated
 from pipeline.evaluation.findings import findings_now
 from pipeline.evaluation.verdict import plan_score, risk_level
 from pipeline.events.addresses import mask_network
@@ -19,11 +20,13 @@ from pipeline.web.http.answers import (
     Verdict,
 )
 from pipeline.windows.entry import PLAYING
+from pipeline.windows.score import FAILED
 from pipeline.windows.window import WINDOW_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pipeline.anomaly.artefact import Model
     from pipeline.rules.ruleset import RuleSet
     from pipeline.windows import privacy
     from pipeline.windows.user import UserState
@@ -77,6 +80,17 @@ class Place(Answer):
     time: Instant
 
 
+class AnomalyView(Answer):
+    """What the anomaly model says of the user's hour; it is never called ordinary without a score."""
+
+    model: str | None = Field(description="version of the model in force; null without one")
+    not_evaluated: NotEvaluated | None = Field(description="why there is no score; null where there is one")
+    time: Instant | None = Field(description="the end of the hour that was scored last")
+    score: float | None = Field(description="between 0 and 1")
+    threshold: float | None = Field(description="the hour is an anomaly where its score is above this")
+    is_anomaly: bool | None
+
+
 class UserView(Answer):
     """What is known of a user, and what the rules say of it now."""
 
@@ -87,6 +101,7 @@ class UserView(Answer):
     privacy: PrivacyView
     risk_level: RiskLevel
     score: int
+    anomaly: AnomalyView
     findings: list[Finding] = Field(description="what a verdict on the user's last event would say now")
     last_verdict: Verdict | None = Field(description="the newest verdict on the user that is known here")
 
@@ -130,11 +145,21 @@ def view_of(
     user_id: str,
     state: UserState,
     rules: RuleSet,
+    model: Model | NotEvaluated,
     last_verdict: Verdict | None,
     show: Callable[[str], str],
 ) -> UserView:
-    """The answer of `/users/{user_id}`."""
-    found = findings_now(state, rules, show)
+    """The answer of `/users/{user_id}`.
+
+    Args:
+        user_id: of the user.
+        state: of the user.
+        rules: in force in the user's partition.
+        model: in force there, or why there is none.
+        last_verdict: the newest verdict on the user that is known here.
+        show: the form of user and device ids in outputs.
+    """
+    found = findings_now(state, rules, show, None if isinstance(model, NotEvaluated) else model)
     plan = None if state.last_event is None else state.last_event.plan
     _, score = plan_score(found, plan)
     place = state.last_place
@@ -146,8 +171,37 @@ def view_of(
         privacy=privacy_of(state),
         risk_level=risk_level(score),
         score=score,
+        anomaly=_anomaly(state, rules, model),
         findings=[Finding.model_validate(msgspec.to_builtins(finding)) for finding in found],
         last_verdict=last_verdict,
+    )
+
+
+def _anomaly(state: UserState, rules: RuleSet, model: Model | NotEvaluated) -> AnomalyView:
+    if isinstance(model, NotEvaluated):
+        return _without_score(None, model)
+    score = state.score
+    if not rules.by_score:
+        return _without_score(model.version, NotEvaluated.RULE_OFF)
+    if score is None and len(state.window) < FEWEST_EVENTS:
+        return _without_score(model.version, NotEvaluated.TOO_LITTLE_HISTORY)
+    if score is None or score.model != model.version:
+        return _without_score(model.version, NotEvaluated.NOT_YET)
+    if score.paths == FAILED:
+        return _without_score(model.version, NotEvaluated.FAILED)
+    return AnomalyView(
+        model=model.version,
+        not_evaluated=None,
+        time=format_instant(score.time),
+        score=round(model.forest.score(score.paths), 4),
+        threshold=round(model.threshold, 4),
+        is_anomaly=bool(score.causes),
+    )
+
+
+def _without_score(version: str | None, reason: NotEvaluated) -> AnomalyView:
+    return AnomalyView(
+        model=version, not_evaluated=reason, time=None, score=None, threshold=None, is_anomaly=None
     )
 
 

@@ -14,13 +14,16 @@ from pipeline.web.http.routes import Route
 from pipeline.web.views.ids import unknown_user
 from pipeline.web.views.user_state import Segment, UserView, segment_of, view_of
 from pipeline.windows.user import UserState
-from tables.risk import PARTITION_KEY, RULES_KEY, user_key
+from tables.risk import MODEL_KEY, PARTITION_KEY, RULES_KEY, model_of, user_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipeline.anomaly.artefact import Model
+    from pipeline.anomaly.scoring import NotEvaluated
     from pipeline.delivery.state.unit import Unit
     from pipeline.delivery.table import WriteBehindTable
+    from pipeline.evaluation.model_book import ModelBook
     from pipeline.evaluation.rule_book import RuleBook
     from pipeline.rules.ruleset import RuleSet
     from pipeline.verdict_index.index import VerdictIndex
@@ -59,6 +62,7 @@ def user_views(
     users: WriteBehindTable[RiskValue],
     peers: Peers,
     book: RuleBook,
+    models: ModelBook,
     index: VerdictIndex,
     show: Callable[[str], str],
 ) -> Handlers:
@@ -68,10 +72,11 @@ def user_views(
         users: the risk agent's table.
         peers: the other workers.
         book: the rule sets.
+        models: the anomaly models.
         index: the verdict index.
         show: the form of user and device ids in outputs.
     """
-    views = _Users(users, peers, book, index, show)
+    views = _Users(users, peers, book, models, index, show)
     return {"user": views.user, "segment": views.segment}
 
 
@@ -81,19 +86,25 @@ class _Users:
         users: WriteBehindTable[RiskValue],
         peers: Peers,
         book: RuleBook,
+        models: ModelBook,
         index: VerdictIndex,
         show: Callable[[str], str],
     ) -> None:
         self._users = users
         self._peers = peers
         self._book = book
+        self._models = models
         self._index = index
         self._show = show
 
     async def user(self, call: Call) -> UserView:
         """The user's window as the rules see it, and what they find in it now."""
         user_id, unit, state = await self._find(call)
-        return view_of(user_id, state, self._rules(unit), self._last_verdict(user_id), self._show)
+        verdict = self._last_verdict(user_id)
+        return view_of(user_id, state, self._rules(unit), self._model(unit), verdict, self._show)
+
+    def _model(self, unit: Unit[RiskValue]) -> Model | NotEvaluated:
+        return self._models.model(model_of(unit.peek(MODEL_KEY))) or self._models.without_model
 
     def _rules(self, unit: Unit[RiskValue]) -> RuleSet:
         in_force = unit.peek(RULES_KEY)

@@ -41,7 +41,7 @@ def views(unit):
     peers = OnlyWorker(unit)
     return {
         **privacy_views(table, peers, None, "privacy-requests", lambda identifier: identifier),
-        **user_views(table, peers, None, None, lambda identifier: identifier),
+        **user_views(table, peers, None, None, None, lambda identifier: identifier),
     }
 
 
