@@ -26,10 +26,13 @@ def causes_of(model: Model, row: Rows, path: int) -> tuple[Cause, ...]:
         row: the features of one window.
         path: its summed path length.
     """
-    count = len(FEATURES)
-    replaced = np.repeat(row[None, :], count, axis=0)
-    np.fill_diagonal(replaced, [usual.median for usual in model.usual])
-    moved = model.forest.paths(replaced) - path
+    medians = np.array([usual.median for usual in model.usual], dtype=np.float32)
+    # A feature that is at its median moves nothing. Half of them are.
+    columns = np.flatnonzero(row != medians)
+    replaced = np.repeat(row[None, :], len(columns), axis=0)
+    replaced[np.arange(len(columns)), columns] = medians[columns]
+    moved = np.zeros(len(FEATURES), dtype=np.int64)
+    moved[columns] = model.forest.paths(replaced) - path
     strongest = np.argsort(-moved, kind="stable")[:CAUSES].tolist()
     # Features that stand for one another can hide each other; then the strongest is named, whatever it moved.
     chosen = [column for column in strongest if moved[column] > 0] or strongest[:1]

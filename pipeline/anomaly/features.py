@@ -140,9 +140,8 @@ FEATURE_NAMES: Final = tuple(feature.name for feature in FEATURES)
 _PLAY: Final = KINDS["PLAY"]
 _SEEK: Final = KINDS["SEEK"]
 _ERROR: Final = KINDS["ERROR"]
-_COUNTED: Final = tuple(
-    KINDS[one] for one in ("PAUSE", "BUFFERING", "TOKEN_REFRESH", "PURCHASE", "DOWNLOAD", "PROFILE_UPDATE")
-)
+_PAUSE, _BUFFERING, _REFRESH = KINDS["PAUSE"], KINDS["BUFFERING"], KINDS["TOKEN_REFRESH"]
+_PURCHASE, _DOWNLOAD, _UPDATE = KINDS["PURCHASE"], KINDS["DOWNLOAD"], KINDS["PROFILE_UPDATE"]
 _LOGIN, _LOGOUT, _HEARTBEAT = KINDS["LOGIN"], KINDS["LOGOUT"], KINDS["HEARTBEAT"]
 
 
@@ -158,18 +157,15 @@ def row_of(window: Window, stream_time: int, stream_limit: int) -> Row:
         IndexError: the window is empty.
     """
     tally, entries = window.tallied(), window.entries
-    kinds, minutes, starts_of = tally.kinds, tally.minutes, tally.starts
+    kinds, starts_of = tally.kinds, tally.starts
     count, networks, devices = len(entries), len(window.networks), len(tally.devices)
     duration = entries[-1].time - entries[0].time
     starts = kinds[_PLAY] + kinds[_PLAY + 1]
     seeks = kinds[_SEEK] + kinds[_SEEK + 1]
-    pauses, buffering, refreshes, purchases, downloads, updates = [
-        kinds[kind] + kinds[kind + 1] for kind in _COUNTED
-    ]
     return (
         count,
-        max(minutes.values()),
-        len(minutes),
+        max(tally.minute_sizes),
+        len(tally.minutes),
         # The standard deviation of the gaps by their mean. Gaps of an hour sum to at most 3.6e6 ms, so the whole
         # numbers stay below 2**63, and their order does not matter.
         sqrt((count - 1) * tally.gap_squares - duration * duration) / max(duration, 1),
@@ -185,18 +181,18 @@ def row_of(window: Window, stream_time: int, stream_limit: int) -> Row:
         (kinds[_HEARTBEAT] + kinds[_HEARTBEAT + 1]) / max(starts, 1),
         seeks,
         _regular_seeks(entries) if seeks >= _PACE else 0,
-        pauses,
-        buffering,
+        kinds[_PAUSE] + kinds[_PAUSE + 1],
+        kinds[_BUFFERING] + kinds[_BUFFERING + 1],
         # An ERROR event failed, whether or not it has a code.
         sum(kinds[1::2]) + kinds[_ERROR],
         kinds[_PLAY + 1],
         window.login_failures,
         len(tally.failing_login),
         kinds[_LOGIN] + kinds[_LOGIN + 1] + kinds[_LOGOUT] + kinds[_LOGOUT + 1],
-        refreshes,
-        purchases,
-        downloads,
-        updates,
+        kinds[_REFRESH] + kinds[_REFRESH + 1],
+        kinds[_PURCHASE] + kinds[_PURCHASE + 1],
+        kinds[_DOWNLOAD] + kinds[_DOWNLOAD + 1],
+        kinds[_UPDATE] + kinds[_UPDATE + 1],
         len(window.playing(stream_time)) / stream_limit,
         _night_events(window) / count,
         stream_limit,

@@ -25,6 +25,8 @@ _EARLY_SHARE: Final = 0.6
 _HELD_OUT_IN: Final = 3
 """One user in so many is held out."""
 FEWEST_MINUTES: Final = 1_000
+_WHOLE: Final = np.array([feature.unit != "ratio" for feature in FEATURES])
+"""By column, whether its values are whole numbers."""
 _DECOYS: Final = 0.05
 """Share of decoys among the rows that trees grow from."""
 _DECOY_REACH: Final = 6
@@ -216,7 +218,10 @@ def _tree(
     samples = tree.n_node_samples[nodes]
     length = np.round((np.array(depths) + _normal_path(samples)) * STEPS)
     child = np.where(inner, place[left[nodes]], length).astype(np.int32)
-    return feature, _rounded_down(tree.threshold[nodes]), child
+    # A whole number is above a threshold where it is above the whole number below it. So many thresholds become equal,
+    # and the tables of the forest small.
+    thresholds = np.where(_WHOLE[feature], np.floor(tree.threshold[nodes]), tree.threshold[nodes])
+    return feature, _rounded_down(thresholds), child
 
 
 def _rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ FAILED: Final = -1
 """Stands for the path length of a window on which the model failed."""
 
 
-class Cause(msgspec.Struct, frozen=True, array_like=True):
+class Cause(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One feature that moved a score.
 
     Attributes:
@@ -22,7 +22,7 @@ class Cause(msgspec.Struct, frozen=True, array_like=True):
     moved: int
 
 
-class Score(msgspec.Struct, array_like=True):
+class Score(msgspec.Struct, array_like=True, gc=False):
     """A score. The evaluation makes it with the event, and fills in paths and causes at the end of its batch.
 
     Attributes:

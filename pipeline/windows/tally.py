@@ -23,6 +23,7 @@ class Tally:
         titles: by title, entries that have one.
         starts: by title, PLAY entries.
         minutes: by minute since 1970, entries.
+        minute_sizes: by number of entries, minutes that have so many.
         devices: by device, entries.
         failing_login: by device, entries that failed to log in.
         gap_squares: the sum of the squared times between neighbours, in ms squared.
@@ -36,6 +37,7 @@ class Tally:
         "failing_login",
         "gap_squares",
         "kinds",
+        "minute_sizes",
         "minutes",
         "network_changes",
         "starts",
@@ -48,6 +50,7 @@ class Tally:
         self.titles: dict[int, int] = {}
         self.starts: dict[int, int] = {}
         self.minutes: dict[int, int] = {}
+        self.minute_sizes: dict[int, int] = {}
         self.devices: dict[str, int] = {}
         self.failing_login: dict[str, int] = {}
         self.gap_squares = self.network_changes = self.device_changes = 0
@@ -67,14 +70,19 @@ class Tally:
         """Count an entry that comes between two neighbours; None where there is none."""
         time, _, _, _, _, device, kind, title = entry
         self.kinds[kind] += 1
-        minutes, devices, titles, starts = self.minutes, self.devices, self.titles, self.starts
+        minutes, sizes, devices, titles = self.minutes, self.minute_sizes, self.devices, self.titles
         minute = time // MINUTE_MS
-        minutes[minute] = minutes.get(minute, 0) + 1
+        size = minutes.get(minute, 0)
+        if size:
+            _decrease(sizes, size)
+        size += 1
+        minutes[minute] = size
+        sizes[size] = sizes.get(size, 0) + 1
         devices[device] = devices.get(device, 0) + 1
         if title:
             titles[title] = titles.get(title, 0) + 1
         if kind in _STARTS:
-            starts[title] = starts.get(title, 0) + 1
+            self.starts[title] = self.starts.get(title, 0) + 1
         elif ROLES[kind] == FAILS_LOGIN:
             self.failing_login[device] = self.failing_login.get(device, 0) + 1
         if before is not None:
@@ -88,7 +96,12 @@ class Tally:
         """Stop counting the first entry of the window; `after` is the next one, None where it was the last."""
         time, _, _, _, _, device, kind, title = entry
         self.kinds[kind] -= 1
-        _decrease(self.minutes, time // MINUTE_MS)
+        minute, sizes = time // MINUTE_MS, self.minute_sizes
+        size = self.minutes[minute]
+        _decrease(self.minutes, minute)
+        _decrease(sizes, size)
+        if size > 1:
+            sizes[size - 1] = sizes.get(size - 1, 0) + 1
         _decrease(self.devices, device)
         if title:
             _decrease(self.titles, title)
