@@ -14,12 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
+from pipeline.anomaly.artefact import Model, read_model, write_model
+from pipeline.anomaly.shipped import shipped_model
 from pipeline.assembly import build_evaluator
 from pipeline.delivery.flow.rekeying import OFFSET, PARTITION, TIMESTAMP, TOPIC
 from pipeline.delivery.state.changelog import RESERVED
 from pipeline.delivery.state.store import PartitionStore, StoreCache, StoreOptions
+from pipeline.evaluation.model_book import records_of
 from pipeline.events.instants import parse_formatted
 from pipeline.judging.file import FileJudge, LineCounts
 from pipeline.lab.demo_token import DemoWorker
@@ -97,6 +101,7 @@ class Stream:
             **(variables or {}),
         }
         self.settings: Settings = load_settings(environ=self.variables, cwd=directory)
+        self.model: Model | None = None
 
     # -- topics
 
@@ -172,6 +177,14 @@ class Stream:
             consumer.close()
         return sorted(found, key=lambda record: (record.partition, record.offset))
 
+    def score(self) -> None:
+        """Put an anomaly model in force that finds many anomalies. Before the first worker starts, so it scores all."""
+        shipped = shipped_model()
+        often = msgspec.structs.replace(shipped, alert_below=shipped.alert_below * 2)
+        model = self.model = read_model(write_model(often), "the model of the test")
+        records = records_of(model.version, write_model(model), "test", "2026-01-01T00:00:00.000Z")
+        self.write("model-config", [(0, key, value) for key, value in records])
+
     # -- what should come out
 
     def expected(self) -> Expected:
@@ -185,7 +198,9 @@ class Stream:
         )
         assert all(count == 1 for count in origins.values()), "a record was forwarded twice"
         expected = Expected()
-        judge = FileJudge(build_evaluator(self.settings), self.prefix, subjects=False)
+        evaluator = build_evaluator(self.settings)
+        evaluator.model = self.model
+        judge = FileJudge(evaluator, self.prefix, subjects=False)
         for record in (*requests, *raw, *rekeyed):
             if (record.topic, record.partition, record.offset) in origins:
                 continue

@@ -21,9 +21,10 @@ def test_on_apache_kafka(apache_kafka: str, topic_prefix: str, tmp_path: Path) -
 
 
 def judge_alike(stream: Stream, events: int) -> None:
-    """Generated events, with broken, late and repeated ones."""
+    """Generated events, with broken, late and repeated ones; scored by an anomaly model."""
     given = generated(events, seed=11)
     asyncio.run(ensure_topics(stream.settings))
+    stream.score()
     stream.write("raw-events", given.events)
     with stream.worker() as worker:
         accounts = worker.wait_drained(len(given.events))
@@ -35,4 +36,8 @@ def judge_alike(stream: Stream, events: int) -> None:
     for name in ("read", "judged", "duplicate", "failed", "flagged"):
         assert accounts[name] == getattr(expected.accounts, name), name
     assert expected.subjects
+    anomalies = sum(
+        b"anomaly.isolation_forest" in value for found in expected.verdicts.values() for value in found
+    )
+    assert anomalies > 100
     stream.check(expected)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.anomaly.artefact import write_model
+from pipeline.anomaly.artefact import ModelError, write_model
 from pipeline.anomaly.training import TrainingError, train
 from tests.pipeline.anomaly.conftest import PARAMETERS, made_up_minutes
 
@@ -64,5 +64,5 @@ def test_too_little_data_is_named(count, change, message):
 
 
 def test_a_forest_that_is_too_large_is_refused():
-    with pytest.raises(TrainingError, match="fewer trees"):
+    with pytest.raises((TrainingError, ModelError), match="fewer trees"):
         train(made_up_minutes(20_000), replace(PARAMETERS, trees=1_500, samples=2_048), "much")

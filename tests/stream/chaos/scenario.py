@@ -114,6 +114,8 @@ class Scenario:
     def begin(self) -> None:
         """Start a worker, and wait until it knows the requests that must be known before the first event."""
         asyncio.run(ensure_topics(self.stream.settings))
+        if self.seed % 2:
+            self.stream.score()
         self.stream.write("privacy-requests", self.load.first)
         self.start("a")
         self.last_fault = time.monotonic()
