@@ -178,13 +178,24 @@ def time_range(begin: str | None, end: str | None, warmup: str) -> "TimeRange":
     last = None if end is None else _instant("--to", end)
     if last is not None and last <= first:
         raise UsageError(f"--to {end} is not later than --from {begin}; the range is empty")
-    if warmup == "all":
-        return TimeRange(first, last, OLDEST)
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])", warmup)
+    before = warmup_ms(warmup)
+    return TimeRange(first, last, OLDEST if before is None else max(OLDEST, first - before - WINDOW_MS))
+
+
+def warmup_ms(text: str) -> int | None:
+    """The milliseconds of a --warmup; None for all.
+
+    Raises:
+        UsageError: it is no time.
+    """
+    from pipeline.errors import UsageError
+
+    if text == "all":
+        return None
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
     if found is None:
-        raise UsageError(f"--warmup {warmup!r} is no time; write 30m, 1h, 2d or all")
-    before = int(found[1]) * _UNITS_MS[found[2]] + WINDOW_MS
-    return TimeRange(first, last, max(OLDEST, first - before))
+        raise UsageError(f"--warmup {text!r} is no time; write 30m, 1h, 2d or all")
+    return int(found[1]) * _UNITS_MS[found[2]]
 
 
 def _instant(option: str, text: str) -> int:

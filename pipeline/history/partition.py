@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import Counter, deque
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pipeline.delivery.flow.fetched import UnreadableBatch
 from pipeline.delivery.flow.rekeying import Origins
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pipeline.evaluation.control import ControlKind
-    from pipeline.evaluation.evaluator import Evaluator
+    from pipeline.evaluation.evaluator import Evaluator, Outcome
     from pipeline.evaluation.source import Record
+    from pipeline.events.event import Event
     from pipeline.history.models import PublishedModels
     from pipeline.history.rule_sets import Published
     from pipeline.history.survey import Line, PartitionRange
-    from pipeline.history.titles import RowsFile
     from pipeline.kafka.follower import Record as Consumed
     from pipeline.settings.schema import Settings
 
@@ -103,6 +103,18 @@ class _Request(NamedTuple):
     name: _Name | None
 
 
+class Rows(Protocol):
+    """Takes what counts for titles and devices: `pipeline.history.titles.RowsFile`."""
+
+    def note(self, event: Event, outcome: Outcome, partition_time: int | None, /) -> None:
+        """Note an event that was judged and is not late."""
+        ...
+
+    def after(self, time: int | None, ruleset: str, /) -> None:
+        """Hear the partition time after some events, and the version of the rule set that judged them."""
+        ...
+
+
 class PartitionReplay:
     """Judges the records of one partition.
 
@@ -126,7 +138,7 @@ class PartitionReplay:
         evaluator: Evaluator,
         publish: Callable[[Judged], None],
         progress: Callable[[int], None],
-        rows: tuple[RowsFile, RowsFile] | None = None,
+        rows: tuple[Rows, Rows] | None = None,
     ) -> None:
         self._job = job
         self._range = job.range

@@ -11,7 +11,7 @@ from pipeline.errors import MissingError
 from pipeline.kafka.follower import Follower, from_positions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from pipeline.kafka.follower import Record
     from pipeline.settings.schema import Settings
@@ -21,7 +21,7 @@ _PATIENCE_S: Final = 60.0
 
 async def read_range(
     settings: Settings, topic: str, partition: int, start: int, end: int
-) -> AsyncIterator[list[Record]]:
+) -> AsyncGenerator[list[Record], None]:
     """The committed records of a partition with offsets from `start` up to, not including, `end`, in fetched batches.
 
     A batch that cannot be read is an `UnreadableBatch` among them. Records behind an open transaction do not count.

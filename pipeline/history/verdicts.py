@@ -19,7 +19,7 @@ from pipeline.kafka.brokers import broker_trouble, wait_for_broker
 from pipeline.kafka.follower import TopicMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
 
     from _typeshed import WriteableBuffer
@@ -160,7 +160,7 @@ def lines_of(path: Path) -> Iterator[bytes]:
         raise MissingError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-async def values_of(settings: Settings, topic: str) -> AsyncIterator[bytes]:
+async def values_of(settings: Settings, topic: str) -> AsyncGenerator[bytes, None]:
     """The values on a topic (full name), up to its end as it is now.
 
     Raises:

@@ -255,3 +255,39 @@ def test_a_topic_gets_each_verdict_once_also_after_a_kill(disturbed: Disturbed) 
     ott(stream, *words)
     assert len(stream.read(stream.topic("judged-again"))) == len(found)
     assert "adds 0, removes 0 and changes 0" in ott(stream, "diff", "topic:judged-again", "all.jsonl").stdout
+
+
+def test_an_explained_verdict_has_the_published_bytes_and_the_events_behind_it(disturbed: Disturbed) -> None:
+    """One verdict on an event that came in its place, and one on an event that was forwarded."""
+    stream = disturbed.stream
+    published = [json.loads(value) for value in live(stream)]
+    home = {
+        kept: [
+            one
+            for one in published
+            if any(finding["rule_id"] == "account.multi_region" for finding in one["findings"])
+            and (one["source"]["partition"] == partition_of(one["user_id"].encode(), 4)) is kept
+        ][-1]
+        for kept in (True, False)
+    }
+    for verdict in home.values():
+        found = json.loads(ott(stream, "explain", verdict["verdict_id"], "--json").stdout)
+        assert found["same"]
+        assert found["again"] == found["verdict"] == verdict
+        (regions,) = [one for one in found["findings"] if one["rule_id"] == "account.multi_region"]
+        (finding,) = [one for one in verdict["findings"] if one["rule_id"] == "account.multi_region"]
+        seen = finding["evidence"]["distinct_regions"]
+        assert regions["measure"] == {"name": "distinct_regions", "value": seen}
+        assert len({event["region"] for event in regions["events"]}) >= seen
+        assert regions["limits"][0] == {"level": "MEDIUM", "above": 2, "by": seen - 2}
+        assert verdict["event_id"] in {event["event_id"] for event in found["window"]}
+    shown = ott(stream, "explain", home[True]["verdict_id"]).stdout
+    assert "judged again: the same bytes" in shown
+    assert "saw distinct_regions" in shown
+
+
+def test_what_cannot_be_explained_is_one_clear_message(disturbed: Disturbed) -> None:
+    stream = disturbed.stream
+    assert "has no verdict 00ff" in ott(stream, "explain", "00ff", status=1).stderr
+    on_title = json.loads(stream.subject_verdicts()[0])["verdict_id"]
+    assert "judged once a minute" in ott(stream, "explain", on_title, status=1).stderr
