@@ -125,7 +125,7 @@ def evaluate(
         return
     if file is None or labels is None:
         raise UsageError("give a FILE and its --labels, or --table")
-    chosen = _model(model)
+    _, chosen = _file(model)
     report = _report(chosen, _collect(file, topic_prefix, config), _labels(labels))
     if as_json:
         from pipeline.writing import print_json
@@ -148,18 +148,15 @@ def publish(
     wait: Wait = 10.0,
 ) -> None:
     """Put a model in force: every worker scores with it from its next batches on."""
-    from pipeline.anomaly.shipped import shipped_file
-    from pipeline.assembly import model_bytes, parse_model
     from pipeline.cli.model_topic import read_models
     from pipeline.errors import UsageError
 
     if (file is None) != shipped:
         raise UsageError("give the FILE of a model, or --shipped")
-    data = shipped_file() if file is None else model_bytes(file)
-    version = parse_model(data, str(file or "the shipped model")).version
+    data, model = _file(file)
     settings = _settings(bootstrap_servers, topic_prefix, config)
     models = asyncio.run(read_models(settings, wait))
-    _put_in_force(settings, models, version, data, dry_run=dry_run)
+    _put_in_force(settings, models, model.version, data, dry_run=dry_run)
 
 
 @app.command(epilog="Example: ott model rollback; or to end all scoring: ott model rollback none")
@@ -260,7 +257,7 @@ def show(
     if name is not None and _is_published(name):
         chosen = _published(_settings(bootstrap_servers, topic_prefix, config), name, wait)
     else:
-        chosen = _model(None if name is None else Path(name))
+        _, chosen = _file(None if name is None else Path(name))
     card = msgspec.to_builtins(chosen.card)
     shown = {"version": chosen.version, "threshold": round(chosen.threshold, 4), **card}
     if as_json:
@@ -286,8 +283,8 @@ def _plain(value: object) -> str:
     return ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else str(value)
 
 
-def _model(path: Path | None) -> "Model":
-    """A model file, or the shipped model.
+def _file(path: Path | None) -> tuple[bytes, "Model"]:
+    """The bytes of a model file, or of the shipped model, and the model.
 
     Raises:
         MissingError: the file cannot be read.
@@ -297,7 +294,7 @@ def _model(path: Path | None) -> "Model":
     from pipeline.assembly import model_bytes, parse_model
 
     data = shipped_file() if path is None else model_bytes(path)
-    return parse_model(data, str(path or "the shipped model"))
+    return data, parse_model(data, str(path or "the shipped model"))
 
 
 def _settings(bootstrap_servers: str | None, topic_prefix: str | None, config: Path | None) -> "Settings":

@@ -438,6 +438,24 @@ def test_the_rule_set_in_force_is_shown_and_a_new_one_is_checked_before_it_is_pu
     assert page.get_by_text(GUIDANCE["account.multi_ip"].runbook).is_visible(), "drawing anew folded it"
 
 
+def test_the_anomaly_model_in_force_is_named(live, signed_in):
+    page = signed_in(live, "analyst")
+    page.click("#tabs >> text=Rules")
+    page.wait_for_selector("#panel-model >> text=No model is in force, so nobody is scored.")
+    at = "2026-03-01T12:00:00.000Z"
+    given = ask(live, "/models") | {
+        "newest": {"version": "m2", "by": "anna", "published_at": at},
+        "in_force": {"m1": [0, 2], "m2": [1]},
+        "refused": {"reason": "its checksum does not fit", "published_at": at},
+    }
+    page.route("**/models", lambda route: route.fulfill(json=given))
+    page.wait_for_selector("#panel-model >> text=by anna")
+    text = page.inner_text("#panel-model")
+    assert "Model m2" in text
+    assert "Partitions 0, 2 still by m1." in text
+    assert "its checksum does not fit" in text
+
+
 def test_the_drift_of_the_anomaly_model_names_what_has_moved_first(live, signed_in):
     page = signed_in(live, "analyst")
     page.click("#tabs >> text=Rules")

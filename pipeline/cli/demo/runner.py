@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from pipeline.anomaly.shipped import shipped_file, shipped_model
 from pipeline.cli.demo.children import Child
 from pipeline.cli.demo.narration import say
 from pipeline.cli.demo.progress import Broker, Progress
 from pipeline.cli.demo.watch import Watch
+from pipeline.cli.model_topic import put_in_force
 from pipeline.errors import MissingError, RefusedError, UsageError
 from pipeline.kafka.topics import ensure_topics
 from pipeline.lab.local.ports import free_ports, is_free
@@ -143,6 +145,9 @@ class _Demo:
         report = asyncio.run(ensure_topics(settings, _BROKER_TIMEOUT_S))
         if report.created:
             say(f"created {len(report.created)} topics with {settings.partitions} partitions")
+        if broker.is_new:
+            asyncio.run(put_in_force(settings, shipped_model().version, shipped_file()))
+            say("published the shipped anomaly model, which was trained on generated data")
         watch = self._stack.enter_context(
             Watch(settings, from_beginning=broker.is_new, each_id_once=self._options.events is not None)
         )

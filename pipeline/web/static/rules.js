@@ -5,6 +5,8 @@ import { byId, h, number, table } from "./dom.js";
 import { driftPanel } from "./drift.js";
 import { NOTHING, time, whole } from "./format.js";
 import { lines } from "./guidance.js";
+import { inForce } from "./inforce.js";
+import { modelPanel } from "./model.js";
 import { Panel } from "./panel.js";
 import { session } from "./session.js";
 import { Source } from "./source.js";
@@ -21,6 +23,7 @@ export class Rules {
     this.checked = null;
     this.guides = new Map();
     this.panel = new Panel(byId("panel-ruleset"), new Source(() => "/rules"), { draw: (body, data) => this.#draw(body, data) });
+    this.model = modelPanel();
     this.drift = driftPanel();
     this.text.addEventListener("input", () => this.#mayPublish(null));
     this.form.addEventListener("submit", (event) => {
@@ -30,7 +33,7 @@ export class Rules {
   }
 
   get panels() {
-    return [this.panel, this.drift];
+    return [this.panel, this.model, this.drift];
   }
 
   open() {
@@ -38,7 +41,7 @@ export class Rules {
   }
 
   async refresh(signal) {
-    await Promise.all([this.panel.refresh(signal), this.drift.refresh(signal)]);
+    await Promise.all(this.panels.map((panel) => panel.refresh(signal)));
   }
 
   clear() {
@@ -67,7 +70,7 @@ export class Rules {
     const scrolled = body.querySelector(".scroll")?.scrollTop ?? 0;
     body.replaceChildren(
       h("p", "Version ", h("code", data.version), data.published_at ? [", published ", time(data.published_at, { full: true })] : ", from the worker's settings", ". Every verdict names the version that judged it."),
-      inForce(data),
+      inForce(data.version, data.in_force),
       data.refused ? h("p.message", { role: "alert" }, "The rule set published ", time(data.refused.published_at, { full: true }), ` was refused, so this one stays: ${data.refused.reason}`) : "",
       h("div.card", h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Rules and parameters" }, h("table.plain.rules", table(["Rule", "Mode", number("Findings"), number("In shadow"), "Parameters"], rows, "The rules in force")))),
     );
@@ -114,11 +117,4 @@ export class Rules {
   #say(kind, message, ...more) {
     this.result.replaceChildren(h("p.message", { data: { kind } }, message), ...more.filter(Boolean));
   }
-}
-
-/** Where an older version still judges: a partition takes the newest one with its next record. */
-function inForce({ version, in_force: versions }) {
-  const older = Object.entries(versions).filter(([name, partitions]) => name !== version && partitions.length);
-  if (!older.length) return "";
-  return h("p.soft", older.map(([name, partitions]) => `Partition${partitions.length > 1 ? "s" : ""} ${partitions.join(", ")} still by ${name}. `), "A partition takes the newest with its next record.");
 }
