@@ -4,7 +4,7 @@ The minutes are split by user and by time. The trees grow from the earlier minut
 set with the later minutes of the others, so it holds for users and times that the trees have not seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from math import ceil
@@ -27,9 +27,9 @@ _HELD_OUT_IN: Final = 3
 FEWEST_MINUTES: Final = 1_000
 _WHOLE: Final = np.array([feature.unit != "ratio" for feature in FEATURES])
 """By column, whether its values are whole numbers."""
-_DECOYS: Final = 0.05
+_DECOYS: Final = 0.15
 """Share of decoys among the rows that trees grow from."""
-_DECOY_REACH: Final = 6
+_DECOY_REACH: Final = 1.6
 """A decoy's odd value lies between the smallest of training and so many times the range above it."""
 
 
@@ -62,8 +62,8 @@ class Parameters:
 
     seed: int = 1
     alert_rate: float = 0.001
-    trees: int = 150
-    counted: int = 15
+    trees: int = 96
+    counted: int = 12
     samples: int = 2_048
     columns: int = 5
 
@@ -151,16 +151,15 @@ def grow(rows: Rows, parameters: Parameters) -> Forest:
     """
     from sklearn.ensemble import IsolationForest  # noqa: PLC0415 - takes a second, and only training needs it
 
-    grown = IsolationForest(
-        n_estimators=parameters.trees,
-        max_samples=parameters.samples,
-        max_features=parameters.columns,
-        random_state=parameters.seed,
-    ).fit(_with_decoys(rows, parameters.seed))
+    chance = np.random.default_rng(parameters.seed)
+    seen = _with_decoys(rows, chance)
     parts: list[tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.int32]]] = []
     roots, size = [], 0
-    for estimator, columns in zip(grown.estimators_, grown.estimators_features_, strict=True):
-        part = _tree(estimator.tree_, np.asarray(columns), size)
+    for columns in _dealt(rows.shape[1], parameters, chance):
+        grown = IsolationForest(
+            n_estimators=1, max_samples=parameters.samples, random_state=int(chance.integers(2**31))
+        ).fit(seen[:, columns])
+        part = _tree(grown.estimators_[0].tree_, columns, size)
         roots.append(size)
         size += len(part[0])
         parts.append(part)
@@ -177,13 +176,24 @@ def grow(rows: Rows, parameters: Parameters) -> Forest:
         raise TrainingError(f"the forest is too large: {error}; train it with fewer trees") from None
 
 
-def _with_decoys(rows: Rows, seed: int) -> Rows:
+def _dealt(features: int, parameters: Parameters, chance: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+    """The columns of each tree, dealt like cards: all features are in the same number of trees.
+
+    Drawn anew for each tree, some features would be in a third as many trees as others, and what is odd in them would
+    be found or not by the luck of the seed.
+    """
+    hands: list[NDArray[np.intp]] = []
+    for _ in range(parameters.trees):
+        hands = hands or np.array_split(chance.permutation(features), max(1, features // parameters.columns))
+        yield hands.pop()
+
+
+def _with_decoys(rows: Rows, chance: np.random.Generator) -> Rows:
     """The rows, and copies of some of them with one feature far out.
 
     A tree cannot split a feature that never varies in its sample, so without decoys a forest is blind to whatever
     ordinary users never do.
     """
-    chance = np.random.default_rng(seed)
     count = int(_DECOYS * len(rows))
     decoys = rows[chance.integers(len(rows), size=count)].copy()
     columns = chance.integers(rows.shape[1], size=count)

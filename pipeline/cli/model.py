@@ -47,7 +47,7 @@ def train(
         float,
         typer.Option(metavar="SHARE", min=0.00001, max=0.5, help="Share of scored minutes that is to alert."),
     ] = 0.001,
-    trees: Annotated[int, typer.Option(metavar="N", min=10, max=1000, help="Trees of the forest.")] = 150,
+    trees: Annotated[int, typer.Option(metavar="N", min=10, max=1000, help="Trees of the forest.")] = 96,
     samples: Annotated[
         int, typer.Option(metavar="N", min=64, max=65_536, help="Scored minutes that each tree grows from.")
     ] = 2_048,
@@ -75,7 +75,7 @@ def train(
         settings = _settings(bootstrap_servers, topic_prefix, config)
         collected, source = _collect_from_topic(settings, since or "", until, wait)
     parameters = Parameters(
-        seed=seed, alert_rate=alert_rate, trees=trees, counted=max(1, trees // 10), samples=samples
+        seed=seed, alert_rate=alert_rate, trees=trees, counted=max(1, trees // 8), samples=samples
     )
     try:
         model = trained(collected.data(), parameters, f"{collected.events:,} judged events of {source}")

@@ -5,18 +5,23 @@ import pytest
 from sklearn.ensemble import IsolationForest
 
 from pipeline.anomaly.forest import Forest, ForestError
-from pipeline.anomaly.training import Parameters, _with_decoys, grow
+from pipeline.anomaly.training import Parameters, _dealt, _with_decoys, grow
 
 
 def test_scores_are_those_of_scikit_learn_where_every_tree_counts(minutes):
     rows = minutes.rows[:2_000]
     parameters = Parameters(seed=5, trees=30, counted=30, samples=64, columns=7)
     ours = grow(rows, parameters)
-    theirs = IsolationForest(n_estimators=30, max_samples=64, max_features=7, random_state=5)
-    theirs.fit(_with_decoys(rows, 5))
     asked = np.concatenate((rows[:300], rows[:5] * 10))
+    chance = np.random.default_rng(5)
+    seen = _with_decoys(rows, chance)
+    paths = []
+    for columns in _dealt(rows.shape[1], parameters, chance):
+        theirs = IsolationForest(n_estimators=1, max_samples=64, random_state=int(chance.integers(2**31)))
+        theirs.fit(seen[:, columns])
+        paths.append(-np.log2(-theirs.score_samples(asked[:, columns])))
     scores = [ours.score(path) for path in ours.paths(asked).tolist()]
-    assert scores == pytest.approx((-theirs.score_samples(asked)).tolist(), abs=1e-5)
+    assert scores == pytest.approx((2 ** -np.mean(paths, axis=0)).tolist(), abs=1e-5)
 
 
 def test_a_row_has_the_same_path_alone_and_in_any_batch(model, minutes):

@@ -1,12 +1,15 @@
 """Training repeats itself, keeps users and times apart, and alerts as often as it was asked to."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pipeline.anomaly.artefact import ModelError, write_model
-from pipeline.anomaly.training import TrainingError, train
+from pipeline.anomaly.features import FEATURES
+from pipeline.anomaly.forest import LEAF
+from pipeline.anomaly.training import TrainingError, grow, train
 from tests.pipeline.anomaly.conftest import PARAMETERS, made_up_minutes
 
 
@@ -61,6 +64,19 @@ def test_the_card_says_what_was_done(model):
 def test_too_little_data_is_named(count, change, message):
     with pytest.raises(TrainingError, match=message):
         train(made_up_minutes(count), replace(PARAMETERS, **change), "too little")
+
+
+def test_every_feature_is_looked_at_by_the_same_number_of_trees(minutes):
+    forest = grow(minutes.rows, replace(PARAMETERS, trees=36, columns=5))
+    ends = [*forest.roots[1:].tolist(), len(forest.feature)]
+    looked_at = Counter(
+        feature
+        for first, end in zip(forest.roots.tolist(), ends, strict=True)
+        for feature in set(forest.feature[first:end].tolist()) - {LEAF}
+    )
+    assert set(looked_at) == set(range(len(FEATURES)))
+    # 36 trees of 5 features each go through all 30 features six times; made-up rows have no feature without a split.
+    assert set(looked_at.values()) == {6}
 
 
 def test_a_forest_that_is_too_large_is_refused():

@@ -41,7 +41,7 @@ def test_a_trained_model_shows_its_card_and_features(ott, trained):
 
 def test_the_card_in_json(ott, trained):
     shown = json.loads(ott("model", "show", str(trained), "--json").stdout)
-    assert shown["parameters"] == {"seed": 1, "trees": 40, "counted": 4, "samples": 512, "columns": 5}
+    assert shown["parameters"] == {"seed": 1, "trees": 40, "counted": 5, "samples": 512, "columns": 5}
     assert {"name", "unit", "meaning", "median", "p1", "p99"} == set(shown["features"][0])
 
 
