@@ -12,17 +12,21 @@ from itertools import islice
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from pipeline.anomaly.artefact import read_model
+from pipeline.anomaly.shipped import shipped_file
 from pipeline.assembly import build_evaluator
 from pipeline.errors import RefusedError
+from pipeline.evaluation.model_book import records_of
+from pipeline.events.instants import format_instant
 from pipeline.kafka.brokers import wait_for_broker
-from pipeline.kafka.topics import RAW_EVENTS, ensure_topics
+from pipeline.kafka.topics import MODEL_CONFIG, RAW_EVENTS, ensure_topics
 from pipeline.lab.benchmark.clients import Sender, delete_topics, topics_with
 from pipeline.lab.benchmark.latency import measure_latency
 from pipeline.lab.benchmark.load import Load
 from pipeline.lab.benchmark.recovery import measure_recovery
 from pipeline.lab.benchmark.requests import subjects_of
 from pipeline.lab.benchmark.results import MEBIBYTE, Measured
-from pipeline.lab.benchmark.running import WORKER, YARDSTICK, Contestant, Running
+from pipeline.lab.benchmark.running import SCORING, WORKER, YARDSTICK, Contestant, Running
 from pipeline.lab.benchmark.soak import Soak, measure_soak
 from pipeline.lab.benchmark.stages import Profile, profile
 from pipeline.lab.benchmark.state import measure_state
@@ -107,7 +111,7 @@ class Bench:
         self._environment = environment
         self._tag = f"bench-{uuid.uuid4().hex[:8]}"
         self._started = 0
-        self._measured = {contestant.name: Measured() for contestant in (WORKER, YARDSTICK)}
+        self._measured = {contestant.name: Measured() for contestant in (WORKER, SCORING, YARDSTICK)}
 
     def run(self) -> dict[str, Measured]:
         """Measure everything that was asked for.
@@ -227,12 +231,16 @@ class Bench:
     def _run_preloaded(self) -> None:
         options, say = self._options, self._environment.say
         end_ms = _now_ms()
-        contestants = (WORKER, YARDSTICK) if THROUGHPUT in options.parts else (WORKER,)
+        contestants = (WORKER, YARDSTICK, SCORING) if THROUGHPUT in options.parts else (WORKER,)
         for number in range(1, options.runs + 1):
             # New topics: a worker would also read what the one of an earlier run has published. The yardstick does not.
             prefix = f"{self._tag}.preloaded-{number}."
             self._preload(prefix, end_ms)
             for contestant in contestants:
+                if contestant.scores:
+                    prefix = f"{self._tag}.preloaded-{number}-scored."
+                    self._preload(prefix, end_ms)
+                    self._publish_model(prefix)
                 measured = self._measured[contestant.name]
                 app_id = f"{self._tag}-{contestant.name}-{number}"
                 with self._start(contestant, prefix, app_id) as running:
@@ -246,7 +254,8 @@ class Bench:
                         f"{run.cpu_s_per_million:.1f} CPU s per million, "
                         f"{run.peak_memory_bytes / MEBIBYTE:,.0f} MB at most"
                     )
-                    self._compare(run)
+                    if not contestant.scores:
+                        self._compare(run)
                 if contestant is WORKER:
                     self._look_back(settings, app_id, prefix, number)
 
@@ -284,10 +293,12 @@ class Bench:
         events = min(options.events, int(load * _LATENCY_SECONDS))
         records = list(Load(events, options.users, _now_ms(), self._tag))
         for number in range(1, options.runs + 1):
-            for contestant in (WORKER, YARDSTICK):
+            for contestant in (WORKER, SCORING, YARDSTICK):
                 app_id = f"{self._tag}-{contestant.name}-paced-{number}"
                 prefix = f"{app_id}."
                 asyncio.run(ensure_topics(self._settings({"OTT_TOPIC_PREFIX": prefix}), say=say))
+                if contestant.scores:
+                    self._publish_model(prefix)
                 with self._start(contestant, prefix, app_id) as running:
                     latency = measure_latency(running, records, load)
                 self._measured[contestant.name].latencies.append(latency)
@@ -313,6 +324,14 @@ class Bench:
             f"preloaded {options.events:,} events of {options.users:,} users into {options.partitions} "
             f"partitions in {time.perf_counter() - begin:.1f} s"
         )
+
+    def _publish_model(self, prefix: str) -> None:
+        """Put the shipped model in force for the workers of a prefix."""
+        settings = self._settings({"OTT_TOPIC_PREFIX": prefix})
+        data = shipped_file()
+        version = read_model(data, "the shipped model").version
+        records = records_of(version, data, "ott bench", format_instant(_now_ms()))
+        Sender(settings, settings.topic(MODEL_CONFIG.name), partition=0).send_all(records)
 
     def _start(self, contestant: Contestant, prefix: str, app_id: str) -> Running:
         self._started += 1

@@ -12,6 +12,9 @@ from confluent_kafka.admin import AdminClient
 
 from pipeline.errors import MissingError
 
+PARTITION_UA: Final = -1
+"""Stands for the partition of the key (librdkafka's name: unassigned)."""
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -52,10 +55,11 @@ def client_options(settings: Settings) -> Options:
 
 
 class Sender:
-    """Sends records to one topic, to the partitions of their keys by murmur2."""
+    """Sends records to one topic, to the partitions of their keys by murmur2, or to one partition."""
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    def __init__(self, settings: Settings, topic: str, partition: int = PARTITION_UA) -> None:
         self._topic = topic
+        self._partition = partition
         self._failure: KafkaError | None = None
         self._servers = settings.bootstrap_servers
         self._producer = Producer(
@@ -110,7 +114,7 @@ class Sender:
     def _send(self, key: bytes, value: bytes) -> None:
         while True:
             try:
-                self._producer.produce(self._topic, value, key)
+                self._producer.produce(self._topic, value, key, self._partition)
             except BufferError:
                 self._producer.poll(0.1)
                 self._check()

@@ -84,12 +84,17 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     ratio = ratio_of(results)
     if ratio is not None:
         yield f"{'worker / yardstick':26}{ratio:>14.2f}"
+    scoring = ratio_of(results, "with model", "worker")
+    if scoring is not None:
+        yield f"{'with model / worker':26}{scoring:>14.2f}"
 
 
-def ratio_of(results: Mapping[str, Mapping[str, Any]]) -> float | None:
-    """The worker's events a second as a multiple of the yardstick's; None if they were not measured."""
-    worker, yardstick = (results[name].get("events_per_s") for name in ("worker", "yardstick"))
-    return None if not worker or not yardstick else worker / yardstick
+def ratio_of(
+    results: Mapping[str, Mapping[str, Any]], name: str = "worker", other: str = "yardstick"
+) -> float | None:
+    """The events a second of one contestant as a multiple of another's; None if they were not measured."""
+    one, two = (results.get(each, {}).get("events_per_s") for each in (name, other))
+    return None if not one or not two else one / two
 
 
 def stage_table(stages: Mapping[str, float]) -> Iterator[str]:

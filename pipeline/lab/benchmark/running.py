@@ -57,14 +57,17 @@ class Contestant:
     Attributes:
         name: its name in the results.
         arguments: of Python.
+        scores: whether an anomaly model is in force for it.
     """
 
     name: str
     arguments: tuple[str, ...]
+    scores: bool = False
 
 
 # With -P, Python does not import a directory named `pipeline` from the working directory.
 WORKER: Final = Contestant("worker", ("-P", "-m", "pipeline.cli", "worker"))
+SCORING: Final = Contestant("with model", WORKER.arguments, scores=True)
 YARDSTICK: Final = Contestant("yardstick", ("-P", "-m", "pipeline.lab.benchmark.yardstick"))
 
 
