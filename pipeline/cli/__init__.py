@@ -35,6 +35,7 @@ COMMANDS = {
     "replay": "ott replay --from 2026-11-28T00:00:00Z --to 2026-11-29T00:00:00Z --output day.jsonl.gz",
     "diff": "ott diff topic:flagged-events day.jsonl.gz --from 2026-11-28T00:00:00Z --to 2026-11-29T00:00:00Z",
     "explain": "ott explain 6c9ac0314f0e4a7b9d1d2c3b4a5f6071",
+    "failed": None,
     "tail": "ott tail --level HIGH --rule privacy",
     "bench": "ott bench --events 200000 --users 1000 --json",
     "broker": None,

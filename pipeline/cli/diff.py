@@ -96,7 +96,8 @@ def _wanted(settings: "Settings", begin: str | None, end: str | None) -> "Callab
 def _add(
     settings: "Settings", lots: "Lots", side: "Side", name: str, wanted: "Callable[[Place], bool]"
 ) -> None:
-    from pipeline.history.verdicts import lines_of, values_of
+    from pipeline.history.reading import records_of
+    from pipeline.history.verdicts import lines_of
 
     if not name.startswith(TOPIC):
         lots.add(side, lines_of(Path(name)), wanted)
@@ -104,8 +105,8 @@ def _add(
 
     async def read() -> None:
         values: list[bytes] = []
-        async for value in values_of(settings, settings.topic(name.removeprefix(TOPIC))):
-            values.append(value)
+        async for record in records_of(settings, settings.topic(name.removeprefix(TOPIC))):
+            values.append(record.value or b"")
             if len(values) >= _TOGETHER:
                 lots.add(side, values, wanted)
                 values.clear()

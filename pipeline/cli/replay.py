@@ -171,7 +171,8 @@ def time_range(begin: str | None, end: str | None, warmup: str) -> "TimeRange":
         UsageError: one of them is none, or the range is empty.
     """
     from pipeline.errors import UsageError
-    from pipeline.history.survey import OLDEST, TimeRange
+    from pipeline.history.reading import OLDEST
+    from pipeline.history.survey import TimeRange
     from pipeline.windows.window import WINDOW_MS
 
     first = OLDEST if begin is None else _instant("--from", begin)

@@ -13,9 +13,9 @@ from pipeline.assembly import build_evaluator
 from pipeline.errors import RefusedError
 from pipeline.events.invalid import InvalidMessageError
 from pipeline.history.partition import Job, PartitionReplay
-from pipeline.history.reading import read_range
-from pipeline.history.survey import TimeRange, bounds, survey
-from pipeline.history.verdicts import read_verdict, values_of
+from pipeline.history.reading import bounds, read_range, records_of
+from pipeline.history.survey import TimeRange, survey
+from pipeline.history.verdicts import read_verdict
 from pipeline.kafka.topics import FLAGGED_EVENTS, RAW_EVENTS
 from pipeline.windows.entry import FAILS_LOGIN, KINDS, PLAYING, ROLES
 from pipeline.windows.window import MAX_ENTRIES, PLAYING_MS, WINDOW_MS
@@ -92,11 +92,11 @@ async def find_verdict(settings: Settings, verdict_id: str) -> Found:
         MissingError: no broker answers, or the topic is not there.
     """
     topic, needle = settings.topic(FLAGGED_EVENTS.name), verdict_id.encode()
-    async with aclosing(values_of(settings, topic)) as values:
-        async for value in values:
-            if needle not in value:
+    async with aclosing(records_of(settings, topic)) as records:
+        async for record in records:
+            if record.value is None or needle not in record.value:
                 continue
-            found = read_verdict(value)
+            found = read_verdict(record.value)
             if found is None or found.verdict_id != verdict_id:
                 continue
             if found.place.subject is not None:

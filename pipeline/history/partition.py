@@ -219,6 +219,7 @@ class PartitionReplay:
             request = self._requests_to_come[0]
             if request.record.timestamp > timestamp or request.name in named:
                 break
+            self._in_range = self._at_time_of_range(request.record.timestamp)
             self._apply_next_request()
 
     def _newest(self, kind: ControlKind, published: Sequence[tuple[int, str]], timestamp: int) -> str | None:

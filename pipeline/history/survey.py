@@ -6,7 +6,7 @@ Everything is fixed here, so that a replay is bounded, and a second start reads 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from aiokafka.errors import KafkaError
@@ -20,6 +20,7 @@ from pipeline.evaluation.control import CONTROL_SCHEMA, ControlApplied, ControlK
 from pipeline.events.foreign import UNREADABLE, UnreadableError, json_reader, read_text
 from pipeline.events.instants import format_instant, parse_formatted
 from pipeline.history.models import PublishedModels
+from pipeline.history.reading import OLDEST, Bounds, bounds
 from pipeline.history.rule_sets import OWN, Published
 from pipeline.kafka.brokers import broker_trouble, wait_for_broker
 from pipeline.kafka.follower import Follower, TopicMissingError, from_beginning
@@ -35,16 +36,11 @@ from pipeline.kafka.topics import (
 from pipeline.rules.ruleset import RuleSetError, parse_ruleset
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from aiokafka import AIOKafkaConsumer
-    from aiokafka.structs import TopicPartition
+    from collections.abc import Collection, Sequence
 
     from pipeline.settings.schema import Settings
 
 _read_control = json_reader(ControlApplied)
-OLDEST: Final = 0
-"""A time before all records, in milliseconds since 1970."""
 
 
 class Line(NamedTuple):
@@ -115,14 +111,6 @@ class TimeRange(NamedTuple):
     begin: int
     end: int | None
     warm: int
-
-
-class Bounds(NamedTuple):
-    """Offsets of the partitions of a topic, by number: of the oldest record kept, of some times, and the end."""
-
-    oldest: dict[int, int]
-    end: dict[int, int]
-    at: dict[int, dict[int, int]]
 
 
 async def survey(
@@ -233,37 +221,6 @@ def _require_kept(settings: Settings, raw: Bounds, times: TimeRange, chosen: Seq
             )
 
 
-async def bounds(settings: Settings, topic: str, times: Sequence[int]) -> Bounds:
-    """The offsets of a topic (full name), and those of the first records that are not older than some times.
-
-    Raises:
-        TopicMissingError: there is no such topic.
-        KafkaError: the brokers cannot be reached, or refuse.
-    """
-    found: list[Bounds] = []
-
-    async def ask(
-        consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
-    ) -> Mapping[TopicPartition, int]:
-        ends: Mapping[TopicPartition, int] = await consumer.end_offsets(list(partitions))
-        oldest: Mapping[TopicPartition, int] = await consumer.beginning_offsets(list(partitions))
-        at: dict[int, dict[int, int]] = {}
-        for time in times:
-            if time == OLDEST:
-                at[time] = _by_number(oldest)
-                continue
-            first = await consumer.offsets_for_times(dict.fromkeys(partitions, time))
-            at[time] = {
-                tp.partition: ends[tp] if place is None else place.offset for tp, place in first.items()
-            }
-        found.append(Bounds(_by_number(oldest), _by_number(ends), at))
-        return ends
-
-    async with Follower(settings.kafka_client_options(), [topic], ask) as follower:
-        await follower.connect()
-    return found[0]
-
-
 async def sources_between(settings: Settings, begin: int, end: int | None) -> dict[int, tuple[int, int]]:
     """By partition of `raw-events`, the first offset and the end of a range of times; None is the end of the topic.
 
@@ -281,10 +238,6 @@ async def sources_between(settings: Settings, begin: int, end: int | None) -> di
         raise broker_trouble(settings, error) from error
     ends = raw.end if end is None else raw.at[end]
     return {number: (raw.at[begin][number], ends[number]) for number in raw.end}
-
-
-def _by_number(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:
-    return {tp.partition: offset for tp, offset in offsets.items()}
 
 
 async def _read_journal(settings: Settings) -> dict[int, list[Line]]:

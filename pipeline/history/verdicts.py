@@ -1,4 +1,4 @@
-"""Verdicts as they stand in a file or on a topic: what they are on, and reading them."""
+"""Verdicts as bytes: what they are on, and the lines of a file."""
 
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, cast
 
 import msgspec
 import zstandard
-from aiokafka.errors import KafkaError
 
 from pipeline.errors import MissingError
 from pipeline.events.foreign import UnreadableError, json_reader
-from pipeline.history.reading import read_range
-from pipeline.history.survey import bounds
-from pipeline.kafka.brokers import broker_trouble, wait_for_broker
-from pipeline.kafka.follower import TopicMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from _typeshed import WriteableBuffer
 
-    from pipeline.settings.schema import Settings
 
 MAX_LINE_BYTES: Final = 16 << 20
 """The longest line that is read as a verdict. Brokers accept 1 MiB."""
@@ -158,24 +152,3 @@ def lines_of(path: Path) -> Iterator[bytes]:
                 yield line.rstrip(b"\r\n")
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise MissingError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
-async def values_of(settings: Settings, topic: str) -> AsyncGenerator[bytes, None]:
-    """The values on a topic (full name), up to its end as it is now.
-
-    Raises:
-        MissingError: no broker answers, or there is no such topic.
-    """
-    await wait_for_broker(settings)
-    try:
-        found = await bounds(settings, topic, [])
-        for number, end in sorted(found.end.items()):
-            async for batch in read_range(settings, topic, number, found.oldest[number], end):
-                for record in batch:
-                    yield record.value or b""
-    except TopicMissingError as error:
-        raise MissingError(
-            f"{error.args[0]} at {settings.bootstrap_servers}; a file is named by its path, a topic as topic:NAME"
-        ) from error
-    except KafkaError as error:
-        raise broker_trouble(settings, error) from error

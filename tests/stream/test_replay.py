@@ -88,7 +88,7 @@ def request(number: int, user: bytes) -> tuple[None, bytes, bytes]:
 
 
 class Disturbed:
-    """A range with misplaced events, requests, a rule change and a kill in it, judged by workers."""
+    """A range with misplaced events, requests, a new rule set, a new model and a kill in it, judged by workers."""
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
@@ -113,6 +113,7 @@ class Disturbed:
         with stream.worker() as worker:
             worker.wait_ready()
             stream.write("rule-config", [(None, b"ruleset", json.dumps(V2).encode())])
+            stream.score()
             stream.write("privacy-requests", [request(n, user) for n, user in enumerate(users)])
             stream.write("raw-events", events[2 * part :])
             worker.wait_drained(len(opening) + len(events))
@@ -137,6 +138,8 @@ def test_live_and_replay_differ_by_nothing(disturbed: Disturbed) -> None:
     assert accounts["requests"] == 60
     expected, found = by_user(live(stream)), by_user(lines(output))
     assert {json.loads(value)["ruleset_version"] for value in lines(output)} == {"built-in/1", "v2"}
+    assert stream.model is not None
+    assert {json.loads(value)["model_version"] for value in lines(output)} == {None, stream.model.version}
     assert found.keys() == expected.keys()
     different = [user for user in expected if expected[user] != found[user]]
     assert not different, f"{len(different)} of {len(expected)}"
