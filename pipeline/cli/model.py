@@ -216,7 +216,7 @@ def list_models(
             "version": version,
             "published_at": format_instant(listed.written),
             "in_force": version == models.version,
-            "name": listed.name,
+            "trained_on": listed.trained_on,
             "refused": listed.refused,
         }
         for version, listed in reversed(models.listed.items())
@@ -227,7 +227,7 @@ def list_models(
         return
     for one in found:
         state = f"in force, by {by}" if one["in_force"] else ""
-        what = one["name"] if one["refused"] is None else f"refused: {one['refused']}"
+        what = f"trained on {one['trained_on']}" if one["refused"] is None else f"refused: {one['refused']}"
         typer.echo(f"{one['version']}  {one['published_at']}  {state or '-'}  {what}")
     if models.refused is not None:
         sys.stderr.write(f"ott: {models.refused}\n")

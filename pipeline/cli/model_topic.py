@@ -45,12 +45,12 @@ class Listed(NamedTuple):
 
     Attributes:
         written: timestamp of its record, which is that of its last publication, in milliseconds since 1970.
-        name: of its card; None if the model cannot be used.
+        trained_on: what its card says of that; None if the model cannot be used.
         refused: why it cannot be used; None if it can.
     """
 
     written: int
-    name: str | None
+    trained_on: str | None
     refused: str | None
 
 
@@ -193,7 +193,7 @@ def _listed(version: str, data: bytes, written: int) -> Listed:
         model: Model = read_version(data, version)
     except ModelError as error:
         return Listed(written, None, str(error))
-    return Listed(written, model.card.name, None)
+    return Listed(written, model.card.data, None)
 
 
 async def _write(settings: Settings, records: list[tuple[bytes, bytes]] | list[tuple[bytes, None]]) -> None:

@@ -70,13 +70,13 @@ class ModelFile(NamedTuple):
     Attributes:
         data: its bytes.
         written: the timestamp of its record, in milliseconds since 1970.
-        name: of its card; None if it cannot be used.
+        trained_on: what its card says of that; None if it cannot be used.
         refused: why it cannot be used; None if it can.
     """
 
     data: bytes
     written: int
-    name: str | None
+    trained_on: str | None
     refused: str | None
 
 
@@ -221,7 +221,7 @@ class ModelBook:
             self._parsed.pop(version, None)
             return ModelFile(data, written, None, str(error))
         self._parsed[version] = model
-        return ModelFile(data, written, model.card.name, None)
+        return ModelFile(data, written, model.card.data, None)
 
     def _put_in_force(self, value: bytes | None, published: int, offset: int) -> None:
         try:

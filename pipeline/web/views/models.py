@@ -48,7 +48,7 @@ class KeptModel(Answer):
     """A model that can be put in force by its version."""
 
     version: str
-    name: str | None = Field(description="of its card; null if it cannot be used")
+    trained_on: str | None = Field(description="what its card says of that; null if it cannot be used")
     refused: str | None = Field(description="why it cannot be used")
     published_at: Instant = Field(description="the last time")
 
@@ -163,7 +163,7 @@ class _Models:
             models=[
                 KeptModel(
                     version=version,
-                    name=file.name,
+                    trained_on=file.trained_on,
                     refused=file.refused,
                     published_at=format_instant(file.written),
                 )

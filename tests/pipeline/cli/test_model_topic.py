@@ -79,7 +79,7 @@ def test_models_are_published_listed_shown_and_rolled_back(ott, any_broker, topi
     listed = json.loads(ott("model", "list", *topic.where, "--json").stdout)
     assert (listed["in_force"], listed["refused"]) == (b, None)
     assert listed["by"]
-    assert [(one["version"], one["in_force"], one["name"]) for one in listed["models"]] == [
+    assert [(one["version"], one["in_force"], one["trained_on"]) for one in listed["models"]] == [
         (b, True, "b"),
         (a, False, "a"),
     ]
@@ -87,8 +87,8 @@ def test_models_are_published_listed_shown_and_rolled_back(ott, any_broker, topi
     assert [line.split()[0] for line in lines] == [b, a]
     assert f"in force, by {listed['by']}" in lines[0]
 
-    assert "name: b" in ott("model", "show", "in-force", *topic.where).stdout
-    assert "name: a" in ott("model", "show", a, *topic.where).stdout
+    assert "data: b" in ott("model", "show", "in-force", *topic.where).stdout
+    assert "data: a" in ott("model", "show", a, *topic.where).stdout
 
     # The one before; and again, which is back where it was.
     assert ott("model", "rollback", *topic.where).stdout == f"model {a} is in force; before it: {b}\n"

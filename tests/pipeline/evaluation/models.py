@@ -1,4 +1,4 @@
-"""Files of models for tests: one tree of the shipped model, under names that give each a version of its own."""
+"""Files of models for tests: one tree of the shipped model, with cards that give each a version of its own."""
 
 from functools import cache
 
@@ -24,7 +24,7 @@ def model_file(name):
         1,
         forest.normal_path,
     )
-    card = msgspec.structs.replace(model.card, name=name)
+    card = msgspec.structs.replace(model.card, data=name)
     data = write_model(msgspec.structs.replace(model, forest=tree, card=card))
     return read_model(data, name).version, data
 
