@@ -118,6 +118,10 @@ def test_two_workers_take_models_between_batches_and_judge_each_event_once(
         stream.write("raw-events", more)
         _until_read(admin, len(given) + len(more))
         time.sleep(1.0)
+        drift = admin.get("/drift")
+        assert (drift["model"], drift["other_models"]) == (shipped_model().version, 0)
+        # One minute in ten, and only since the model came back.
+        assert 0 < sum(day["minutes"] for day in drift["days"]) < len(more)
     counts = _check_as_journaled(stream)
     assert counts["none"]
     assert counts[shipped_model().version]
