@@ -84,9 +84,9 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     ratio = ratio_of(results)
     if ratio is not None:
         yield f"{'worker / yardstick':26}{ratio:>14.2f}"
-    scoring = ratio_of(results, "with model", "worker")
+    scoring = ratio_of(results, "with-model", "worker")
     if scoring is not None:
-        yield f"{'with model / worker':26}{scoring:>14.2f}"
+        yield f"{'with-model / worker':26}{scoring:>14.2f}"
 
 
 def ratio_of(

@@ -67,7 +67,7 @@ class Contestant:
 
 # With -P, Python does not import a directory named `pipeline` from the working directory.
 WORKER: Final = Contestant("worker", ("-P", "-m", "pipeline.cli", "worker"))
-SCORING: Final = Contestant("with model", WORKER.arguments, scores=True)
+SCORING: Final = Contestant("with-model", WORKER.arguments, scores=True)
 YARDSTICK: Final = Contestant("yardstick", ("-P", "-m", "pipeline.lab.benchmark.yardstick"))
 
 

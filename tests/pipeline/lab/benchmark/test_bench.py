@@ -29,7 +29,7 @@ def answered(tmp_path_factory):
 def test_the_answer_has_exactly_the_four_members(answered):
     assert answered.returncode == 0, answered.stderr
     assert answered.stdout.count("\n") == 1
-    assert list(json.loads(answered.stdout)) == ["worker", "with model", "yardstick", "machine", "command"]
+    assert list(json.loads(answered.stdout)) == ["worker", "with-model", "yardstick", "machine", "command"]
 
 
 def test_both_judge_the_same_records_alike(answered):
@@ -44,7 +44,7 @@ def test_both_judge_the_same_records_alike(answered):
 
 def test_every_figure_is_there_and_plausible(answered):
     document = json.loads(answered.stdout)
-    for name in ("worker", "with model", "yardstick"):
+    for name in ("worker", "with-model", "yardstick"):
         figures = document[name]
         assert figures["events_per_s"] > 0
         assert 0 < figures["cpu_s_per_million"] < 10_000
