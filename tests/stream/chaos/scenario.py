@@ -30,6 +30,8 @@ _NAMES: Final = ("a", "b", "c")
 _DIES_S: Final = 12.0
 # Time for a worker to start, to take partitions over after the session of their last owner has ended, and to recover.
 _STARTS_S: Final = 120.0
+# A worker ends with this status where no broker answers in time. Whoever supervises a worker starts it again.
+_BROKER_MISSING: Final = 3
 _LOADS: Final = 3
 EVENTS: Final = 12_000
 
@@ -241,7 +243,11 @@ class Scenario:
             time.sleep(0.1)
 
     def _alive(self) -> None:
-        for name, worker in self.live.items():
+        for name, worker in list(self.live.items()):
+            if self.cluster is not None and worker.process.exit_code == _BROKER_MISSING:
+                self.say(f"{name} gave up on a broker and is started again")
+                self.start(name)
+                continue
             assert not worker.is_gone, (
                 f"worker {name} ended with {worker.process.exit_code}:\n{worker.tail()}"
             )
