@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from pipeline.anomaly.artefact import Model, ModelError
+from pipeline.anomaly.artefact import ModelError
 from pipeline.coordination.model_config import PARTITION
 from pipeline.errors import MissingError
 from pipeline.evaluation.model_book import (
@@ -190,10 +190,9 @@ def _in_force(listed: Mapping[str, Listed], value: bytes | None) -> tuple[Public
 
 def _listed(version: str, data: bytes, written: int) -> Listed:
     try:
-        model: Model = read_version(data, version)
+        return Listed(written, read_version(data, version).card.data, None)
     except ModelError as error:
         return Listed(written, None, str(error))
-    return Listed(written, model.card.data, None)
 
 
 async def _write(settings: Settings, records: list[tuple[bytes, bytes]] | list[tuple[bytes, None]]) -> None:

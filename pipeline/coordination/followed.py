@@ -34,7 +34,7 @@ class FollowedTopic(Service):
         self._follower = Follower(settings.kafka_client_options(), [topic], retry=True)
         self._read_once = asyncio.Event()
 
-    def take(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+    async def take(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         """Take records that arrived together, sorted by timestamp."""
         raise NotImplementedError
 
@@ -70,7 +70,7 @@ class FollowedTopic(Service):
     async def _follow(self) -> None:
         async with self._follower as follower:
             while True:
-                self.take(await follower.next_records())
+                await self.take(await follower.next_records())
                 if self._read_once.is_set() or follower.at_end:
                     self.took()
                     self._read_once.set()

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from pipeline.coordination.followed import FollowedTopic
+from pipeline.evaluation.model_book import examined, version_of_key
 from pipeline.kafka.topics import MODEL_CONFIG
 
 if TYPE_CHECKING:
@@ -52,13 +53,18 @@ class ModelConfig(FollowedTopic):
             self.log.warning("model %s is in force, and %s cannot be read", in_force.version, self._topic)
             await asyncio.sleep(_TRY_AGAIN_S)
 
-    def take(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+    async def take(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         """Take records in the order of their offsets: a model comes before the record that puts it in force."""
         for record in sorted(records, key=lambda record: record.offset):
             if record.partition != PARTITION:
                 continue
             before = self._book.newest
-            self._book.offer(record.key, record.value, record.timestamp, record.offset)
+            version, value = version_of_key(record.key), record.value
+            if version is not None and value is not None:
+                found = await asyncio.to_thread(examined, value, version)
+                self._book.keep(version, value, found, record.timestamp)
+            else:
+                self._book.offer(record.key, value, record.timestamp, record.offset)
             newest = self._book.newest
             if newest is not None and newest != before:
                 self.log.info("anomaly model %s was published", newest.version)

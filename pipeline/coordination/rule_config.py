@@ -42,7 +42,7 @@ class RuleConfig(FollowedTopic):
         self.revocations = Revocations()
         self._newest_pause: ConsumerRecord[bytes, bytes] | None = None
 
-    def take(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+    async def take(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         """Take records that arrived together."""
         for record in records:
             if record.key == PAUSE_KEY:

@@ -124,6 +124,14 @@ def records_of(version: str, data: bytes, by: str, at: str) -> list[tuple[bytes,
     return [(MODEL_KEYS + version.encode(), data), (IN_FORCE_KEY, msgspec.json.encode(in_force))]
 
 
+def examined(data: bytes, version: str) -> Model | ModelError:
+    """A model that stands under the key of a version, or why it cannot be used. It takes a tenth of a second."""
+    try:
+        return read_version(data, version)
+    except ModelError as error:
+        return error
+
+
 class ModelBook:
     """The models that a worker knows. The follower of `model-config` calls `offer`, the risk agent the rest.
 
@@ -154,10 +162,33 @@ class ModelBook:
             offset: its offset.
         """
         version = version_of_key(key)
-        if version is not None:
-            self._keep(version, value, published)
-        elif key == IN_FORCE_KEY:
-            self._put_in_force(value, published, offset)
+        if version is None:
+            if key == IN_FORCE_KEY:
+                self._put_in_force(value, published, offset)
+        elif value is None:
+            self._forget(version)
+        else:
+            self.keep(version, value, examined(value, version), published)
+
+    def keep(self, version: str, data: bytes, found: Model | ModelError, written: int) -> None:
+        """Take a model, as `offer` does, that was examined before: in a thread, so that other tasks go on meanwhile.
+
+        Args:
+            version: of the key.
+            data: the bytes.
+            found: what `examined` gave for them.
+            written: the timestamp of the record, in milliseconds since 1970.
+        """
+        known = self._files.get(version)
+        if isinstance(found, Model):
+            self._parsed[version] = found
+            self._files[version] = ModelFile(data, written, found.card.data, None)
+        elif known is None or known.refused is not None:
+            # The version is made of the content, so only a good model takes the place of a good one.
+            self._files[version] = ModelFile(data, written, None, str(found))
+        if len(self._files) == KEPT and next(iter(self._files)) == self._in_force:
+            # The oldest is dropped next, and the model in force must stay.
+            self._files.move_to_end(self._in_force)
 
     def for_partition(self, in_force: ModelInForce) -> ModelInForce:
         """The model that must be in force in a partition from now on; `in_force` itself where nothing changes.
@@ -204,24 +235,13 @@ class ModelBook:
         """The file of a version, if it is one of those that were written last."""
         return self._files.get(version)
 
-    def _keep(self, version: str, value: bytes | None, written: int) -> None:
-        in_force = NONE if self.newest is None else self.newest.version
-        if value is not None:
-            self._files[version] = self._examined(version, value, written)
-        elif version != in_force:
-            self._files.pop(version, None)
-        if len(self._files) == KEPT and next(iter(self._files)) == in_force:
-            # The oldest is dropped next, and the model in force must stay.
-            self._files.move_to_end(in_force)
+    @property
+    def _in_force(self) -> str:
+        return NONE if self.newest is None else self.newest.version
 
-    def _examined(self, version: str, data: bytes, written: int) -> ModelFile:
-        try:
-            model = read_version(data, version)
-        except ModelError as error:
-            self._parsed.pop(version, None)
-            return ModelFile(data, written, None, str(error))
-        self._parsed[version] = model
-        return ModelFile(data, written, model.card.data, None)
+    def _forget(self, version: str) -> None:
+        if version != self._in_force:
+            self._files.pop(version, None)
 
     def _put_in_force(self, value: bytes | None, published: int, offset: int) -> None:
         try:

@@ -204,7 +204,7 @@ class Stream:
         for record in (*requests, *raw, *rekeyed):
             if (record.topic, record.partition, record.offset) in origins:
                 continue
-            for kind, value in judge.judge(io.BytesIO(_envelope(record))):
+            for kind, value in judge.judge(io.BytesIO(envelope_of(record))):
                 if kind == "failed":
                     expected.failures[value] += 1
                 else:
@@ -220,8 +220,8 @@ class Stream:
 
         A re-keyed record counts in the partition that it was forwarded to.
         """
-        lines = [_envelope(record) for record in requests if TOPIC not in record.headers]
-        lines += [_envelope(record, where_it_is=True) for record in events]
+        lines = [envelope_of(record) for record in requests if TOPIC not in record.headers]
+        lines += [envelope_of(record, where_it_is=True) for record in events]
         judge = FileJudge(build_evaluator(self.settings), self.prefix)
         outputs = judge.judge(io.BytesIO(b"\n".join(lines)))
         closed = min(self.partition_times().values(), default=0) - GRACE_MS
@@ -526,7 +526,7 @@ def _minute_end(verdict: bytes) -> int:
     return parse_formatted(json.loads(verdict)["minute_end"])
 
 
-def _envelope(record: Stored, *, where_it_is: bool = False) -> bytes:
+def envelope_of(record: Stored, *, where_it_is: bool = False) -> bytes:
     """The line of a file for a record, at the place where it was first written, or where it is."""
     topic, partition, offset, timestamp = record.topic, record.partition, record.offset, record.timestamp
     if TOPIC in record.headers:

@@ -17,7 +17,7 @@ from pipeline.judging.file import FileJudge
 from pipeline.kafka.topics import ensure_topics
 from tests.pipeline.evaluation.models import model_file
 from tests.stream.events import generated
-from tests.stream.harness import Stream, _envelope, is_subject
+from tests.stream.harness import Stream, envelope_of, is_subject
 from tests.stream.test_views_of_verdicts import Analyst
 from tests.stream.web import SECRET
 
@@ -68,7 +68,7 @@ def _check_as_journaled(stream: Stream) -> dict[str, int]:
         begins = [(0, "none"), *lines]
         for (first, version), (end, _) in zip(begins, [*begins[1:], (len(records), "")], strict=True):
             evaluator.model = MODELS[version]
-            part = b"\n".join(_envelope(record) for record in records if first <= record.offset < end)
+            part = b"\n".join(envelope_of(record) for record in records if first <= record.offset < end)
             found = [value for kind, value in judge.judge(io.BytesIO(part)) if kind == "verdict"]
             expected[partition] += found
             counts[version] += len(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from http import HTTPStatus
@@ -178,7 +179,7 @@ class _Models:
         if call.request.content_type == JSON:
             version, data = self._former(call.body)
         else:
-            version, data = _version_of(call.body), call.body
+            version, data = await _version_of(call.body), call.body
         newest = self._book.newest
         before = NONE if newest is None else newest.version
         is_new = version != before or self._book.refused is not None
@@ -212,8 +213,8 @@ class _Models:
         return version, file.data
 
 
-def _version_of(data: bytes) -> str:
+async def _version_of(data: bytes) -> str:
     try:
-        return read_model(data, "the model").version
+        return (await asyncio.to_thread(read_model, data, "the model")).version
     except ModelError as error:
         raise Problem(HTTPStatus.CONFLICT, str(error)) from None

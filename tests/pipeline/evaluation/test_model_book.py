@@ -200,6 +200,17 @@ def test_models_that_are_only_written_do_not_drop_the_one_in_force(topic):
     assert topic.book.model(in_force).version == version
 
 
+def test_a_bad_file_does_not_take_the_place_of_a_good_one(topic):
+    version = topic.publish("a")
+    in_force = topic.book.for_partition(NOTHING)
+    (key, data), again = published("a")
+    topic.write((key, data[:-1]))
+    assert topic.book.for_partition(in_force) is in_force
+    assert topic.book.model(in_force).version == version
+    topic.write(again)
+    assert topic.book.refused is None
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcx-"), st.booleans()), max_size=12))
 def test_every_worker_comes_to_the_same_model_as_one_that_reads_the_topic_now(steps):
     """Partitions that were judged between any publications, and one of a worker that started late."""
