@@ -20,6 +20,7 @@ from pipeline.evaluation.model_book import (
     publication_of,
     read_version,
     records_of,
+    time_of,
     version_of_key,
 )
 from pipeline.events.foreign import shown
@@ -100,7 +101,7 @@ async def read_models(settings: Settings, wait: float) -> Models:
             # The place in the dictionary is that of the last record.
             listed.pop(version, None)
             if record.value is not None:
-                listed[version] = _listed(version, record.value, record.timestamp)
+                listed[version] = _listed(version, record.value, time_of(record.timestamp))
         elif record.key == IN_FORCE_KEY:
             publication = record.value
     return Models(listed, *_in_force(listed, publication))

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from pipeline.coordination.followed import FollowedTopic
-from pipeline.evaluation.model_book import examined, version_of_key
+from pipeline.evaluation.model_book import examined, time_of, version_of_key
 from pipeline.kafka.topics import MODEL_CONFIG
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ class ModelConfig(FollowedTopic):
             if record.partition != PARTITION:
                 continue
             before = self._book.newest
-            version, value = version_of_key(record.key), record.value
+            version, value, time = version_of_key(record.key), record.value, time_of(record.timestamp)
             if version is not None and value is not None:
                 found = await asyncio.to_thread(examined, value, version)
-                self._book.keep(version, value, found, record.timestamp)
+                self._book.keep(version, value, found, time)
             else:
-                self._book.offer(record.key, value, record.timestamp, record.offset)
+                self._book.offer(record.key, value, time, record.offset)
             newest = self._book.newest
             if newest is not None and newest != before:
                 self.log.info("anomaly model %s was published", newest.version)

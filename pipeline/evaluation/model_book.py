@@ -15,6 +15,7 @@ from pipeline.anomaly.scoring import NotEvaluated
 from pipeline.bounded import BoundedDict
 from pipeline.evaluation.rule_book import Refused
 from pipeline.events.foreign import UnreadableError, json_reader, shown
+from pipeline.events.instants import LATEST_MS
 
 MODEL_KEYS: Final = b"model/"
 IN_FORCE_KEY: Final = b"in-force"
@@ -90,6 +91,11 @@ def version_of_key(key: bytes | None) -> str | None:
     return key[len(MODEL_KEYS) :].decode("ascii", "replace")
 
 
+def time_of(timestamp: int) -> int:
+    """The timestamp of a record, in milliseconds since 1970; -1 where its writer gave none up to the year 9999."""
+    return timestamp if 0 <= timestamp <= LATEST_MS else _NEVER
+
+
 def publication_of(value: bytes) -> Publication:
     """The record under `in-force`.
 
@@ -158,7 +164,7 @@ class ModelBook:
         Args:
             key: of the record.
             value: of the record; None for a tombstone.
-            published: its timestamp in milliseconds since 1970.
+            published: its timestamp, see `time_of`.
             offset: its offset.
         """
         version = version_of_key(key)
@@ -177,7 +183,7 @@ class ModelBook:
             version: of the key.
             data: the bytes.
             found: what `examined` gave for them.
-            written: the timestamp of the record, in milliseconds since 1970.
+            written: the timestamp of the record, see `time_of`.
         """
         known = self._files.get(version)
         if isinstance(found, Model):

@@ -149,7 +149,14 @@ def test_a_user_is_looked_up(live, signed_in):
     page.keyboard.press("Enter")
     page.wait_for_selector(f"#panel-user h2:has-text('{user}')")
     text = page.inner_text("#panel-user")
-    for part in ("The hour that the rules see", "Networks", "Log-in failures", "Opt-out", "Why"):
+    for part in (
+        "The hour that the rules see",
+        "Networks",
+        "Log-in failures",
+        "no model is in force",
+        "Opt-out",
+        "Why",
+    ):
         assert part in text
     page.click("#panel-user summary:has-text('Raw state')")
     page.wait_for_selector("#panel-user >> text=/changelog offset/")

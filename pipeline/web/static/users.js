@@ -1,7 +1,7 @@
 // One user, as the rules see it.
 import { get } from "./api.js";
 import { bar, byId, h, number, setText, table } from "./dom.js";
-import { NOTHING, countryOf, period, time, whole } from "./format.js";
+import { NOTHING, countryOf, fine, period, time, whole } from "./format.js";
 import { ASK_BY, ids } from "./ids.js";
 import { Panel, sayError } from "./panel.js";
 import { Part } from "./part.js";
@@ -173,7 +173,7 @@ const KEYS = { "users-v1": (id) => `u${id}` };
 const fact = (name, value) => h("div", h("dt", name), h("dd", value));
 
 /** The sliding hour in figures. */
-function hour({ window: view, last_place: place }) {
+function hour({ window: view, last_place: place, anomaly }) {
   if (!view) return h("p.soft", "There is no window: no event was in order yet, or the user was idle for 30 days.");
   return h("dl.facts",
     fact("The hour that the rules see", period(view.start, view.end)),
@@ -182,8 +182,24 @@ function hour({ window: view, last_place: place }) {
     fact("Networks", whole(view.distinct_networks)),
     fact("Devices playing at its end", whole(view.playing.length)),
     fact("Log-in failures", whole(view.login_failures)),
+    fact("Score of the anomaly model", unusual(anomaly)),
     fact("Last place", place ? [place.region, " ", h("span.soft", countryOf(place.region)), ", ", time(place.time, { full: true })] : NOTHING),
   );
+}
+
+const UNSCORED = {
+  no_model: "no model is in force",
+  refused_model: "the model that was published cannot be used",
+  rule_off: "its rule is off",
+  too_little_history: "too few events in the hour",
+  not_scored_yet: "not scored yet",
+  failed: "the model failed on it",
+};
+
+/** The score, or why there is none: an hour without one is not called ordinary. */
+function unusual({ not_evaluated: reason, score, threshold, is_anomaly: isAnomaly }) {
+  if (reason) return h("span.soft", `none: ${UNSCORED[reason] ?? reason}`);
+  return [isAnomaly ? h("b", fine(score)) : fine(score), h("span.soft", ` (unusual above ${fine(threshold)})`)];
 }
 
 function why(data) {

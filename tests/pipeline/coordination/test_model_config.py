@@ -27,11 +27,11 @@ async def settings(any_broker, topic_prefix, tmp_path):
     return settings
 
 
-async def write(settings, *records, partition=0):
+async def write(settings, *records, partition=0, first=1_772_366_400_000):
     async with AIOKafkaProducer(**settings.kafka_client_options()) as producer:
         for number, (key, value) in enumerate(records):
             # The clocks of producers may differ: times fall while offsets rise.
-            time = 1_772_366_400_000 - 1_000 * number
+            time = first - 1_000 * number
             topic = settings.topic(MODEL_CONFIG.name)
             await producer.send_and_wait(topic, value, key, partition, timestamp_ms=time)
 
@@ -58,6 +58,18 @@ async def test_what_was_published_before_the_start_is_known_before_anything_is_j
         await write(settings, (IN_FORCE_KEY, None))
         assert await config.catch_up(LIMIT_S)
         assert book.newest.version == NONE
+
+
+async def test_a_timestamp_that_is_no_time_counts_as_none(embedded_broker, topic_prefix, tmp_path):
+    # Apache Kafka refuses timestamps that are far ahead.
+    environ = {"OTT_BOOTSTRAP_SERVERS": embedded_broker, "OTT_TOPIC_PREFIX": topic_prefix}
+    settings = load_settings(environ=environ, cwd=tmp_path)
+    await ensure_topics(settings)
+    await write(settings, *published("a"), first=2**62)
+    book = ModelBook()
+    async with running(settings, book) as config, asyncio.timeout(LIMIT_S):
+        await config.read_once()
+    assert book.newest == ModelInForce(model_file("a")[0], -1, 1)
 
 
 async def test_only_the_first_partition_counts(settings):
