@@ -64,9 +64,9 @@ def diff(
         _add(settings, lots, "b", b, wanted)
         found = lots.compare(examples)
     if as_json:
-        print_json(_as_json(found))
+        print_json(as_document(found))
     else:
-        _show(found)
+        show_difference(found)
     return 0 if found.none else 1
 
 
@@ -115,7 +115,8 @@ def _add(
     asyncio.run(read())
 
 
-def _as_json(found: "Difference") -> dict[str, Any]:
+def as_document(found: "Difference") -> dict[str, Any]:
+    """The difference as a JSON object."""
     return {
         "a": found.first,
         "b": found.second,
@@ -141,7 +142,8 @@ def _example(example: "Example") -> dict[str, Any]:
     }
 
 
-def _show(found: "Difference") -> None:
+def show_difference(found: "Difference") -> None:
+    """Print the difference as lines."""
     typer.echo(
         f"A has {found.first:,} verdicts, B {found.second:,}: {found.same:,} are the same, B adds {found.added:,}, "
         f"removes {found.removed:,} and changes {found.changed:,}"

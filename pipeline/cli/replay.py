@@ -133,7 +133,7 @@ def replay(
     if asked.topic is not None:
         path = Path(f"{asked.topic}.replay.jsonl")
         asyncio.run(require_target(settings, settings.topic(asked.topic), live=into_live))
-    with _progress(as_json) as watch:
+    with progress_bar(as_json) as watch:
         manifest, already = asked.run(path, workers, watch)
     summary = _summary(manifest, output)
     if as_json:
@@ -220,10 +220,15 @@ def _chosen(partitions: str | None, user: str | None) -> list[int] | None:
         raise UsageError("--user names one partition by itself; leave out --partitions")
     if user is not None and not user:
         raise UsageError("--user is empty; give the id of a user")
-    return None if partitions is None else _numbers(partitions)
+    return None if partitions is None else numbers_of(partitions)
 
 
-def _numbers(text: str) -> list[int]:
+def numbers_of(text: str) -> list[int]:
+    """The numbers of --partitions.
+
+    Raises:
+        UsageError: it is no list of numbers.
+    """
     from pipeline.errors import UsageError
 
     numbers: set[int] = set()
@@ -239,7 +244,7 @@ def _numbers(text: str) -> list[int]:
 
 
 @contextmanager
-def _progress(as_json: bool) -> "Iterator[Callable[[int, int], None]]":
+def progress_bar(as_json: bool) -> "Iterator[Callable[[int, int], None]]":
     """A progress bar with share, rate and time left, if standard error is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn

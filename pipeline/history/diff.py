@@ -94,6 +94,17 @@ class Difference:
                 self.rules.setdefault(rule, Counter())[what] += 1
         self.levels[before.level if before else "NONE", after.level if after else "NONE"] += 1
 
+    def add(self, other: Difference, examples: int) -> None:
+        """Add the difference of other verdicts, such as those of another partition."""
+        for name in ("first", "second", "same", "added", "removed", "changed", "unreadable"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for rule, counts in other.rules.items():
+            self.rules.setdefault(rule, Counter()).update(counts)
+        self.levels.update(other.levels)
+        for kind, found in other.examples.items():
+            kept = self.examples.setdefault(kind, [])
+            kept += found[: examples - len(kept)]
+
 
 class Lots:
     """Two lots of verdicts in a database. `comparing` gives one."""

@@ -6,8 +6,10 @@ from bisect import bisect_left
 from collections import Counter, deque
 from dataclasses import dataclass
 from itertools import groupby, islice
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from pipeline.coordination.origin_key import KEY_BYTES
 from pipeline.delivery.flow.fetched import UnreadableBatch
 from pipeline.delivery.flow.rekeying import Origins
 from pipeline.delivery.metrics import Metrics
@@ -24,6 +26,8 @@ from pipeline.windows.user import UserState
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pipeline.anomaly.artefact import Model
+    from pipeline.evaluation.batch import BatchOutputs, Note
     from pipeline.evaluation.control import ControlKind
     from pipeline.evaluation.evaluator import Evaluator, Outcome
     from pipeline.evaluation.source import Record
@@ -86,10 +90,14 @@ class PartitionUsers(dict[str, UserState]):
 
 
 class Judged(NamedTuple):
-    """What some records gave, in their order: the keys and values of verdicts and of failed events."""
+    """What some records gave, in their order: the keys and values of verdicts and of failed events.
+
+    `candidate` are the verdicts of the second evaluator, where there is one.
+    """
 
     verdicts: Sequence[tuple[bytes, bytes]]
     failed: Sequence[tuple[bytes | None, bytes]]
+    candidate: Sequence[tuple[bytes, bytes]] = ()
 
 
 _Name = tuple[str, str | None]
@@ -115,6 +123,30 @@ class Rows(Protocol):
         ...
 
 
+class _Judge:
+    """An evaluator with its own users of the partition, and how the records of the range ended under it."""
+
+    def __init__(self, evaluator: Evaluator, users: PartitionUsers) -> None:
+        self.evaluator = evaluator
+        self.counts: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
+        self._users = users
+        self._events = PartitionState()
+        self._privacy = PartitionState()
+
+    def judge(
+        self, records: Sequence[Record], topic: str, note: Note, *, in_range: bool, requests: bool
+    ) -> BatchOutputs:
+        state, counts = (self._privacy, self.requests) if requests else (self._events, self.counts)
+        # Counts of the warm-up are dropped.
+        state.counts = counts if in_range else {}
+        return evaluate_batch(self.evaluator, records, self._users, state, topic, note, requests=requests)
+
+    def time(self, topic: str) -> int | None:
+        """The partition time of a topic of events."""
+        return self._events.times.get(topic)
+
+
 class PartitionReplay:
     """Judges the records of one partition.
 
@@ -125,6 +157,7 @@ class PartitionReplay:
         progress: is called with the number of records that were read of `raw-events`.
         rows: take what counts for titles and devices, of `raw-events` and of re-keyed events; None where these are not
             judged.
+        candidate: a second evaluator, which judges the same records with a rule set of its own; None for none.
 
     Attributes:
         counts: how the events of the range ended, by the names of `pipeline.evaluation.batch.count`. `rekeyed` are
@@ -139,6 +172,7 @@ class PartitionReplay:
         publish: Callable[[Judged], None],
         progress: Callable[[int], None],
         rows: tuple[Rows, Rows] | None = None,
+        candidate: Evaluator | None = None,
     ) -> None:
         self._job = job
         self._range = job.range
@@ -151,12 +185,15 @@ class PartitionReplay:
         self._request_topic = settings.topic(PRIVACY_REQUESTS.name)
         self._rows = {} if rows is None else {self._raw: rows[0], self._rekeyed: rows[1]}
         self._partition_of = Partitioner(len(job.sources))
-        self._users = PartitionUsers(job.range.partition, self._partition_of)
-        self._events = PartitionState()
-        self._privacy = PartitionState()
-        self._origins = Origins(
-            job.origin_key or bytes(16), Metrics(), accept_unproven=settings.accept_unproven_origins
+        self._judge = _Judge(evaluator, PartitionUsers(job.range.partition, self._partition_of))
+        self._candidate = (
+            None
+            if candidate is None
+            else _Judge(candidate, PartitionUsers(job.range.partition, self._partition_of))
         )
+        # Without a key no worker has forwarded anything, and no record may count as forwarded.
+        key = job.origin_key or token_bytes(KEY_BYTES)
+        self._origins = Origins(key, Metrics(), accept_unproven=settings.accept_unproven_origins)
         self._lines = deque(job.lines)
         self._rule_sets = KnownRuleSets(evaluator.ruleset, job.rules or ())
         self._rules_to_come: deque[Published] = deque()
@@ -167,8 +204,8 @@ class PartitionReplay:
             read_range(settings, self._rekeyed, place.partition, place.rekeyed, place.rekeyed_end)
         )
         self._in_range = False
-        self.counts: Counter[str] = Counter()
-        self.requests: Counter[str] = Counter()
+        self.counts = self._judge.counts
+        self.requests = self._judge.requests
 
     async def run(self) -> None:
         """Judge everything.
@@ -213,7 +250,7 @@ class PartitionReplay:
                 self._rules_to_come += [one for one in rules if one.at > timestamp]
         if models is not None:
             before = self._newest("model", models.in_force, timestamp)
-            self._evaluator.model = None if before is None else models.of(before)
+            self._take_model(None if before is None else models.of(before))
         named = {(line.id, line.at) for line in self._lines if line.kind == "request"}
         while self._requests_to_come:
             request = self._requests_to_come[0]
@@ -221,6 +258,11 @@ class PartitionReplay:
                 break
             self._in_range = self._at_time_of_range(request.record.timestamp)
             self._apply_next_request()
+
+    def _take_model(self, model: Model | None) -> None:
+        self._evaluator.model = model
+        if self._candidate is not None:
+            self._candidate.evaluator.model = model
 
     def _newest(self, kind: ControlKind, published: Sequence[tuple[int, str]], timestamp: int) -> str | None:
         """The version that was published last before a time, and was in force before the first line of the journal."""
@@ -253,7 +295,7 @@ class PartitionReplay:
         if line.kind == "ruleset" and self._job.rules is not None:
             self._evaluator.ruleset = self._rule_sets.of(line.id)
         elif line.kind == "model" and self._job.models is not None:
-            self._evaluator.model = self._job.models.of(line.id)
+            self._take_model(self._job.models.of(line.id))
         elif line.kind == "request":
             name = (line.id, line.at)
             # A request that was deleted since cannot be applied.
@@ -330,27 +372,32 @@ class PartitionReplay:
         self, records: Sequence[Record], topic: str, in_range: bool, *, requests: bool = False
     ) -> None:
         """Judge records, count how they ended, and give on what comes of them, if they are in the range."""
-        state, counts = (self._privacy, self.requests) if requests else (self._events, self.counts)
-        # Counts of the warm-up are dropped.
-        state.counts = counts if in_range else {}
         rows = self._rows.get(topic)
         note = _not_noted if rows is None else rows.note
-        outputs = evaluate_batch(self._evaluator, records, self._users, state, topic, note, requests=requests)
+        outputs = self._judge.judge(records, topic, note, in_range=in_range, requests=requests)
         if rows is not None:
-            rows.after(state.times.get(topic), self._evaluator.ruleset.version)
+            rows.after(self._judge.time(topic), self._evaluator.ruleset.version)
+        others: Sequence[tuple[bytes, bytes]] = ()
+        if self._candidate is not None:
+            others = self._candidate.judge(
+                records, topic, _not_noted, in_range=in_range, requests=requests
+            ).flagged
         if in_range:
-            self._give(outputs.flagged, outputs.failed)
+            self._give(outputs.flagged, outputs.failed, others)
 
     def _give(
-        self, verdicts: Sequence[tuple[bytes, bytes]], failed: Sequence[tuple[bytes | None, bytes]]
+        self,
+        verdicts: Sequence[tuple[bytes, bytes]],
+        failed: Sequence[tuple[bytes | None, bytes]],
+        candidate: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         user = self._job.user
         if user is not None:
             key = user.encode()
             verdicts = [one for one in verdicts if one[0] == key]
             failed = [one for one in failed if one[0] == key]
-        if verdicts or failed:
-            self._publish(Judged(verdicts, failed))
+        if verdicts or failed or candidate:
+            self._publish(Judged(verdicts, failed, candidate))
 
     # -- where and when records were first written
 

@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
-import signal
-import threading
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import KafkaError
 
-from pipeline.app import tune_collector
 from pipeline.assembly import build_evaluator
-from pipeline.errors import MissingError
 from pipeline.evaluation.verdict import encode_verdict
 from pipeline.events.instants import parse_formatted
 from pipeline.history.output import SCHEMA, Done, Manifest, Part, locked
 from pipeline.history.partition import Job, Judged, PartitionReplay
+from pipeline.history.processes import Pool, count_read
 from pipeline.history.publishing import publish
 from pipeline.history.rule_sets import KnownRuleSets
 from pipeline.history.survey import survey
 from pipeline.history.titles import RowsFile, judge_rows, read_rows
 from pipeline.kafka.brokers import broker_trouble
-from pipeline.logs import quiet_kafka_client
 from pipeline.titles.levels import SubjectRules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
-    from concurrent.futures import Future
-    from multiprocessing.sharedctypes import Synchronized
+    from collections.abc import Callable, Collection
     from pathlib import Path
-    from types import TracebackType
 
     from pipeline.anomaly.artefact import Model
     from pipeline.history.output import ReplayOutput
     from pipeline.history.survey import Survey, TimeRange
     from pipeline.settings.schema import Settings
-
-_LOOK_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +103,10 @@ class Replay:
                 output.save(manifest)
             found.sources.update(manifest.sources)
             missing = [one.partition for one in manifest.ranges if one.partition not in manifest.done]
-            with _Pool(min(workers, max(1, len(missing)))) as pool:
+            with Pool(min(workers, max(1, len(missing)))) as pool:
                 jobs = {
                     pool.submit(
+                        _judge_partition,
                         self._job(found, number),
                         output.part(number),
                         output.rows(number) if self.subjects else None,
@@ -181,79 +169,11 @@ class Replay:
         )
 
 
-class _Pool:
-    """Processes that judge partitions. If this process dies, they die. Use it in a `with` block."""
-
-    def __init__(self, workers: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._read: Synchronized[int] = context.Value("q", 0)
-        self._pool = ProcessPoolExecutor(workers, context, _start_process, (self._read,))
-
-    def submit(
-        self, job: Job, part: Path, rows: tuple[Path, Path] | None, name: str, model: Model | None
-    ) -> Future[Done]:
-        return self._pool.submit(_judge_partition, job, part, rows, name, model)
-
-    def finished(
-        self, futures: Collection[Future[Done]], progress: Callable[[int], None]
-    ) -> Iterator[Future[Done]]:
-        """The futures, each when it is done or has failed."""
-        waiting = set(futures)
-        while waiting:
-            done, waiting = wait(waiting, _LOOK_S, FIRST_COMPLETED)
-            progress(self._read.value)
-            yield from done
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            for process in multiprocessing.active_children():
-                process.terminate()
-        self._pool.shutdown(cancel_futures=True)
-        if isinstance(error, BrokenProcessPool):
-            raise MissingError(
-                "a process of the replay was ended from outside, perhaps for want of memory; start it again to go on, "
-                "with fewer --workers"
-            ) from error
-
-
-_read: Synchronized[int] | None = None
-"""In a process of the pool: the number of records that all of them have read."""
-
-
-def _start_process(read: Synchronized[int]) -> None:
-    global _read  # noqa: PLW0603 - a value that processes share can only be given to them at their start
-    _read = read
-    # The parent hears Ctrl-C and ends its processes.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    quiet_kafka_client()
-    tune_collector()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
 def _judge_partition(
     job: Job, path: Path, rows: tuple[Path, Path] | None, name: str, model: Model | None
 ) -> Done:
     """Judge one partition and write its part. It runs in a process of the pool."""
     lines = 0
-    counter = _read
-    assert counter is not None
-
-    def progress(records: int) -> None:
-        with counter.get_lock():
-            counter.value += records
-
     with ExitStack() as files:
         part = files.enter_context(Part(path, name))
         noted = None
@@ -270,7 +190,7 @@ def _judge_partition(
 
         evaluator = build_evaluator(job.settings)
         evaluator.model = model
-        partition = PartitionReplay(job, evaluator, publish, progress, noted)
+        partition = PartitionReplay(job, evaluator, publish, count_read, noted)
         try:
             asyncio.run(partition.run())
         except KafkaError as error:

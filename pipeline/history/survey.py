@@ -5,6 +5,7 @@ Everything is fixed here, so that a replay is bounded, and a second start reads 
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +21,7 @@ from pipeline.evaluation.control import CONTROL_SCHEMA, ControlApplied, ControlK
 from pipeline.events.foreign import UNREADABLE, UnreadableError, json_reader, read_text
 from pipeline.events.instants import format_instant, parse_formatted
 from pipeline.history.models import PublishedModels
-from pipeline.history.reading import OLDEST, Bounds, bounds
+from pipeline.history.reading import OLDEST, Bounds, bounds, records_of
 from pipeline.history.rule_sets import OWN, Published
 from pipeline.kafka.brokers import broker_trouble, wait_for_broker
 from pipeline.kafka.follower import Follower, TopicMissingError, from_beginning
@@ -136,8 +137,8 @@ async def survey(
     await wait_for_broker(settings)
     try:
         # The journal comes first: what it names is on the other topics already.
-        journal = await _read_journal(settings)
-        rules = await _read_rules(settings)
+        journal = await read_journal(settings)
+        rules = await read_rules(settings)
         models = await _read_models(settings)
         asked = [times.warm, times.begin, *([] if times.end is None else [times.end])]
         requests = await bounds(settings, settings.topic(PRIVACY_REQUESTS.name), [])
@@ -240,18 +241,18 @@ async def sources_between(settings: Settings, begin: int, end: int | None) -> di
     return {number: (raw.at[begin][number], ends[number]) for number in raw.end}
 
 
-async def _read_journal(settings: Settings) -> dict[int, list[Line]]:
-    """The lines of the journal by partition, in their order. What is no line of ours is passed over."""
+async def read_journal(settings: Settings) -> dict[int, list[Line]]:
+    """The lines of the journal by partition, in their order. What is no line of ours is passed over.
+
+    Raises:
+        MissingError: no broker answers, or the topic is not there.
+    """
     lines: dict[int, list[Line]] = {}
-    async with Follower(
-        settings.kafka_client_options(), [settings.topic(CONTROL_JOURNAL.name)], from_beginning
-    ) as follower:
-        while not follower.at_end:
-            for batch in (await follower.poll()).values():
-                for record in batch:
-                    line = read_line(record.value)
-                    if line is not None:
-                        lines.setdefault(line[0], []).append(line[1])
+    async with aclosing(records_of(settings, settings.topic(CONTROL_JOURNAL.name))) as records:
+        async for record in records:
+            line = read_line(record.value)
+            if line is not None:
+                lines.setdefault(line[0], []).append(line[1])
     return lines
 
 
@@ -270,27 +271,28 @@ def read_line(value: bytes | None) -> tuple[int, Line] | None:
     return found.partition, Line(found.offset, found.kind, found.id, found.at)
 
 
-async def _read_rules(settings: Settings) -> list[Published]:
-    """The rule sets on `rule-config` that can be read. A tombstone brings back a worker's own and has no version."""
+async def read_rules(settings: Settings) -> list[Published]:
+    """The rule sets on `rule-config` that can be read. A tombstone brings back a worker's own and has no version.
+
+    Raises:
+        MissingError: no broker answers, or the topic is not there.
+    """
     found: list[Published] = []
-    async with Follower(
-        settings.kafka_client_options(), [settings.topic(RULE_CONFIG.name)], from_beginning
-    ) as follower:
-        while not follower.at_end:
-            for record in await follower.next_records():
-                if record.key != KEY:
-                    continue
-                if record.value is None:
-                    found.append(Published(record.timestamp, OWN, ""))
-                    continue
-                try:
-                    document = read_text(record.value)
-                    found.append(
-                        Published(record.timestamp, parse_ruleset(document, "rule-config").version, document)
-                    )
-                except (UnreadableError, RuleSetError):
-                    continue
-    return found
+    async with aclosing(records_of(settings, settings.topic(RULE_CONFIG.name))) as records:
+        async for record in records:
+            if record.key != KEY:
+                continue
+            if record.value is None:
+                found.append(Published(record.timestamp, OWN, ""))
+                continue
+            try:
+                document = read_text(record.value)
+                found.append(
+                    Published(record.timestamp, parse_ruleset(document, "rule-config").version, document)
+                )
+            except (UnreadableError, RuleSetError):
+                continue
+    return sorted(found, key=lambda one: one.at)
 
 
 async def _read_models(settings: Settings) -> PublishedModels:

@@ -5,6 +5,9 @@ import json
 import time
 from collections import defaultdict
 
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
 from pipeline.assembly import build_evaluator
 from pipeline.evaluation.batch import PartitionState, evaluate_batch
 from pipeline.evaluation.source import PlainRecord
@@ -69,3 +72,19 @@ def test_requests_and_rule_sets_take_effect_at_their_time(stream: Stream) -> Non
     versions = [json.loads(value)["ruleset_version"] for value in lines(output)]
     assert set(versions) == {"built-in/1", "v2"}
     assert lines(output) == judged_in_order(stream)
+
+
+def test_a_range_that_kafka_has_deleted_is_refused_and_from_the_oldest_record_is_not(stream: Stream) -> None:
+    asyncio.run(ensure_topics(stream.settings))
+    events = [(None, key, value) for _, key, value in generated(400, 62).events if key is not None]
+    stream.write("raw-events", events)
+    admin = AdminClient({"bootstrap.servers": stream.servers})
+    topic = stream.topic("raw-events")
+    for done in admin.delete_records([TopicPartition(topic, 0, 10)]).values():
+        done.result(15)
+    output = stream.directory / "some.jsonl"
+    refused = ott(stream, "replay", "--from", "2020-01-01T00:00:00Z", "--output", output, status=3)
+    assert f"{topic}/0 keeps nothing from before 2020-01-01T00:00:00.000Z" in refused.stderr
+    assert not list(stream.directory.glob("some*"))
+    accounts = json.loads(ott(stream, "replay", "--output", output, "--no-subjects", "--json").stdout)
+    assert accounts["read"] == len(events) - 10
