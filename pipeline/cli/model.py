@@ -67,13 +67,13 @@ def train(
     from pipeline.errors import UsageError
     from pipeline.writing import Output
 
-    if (file is None) == (since is None) or (since is None and until is not None):
-        raise UsageError("give a FILE, or --from T with or without --to T")
-    if file is not None:
+    if file is not None and since is None and until is None:
         collected, source = _collect(file, topic_prefix, config), f"the file {Path(file).name}"
-    else:
+    elif file is None and since is not None:
         settings = _settings(bootstrap_servers, topic_prefix, config)
-        collected, source = _collect_from_topic(settings, since or "", until, wait)
+        collected, source = _collect_from_topic(settings, since, until, wait)
+    else:
+        raise UsageError("give a FILE, or --from T with or without --to T")
     parameters = Parameters(
         seed=seed, alert_rate=alert_rate, trees=trees, counted=max(1, trees // 8), samples=samples
     )
@@ -187,9 +187,7 @@ def rollback(
             return
         if not dry_run:
             asyncio.run(put_none_in_force(settings))
-        typer.echo(
-            f"{'would end' if dry_run else 'ended'} the scoring: no model is in force after {models.version}"
-        )
+        typer.echo(f"no model {'would be' if dry_run else 'is'} in force; before it: {models.version}")
         return
     chosen = models.before() if version is None else version
     if chosen is None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     Record = ConsumerRecord[bytes, bytes]
 
 _LONGEST_NAME: Final = 100
+_PATIENCE_S: Final = 30.0
 
 
 class Listed(NamedTuple):
@@ -155,12 +156,14 @@ async def read_events(settings: Settings, since: int, until: int) -> AsyncIterat
         async with Follower(settings.kafka_client_options(), [topic], from_time(since)) as follower:
             await follower.connect()
             unread = set(follower.positions)
-            while unread:
-                for tp, records in (await follower.poll()).items():
+            async for batches in _polled(settings, follower):
+                for tp, records in batches.items():
                     yield [record for record in records if since <= record.timestamp < until]
                     if records[-1].timestamp >= until:
                         unread.discard(tp)
                 unread -= {tp for tp, end in follower.ends.items() if follower.positions[tp] >= end}
+                if not unread:
+                    return
     except TopicMissingError as error:
         raise MissingError(f"{error} at {settings.bootstrap_servers}") from error
     except KafkaError as error:
@@ -170,9 +173,31 @@ async def read_events(settings: Settings, since: int, until: int) -> AsyncIterat
 async def _records(settings: Settings, wait: float) -> AsyncIterator[Record]:
     topic = settings.topic(MODEL_CONFIG.name)
     async with follow(settings, [topic], from_oldest=True, timeout_s=wait) as follower:
-        while not follower.at_end:
-            for record in (await follower.poll()).get(TopicPartition(topic, PARTITION), ()):
+        async for batches in _polled(settings, follower):
+            for record in batches.get(TopicPartition(topic, PARTITION), ()):
                 yield record
+            if follower.at_end:
+                return
+
+
+async def _polled(
+    settings: Settings, follower: Follower
+) -> AsyncIterator[dict[TopicPartition, list[Record]]]:
+    """What the polls of a follower give, until the caller has enough.
+
+    Raises:
+        MissingError: no broker has sent anything for `_PATIENCE_S` seconds.
+    """
+    heard = time.monotonic()
+    while True:
+        batches = await follower.poll()
+        if batches:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > _PATIENCE_S:
+            raise MissingError(
+                f"Kafka at {settings.bootstrap_servers} has sent nothing for {_PATIENCE_S:g} s"
+            )
+        yield batches
 
 
 def _in_force(listed: Mapping[str, Listed], value: bytes | None) -> tuple[Publication | None, str | None]:

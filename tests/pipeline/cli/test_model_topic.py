@@ -6,10 +6,13 @@ import json
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from pipeline.cli import model_topic
 from pipeline.cli.model_topic import read_events
+from pipeline.errors import MissingError
 from pipeline.evaluation.model_book import IN_FORCE_KEY, ModelBook
-from pipeline.kafka.follower import follow
+from pipeline.kafka.follower import Follower, follow
 from pipeline.kafka.topics import ensure_topics
+from pipeline.lab.local.tansu import EmbeddedBroker
 from pipeline.settings.schema import load_settings
 from tests.pipeline.evaluation.models import model_file, newer_form, published
 
@@ -97,7 +100,7 @@ def test_models_are_published_listed_shown_and_rolled_back(ott, any_broker, topi
     assert topic.book().newest.version == a
 
     done = ott("model", "rollback", "none", *topic.where)
-    assert done.stdout == f"ended the scoring: no model is in force after {a}\n"
+    assert done.stdout == f"no model is in force; before it: {a}\n"
     assert topic.book().newest.version == "none"
     done = ott("model", "show", "in-force", *topic.where)
     assert (done.returncode, done.stdout) == (1, "")
@@ -111,7 +114,8 @@ def test_a_dry_run_writes_nothing(ott, topic, files):
     assert done.stdout == f"model {a} would be in force; before it: none\n"
     assert topic.book().newest is None
     ott("model", "publish", "a", *topic.where)
-    assert ott("model", "rollback", "none", "--dry-run", *topic.where).returncode == 0
+    done = ott("model", "rollback", "none", "--dry-run", *topic.where)
+    assert done.stdout == f"no model would be in force; before it: {a}\n"
     assert topic.book().newest.version == a
 
 
@@ -211,6 +215,21 @@ def test_the_events_of_a_time_are_read_in_their_order(apache_kafka, topic_prefix
     early, late = asyncio.run(read(0, middle)), asyncio.run(read(middle, times[-1] + 1))
     assert early + late == values
     assert asyncio.run(read(times[-1] + 1, times[-1] + 2)) == []
+
+
+async def test_a_broker_that_falls_silent_is_not_waited_for_for_ever(topic_prefix, monkeypatch):
+    monkeypatch.setattr(model_topic, "_PATIENCE_S", 1.0)
+    with EmbeddedBroker() as broker:
+        settings = load_settings(
+            {"bootstrap_servers": broker.bootstrap_servers, "topic_prefix": topic_prefix}, {}
+        )
+        await ensure_topics(settings)
+        async with Follower(settings.kafka_client_options(), [settings.topic("raw-events")]) as follower:
+            await follower.connect()
+            broker.stop()
+            with pytest.raises(MissingError, match="has sent nothing for 1 s"):
+                async for _ in model_topic._polled(settings, follower):
+                    pass
 
 
 def test_a_model_is_trained_on_the_topic(ott, topic, tmp_path):
