@@ -223,7 +223,8 @@ class PartitionReplay:
         begun = False
         async for batch in read_range(settings, self._raw, place.partition, place.warm, place.end):
             if not begun:
-                self._begin(batch[0].timestamp)
+                first = (record.timestamp for record in batch if record.timestamp >= 0)
+                self._begin(next(first, self._job.times[0]))
                 begun = True
             self._partition_of.learn(record.key for record in batch)
             start = 0

@@ -166,10 +166,7 @@ async def survey(
         known = [_range(number, raw, times, rekeyed, requests, journal.get(number, [])) for number in chosen]
     else:
         sources |= {one.partition: (one.first, one.last) for one in known}
-    lines = {
-        one.partition: [line for line in journal.get(one.partition, []) if line.offset <= one.end]
-        for one in known
-    }
+    lines = {one.partition: needed(journal.get(one.partition, []), one) for one in known}
     return Survey(list(known), sources, lines, rules, models, key)
 
 
@@ -239,6 +236,24 @@ async def sources_between(settings: Settings, begin: int, end: int | None) -> di
         raise broker_trouble(settings, error) from error
     ends = raw.end if end is None else raw.at[end]
     return {number: (raw.at[begin][number], ends[number]) for number in raw.end}
+
+
+def needed(lines: Sequence[Line], place: PartitionRange) -> list[Line]:
+    """The lines that a replay of a range has to follow.
+
+    Of the rule sets and models before the warm-up only the last ones are among them: others may not be kept any more.
+    """
+    last = {line.kind: number for number, line in enumerate(lines) if line.offset < place.warm}
+    return [
+        line
+        for number, line in enumerate(lines)
+        if line.offset <= place.end
+        and (
+            line.offset >= place.warm
+            or line.kind == "request"
+            or (line.kind != "rekeyed" and last[line.kind] == number)
+        )
+    ]
 
 
 async def read_journal(settings: Settings) -> dict[int, list[Line]]:
