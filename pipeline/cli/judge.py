@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def judge(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="One record per line; - is standard input.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="One record per line; .gz and .zst are expanded; - is standard input."
+        ),
+    ],
     failed: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the failed events go, one per line.")
     ] = None,
@@ -99,9 +104,11 @@ def _open(name: str, files: ExitStack, *, twice: bool) -> BinaryIO:
     import sys
     import tempfile
 
+    from pipeline.history.compressed import expanded
+
     opened: BinaryIO = sys.stdin.buffer
     if name != "-":
-        opened = files.enter_context(Path(name).open("rb"))  # noqa: SIM115 - the stack closes it
+        opened = files.enter_context(expanded(Path(name)))
     if not twice or (name != "-" and opened.seekable()):
         return opened
     # Titles and devices are judged after a first look at all records. So input that can be read only once is copied.

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import zlib
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
-import zstandard
 
 from pipeline.errors import MissingError
 from pipeline.events.foreign import UnreadableError, json_reader
+from pipeline.history.compressed import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from _typeshed import WriteableBuffer
-
 
 MAX_LINE_BYTES: Final = 16 << 20
 """The longest line that is read as a verdict. Brokers accept 1 MiB."""
-_PIECE_BYTES: Final = 1 << 10
-"""Zstandard expands this to 32 MiB at most."""
 
 
 class _Subject(msgspec.Struct):
@@ -98,41 +91,6 @@ def read_verdict(value: bytes | None) -> Found | None:
     return Found(place, document.verdict_id, subject, document.risk_level, rules, value or b"")
 
 
-class _Expanded(io.RawIOBase):
-    """Zstandard as a file. The library's own reader does not notice that the end is missing."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._pieces = _expand(file)
-        self._left = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        while not self._left:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._left = memoryview(piece)
-        target = memoryview(buffer)
-        count = min(len(target), len(self._left))
-        target[:count], self._left = self._left[:count], self._left[count:]
-        return count
-
-
-def _expand(file: BinaryIO) -> Iterator[bytes]:
-    expanding = None
-    while piece := file.read(_PIECE_BYTES):
-        while piece:
-            expanding = expanding or zstandard.ZstdDecompressor().decompressobj()
-            yield expanding.decompress(piece)
-            piece = b""
-            if expanding.eof:
-                piece, expanding = expanding.unused_data, None
-    if expanding is not None:
-        raise EOFError("its end is missing")
-
-
 def lines_of(path: Path) -> Iterator[bytes]:
     """The lines of a file, without their ends. The ending .gz or .zst says that it is compressed.
 
@@ -142,13 +100,8 @@ def lines_of(path: Path) -> Iterator[bytes]:
         MissingError: the file cannot be read, or is damaged.
     """
     try:
-        with path.open("rb") as plain:
-            file: BinaryIO = plain
-            if path.name.endswith(".gz"):
-                file = cast("BinaryIO", gzip.GzipFile(fileobj=plain))
-            elif path.name.endswith(".zst"):
-                file = cast("BinaryIO", io.BufferedReader(_Expanded(plain)))
+        with expanded(path) as file:
             while line := file.readline(MAX_LINE_BYTES):
                 yield line.rstrip(b"\r\n")
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise MissingError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise MissingError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -1,11 +1,13 @@
 """`ott judge` as a person or a pipe uses it."""
 
+import gzip
 import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from tests.pipeline.conftest import clean_environment
 from tests.pipeline.events.messages import encode, encoded
@@ -103,6 +105,19 @@ def test_what_goes_wrong_is_told_in_one_line(ott, file, arguments, status, words
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert file.read_text() == TEXT
+
+
+@pytest.mark.parametrize("ending", ["gz", "zst"])
+@pytest.mark.parametrize("options", [(), ("--no-subjects",)])
+def test_a_compressed_file_gives_the_same(ott, file, tmp_path, ending, options):
+    compress = gzip.compress if ending == "gz" else zstandard.compress
+    path = tmp_path / f"events.jsonl.{ending}"
+    path.write_bytes(compress(TEXT.encode()))
+    assert ott("judge", str(path), *options).stdout == ott("judge", str(file), *options).stdout != ""
+    path.write_bytes(path.read_bytes()[:-5])
+    done = ott("judge", str(path), *options)
+    assert done.returncode == 3
+    assert f"ott: {path} cannot be read" in done.stderr
 
 
 def test_outputs_may_both_go_nowhere(ott, file):
