@@ -140,7 +140,7 @@ def replay(
         print_json({**summary, "already_complete": already})
     if already:
         sys.stderr.write(
-            f"ott: {output} is complete already; delete it and {output}.manifest.json to judge again\n"
+            f"ott: {output} is complete already; delete {path} and {path}.manifest.json to judge again\n"
         )
     sys.stderr.write(f"ott: {_in_words(summary)}\n")
     if summary["not_met"] and chosen is None and user is None:

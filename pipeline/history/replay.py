@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import KafkaError
@@ -58,9 +59,10 @@ class Replay:
 
     def parameters(self) -> dict[str, Any]:
         """What the output depends on, for the manifest."""
-        evaluator = build_evaluator(self.settings)
+        settings, evaluator = self.settings, build_evaluator(self.settings)
         return {
-            "topics": f"{self.settings.topic_prefix}* of {self.settings.app_id}",
+            "brokers": settings.bootstrap_servers,
+            "topics": f"{settings.topic_prefix}* of {settings.app_id}",
             "from": self.times.begin,
             "to": self.times.end,
             "warm_from": self.times.warm,
@@ -68,7 +70,10 @@ class Replay:
             "user": self.user,
             "subjects": self.subjects,
             "topic": self.topic,
-            "rules": evaluator.ruleset.version if self.own_rules else None,
+            "rules": None if settings.rules is None else sha256(settings.rules.read_bytes()).hexdigest(),
+            "own_rules": self.own_rules,
+            # It tells keys apart and does not reveal them.
+            "pseudonym": evaluator.show("anybody"),
             "model": None if self.model is None else self.model.version,
         }
 
