@@ -19,7 +19,7 @@ from mode import Service
 
 from pipeline.kafka.follower import Follower, from_positions
 from pipeline.kafka.topics import FLAGGED_EVENTS, RISK_ALERTS
-from pipeline.verdict_index.pages import Position
+from pipeline.verdict_index.pages import PagePosition
 from pipeline.verdict_index.queries import IndexQueries
 from pipeline.verdict_index.store import FILE_NAME, connect, open_store
 from pipeline.verdict_index.writer import IndexWriter, Published
@@ -87,7 +87,7 @@ class VerdictIndex(Service):
 
     # -- asking
 
-    async def page(self, filters: Filters, after: Position | None, size: int) -> Page:
+    async def page(self, filters: Filters, after: PagePosition | None, size: int) -> Page:
         """The newest verdicts that were published before a position, or the very newest for None."""
         return await self._ask(IndexQueries.page, filters, after, size)
 
@@ -213,7 +213,7 @@ class VerdictIndex(Service):
             await self._in_write_thread(writer.skip, tp.topic, tp.partition, record.offset, record.timestamp)
             self._skipped.discard(tp)
         records = [
-            Published(Position(record.timestamp, record.partition, record.offset), record.value)
+            Published(PagePosition(record.timestamp, record.partition, record.offset), record.value)
             for tp, batch in batches.items()
             if tp.topic == self._verdicts
             for record in batch

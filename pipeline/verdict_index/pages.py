@@ -14,7 +14,7 @@ class CursorError(ValueError):
     """A cursor that was not made here."""
 
 
-class Position(NamedTuple):
+class PagePosition(NamedTuple):
     """The place of a verdict in the order of publication. It is the same on every worker.
 
     Attributes:
@@ -76,7 +76,7 @@ class Filters:
 class Indexed(NamedTuple):
     """A verdict as it was published, and where."""
 
-    position: Position
+    position: PagePosition
     value: bytes
 
 

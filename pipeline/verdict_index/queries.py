@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from pipeline.verdict_index.pages import Alerts, Filters, Indexed, Page, Position
+from pipeline.verdict_index.pages import Alerts, Filters, Indexed, Page, PagePosition
 from pipeline.verdict_index.store import subject_number
-from pipeline.verdict_index.summary import Profile, Span, Tally
+from pipeline.verdict_index.summary import CountKey, Span, Tally
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,7 +31,7 @@ class IndexQueries:
         """Close the connection."""
         self._db.close()
 
-    def page(self, filters: Filters, after: Position | None, size: int) -> Page:
+    def page(self, filters: Filters, after: PagePosition | None, size: int) -> Page:
         """The newest verdicts that were published before a position, or the very newest for None."""
         conditions, values = _conditions(filters)
         if after is not None:
@@ -45,7 +45,7 @@ class IndexQueries:
             (*values, size + 1),
             tuple[int, int, int, str],
         )
-        verdicts = [Indexed(Position(*row[:3]), row[3].encode()) for row in rows[:size]]
+        verdicts = [Indexed(PagePosition(*row[:3]), row[3].encode()) for row in rows[:size]]
         return Page(verdicts, verdicts[-1].position.cursor() if len(rows) > size else None)
 
     def _rows(self, select: str, columns: str, values: Iterable[object], row: type[T]) -> list[T]:
@@ -87,7 +87,7 @@ class IndexQueries:
     def tallies(self) -> list[Tally]:
         """All verdicts, counted by profile and region."""
         profiles = {
-            number: msgspec.json.decode(content, type=Profile)
+            number: msgspec.json.decode(content, type=CountKey)
             for number, content in self._rows(
                 "SELECT id, content FROM profiles", "id, content", (), tuple[int, str]
             )

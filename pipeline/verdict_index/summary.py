@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-class Profile(NamedTuple):
+class CountKey(NamedTuple):
     """What a verdict is counted by. Many verdicts share a profile.
 
     Attributes:
@@ -31,7 +31,7 @@ class Profile(NamedTuple):
 class Tally(NamedTuple):
     """The number of verdicts of one profile in one region; the region is None for titles and devices."""
 
-    profile: Profile
+    profile: CountKey
     region: str | None
     verdicts: int
 
@@ -65,7 +65,7 @@ class Counts:
     by_dimension: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """By dimension and the level of that dimension, which may differ from the verdict's."""
 
-    def add(self, profile: Profile, count: int) -> None:
+    def add(self, profile: CountKey, count: int) -> None:
         """Add so many verdicts of a profile."""
         self.verdicts += count
         self.by_level[profile.level] += count

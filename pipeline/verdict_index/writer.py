@@ -19,13 +19,13 @@ from pipeline.events.foreign import json_reader
 from pipeline.events.instants import parse_formatted
 from pipeline.rules.finding import POINTS, Severity
 from pipeline.verdict_index.store import HALF, subject_number
-from pipeline.verdict_index.summary import Profile
+from pipeline.verdict_index.summary import CountKey
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator
 
-    from pipeline.verdict_index.pages import Position
+    from pipeline.verdict_index.pages import PagePosition
 
 
 def _rows(rows: object) -> str:
@@ -75,7 +75,7 @@ _KNOWN_PROFILES: Final = 10_000
 class Published(NamedTuple):
     """A record of `flagged-events`."""
 
-    position: Position
+    position: PagePosition
     value: bytes
 
 
@@ -230,7 +230,7 @@ class IndexWriter:
         known = self._profiles.get(key)
         if known is None:
             content = msgspec.json.encode(
-                Profile(
+                CountKey(
                     verdict.risk_level,
                     tuple(verdict.dimensions.items()),
                     tuple(rules),

@@ -41,7 +41,7 @@ from pipeline.titles.levels import SubjectRules
 from pipeline.titles.live import LiveTitles
 from pipeline.titles.notes import DIMENSIONS, SubjectRows
 from pipeline.titles.rows import pack_row
-from pipeline.verdict_index.pages import Filters, Position
+from pipeline.verdict_index.pages import Filters, PagePosition
 from pipeline.verdict_index.queries import IndexQueries
 from pipeline.verdict_index.store import connect, open_store
 from pipeline.verdict_index.writer import IndexWriter, Published
@@ -303,7 +303,7 @@ def index(tmp_path_factory):
 def test_the_verdict_index(index, value):
     """`flagged-events` and `risk-alerts`: and what the views read is what they promise."""
     writer, reader = index
-    writer.add([Published(Position(NOW, 0, 0), value)], {("flagged-events", 0): 1})
+    writer.add([Published(PagePosition(NOW, 0, 0), value)], {("flagged-events", 0): 1})
     writer.fold([(value[:500], value), (b"k", value), (b"k", None)], {("risk-alerts", 0): 1})
     for found in reader.page(Filters(), None, 1_000).verdicts:
         assert msgspec.json.decode(found.value, type=Schema).schema == "risk-verdict/1"

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 _PROCESSING_S: Final = 10.0
 
 
-Place = tuple[str, int, int]
+RecordPosition = tuple[str, int, int]
 """Topic, partition and offset of a record."""
-Step = asyncio.Future[Place]
-"""A request that one record may pass the closed gate; its result is the place of that record."""
+Step = asyncio.Future[RecordPosition]
+"""A request that one record may pass the closed gate; its result is the position of that record."""
 
 
 class Gate:
@@ -49,7 +49,7 @@ class Gate:
         self._closed = frozenset()
         self._changed.set()
 
-    async def step(self, timeout_s: float) -> Place | None:
+    async def step(self, timeout_s: float) -> RecordPosition | None:
         """Let one record of a counted topic pass.
 
         Returns:
@@ -81,12 +81,12 @@ class Gate:
             await self._changed.wait()
         return wanted, None
 
-    def settle(self, step: Step | None, place: Place | None) -> None:
-        """Finish a step with the place of its record; with None, the step is open again for the next record."""
+    def settle(self, step: Step | None, position: RecordPosition | None) -> None:
+        """Finish a step with the position of its record; with None, the step is open again for the next record."""
         if step is None:
             return
-        if place is None:
+        if position is None:
             self._steps.appendleft(step)
             self._changed.set()
         elif not step.done():
-            step.set_result(place)
+            step.set_result(position)

@@ -28,7 +28,7 @@ from pipeline.lab.benchmark.requests import subjects_of
 from pipeline.lab.benchmark.results import MEBIBYTE, Measured
 from pipeline.lab.benchmark.running import SCORING, WORKER, YARDSTICK, Contestant, Running
 from pipeline.lab.benchmark.soak import Soak, measure_soak
-from pipeline.lab.benchmark.stages import Profile, profile
+from pipeline.lab.benchmark.stages import StageCosts, profile
 from pipeline.lab.benchmark.state import measure_state
 from pipeline.lab.benchmark.throughput import measure_throughput
 from pipeline.lab.benchmark.web import WARM_UP_S, Backlog, measure_answers, measure_backlog
@@ -128,7 +128,7 @@ class Bench:
                 self._run_paced()
         return self._measured
 
-    def profile(self) -> Profile:
+    def profile(self) -> StageCosts:
         """Measure the stages of the evaluation, and the rest of a real run.
 
         Raises:
@@ -146,7 +146,7 @@ class Bench:
             ruleset = build_evaluator(settings).ruleset
             found = profile(records, settings, ruleset, environment.directory, options.runs)
         rest = round(run.cpu_s_per_million - sum(found.stages.values()), 2)
-        return Profile({**found.stages, "everything else in the worker": rest}, found.functions)
+        return StageCosts({**found.stages, "everything else in the worker": rest}, found.functions)
 
     def soak(self, minutes: float) -> Soak:
         """A worker under an even load for so long.

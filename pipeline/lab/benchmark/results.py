@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pipeline.lab.benchmark.latency import Latency
     from pipeline.lab.benchmark.recovery import Recovery
-    from pipeline.lab.benchmark.stages import Profile
+    from pipeline.lab.benchmark.stages import StageCosts
     from pipeline.lab.benchmark.state import StateSize
     from pipeline.lab.benchmark.throughput import Throughput
 
@@ -106,7 +106,7 @@ def stage_table(stages: Mapping[str, float]) -> Iterator[str]:
     yield f"{'all':36}{total:>10.2f}"
 
 
-def function_table(profile: Profile) -> Iterator[str]:
+def function_table(profile: StageCosts) -> Iterator[str]:
     """The lines of a table of functions."""
     yield f"{'own time':>8}{'calls/event':>13}  function (evaluation and state encoding, traced)"
     for function in profile.functions:

@@ -64,8 +64,8 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """The result.
+class StageCosts:
+    """What the stages of the work cost, measured.
 
     Attributes:
         stages: microseconds of processor time for an event, by stage, in the order of the work.
@@ -88,7 +88,7 @@ class _Judged:
 
 def profile(
     records: list[tuple[bytes, bytes]], settings: Settings, ruleset: RuleSet, directory: Path, runs: int
-) -> Profile:
+) -> StageCosts:
     """Measure the stages on these records, which the topic `raw-events` of the settings holds too.
 
     Args:
@@ -125,7 +125,7 @@ def profile(
             ("outputs and changelog (aiokafka)", asyncio.run(_publish(settings, judged))),
         ):
             found[name].append(seconds / len(plain) * 1e6)
-    return Profile(
+    return StageCosts(
         {name: round(median(values), 2) for name, values in found.items()}, _trace(plain[:_TRACED], ruleset)
     )
 

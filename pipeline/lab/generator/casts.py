@@ -10,7 +10,7 @@ from pipeline.lab.generator import stories_quiet as quiet
 from pipeline.lab.generator import stories_tuning as tuning
 from pipeline.lab.generator import stories_unseen as unseen
 from pipeline.lab.generator.personas import CAST, PERSONAS, Persona
-from pipeline.lab.generator.population import place_of
+from pipeline.lab.generator.population import reported_region
 
 if TYPE_CHECKING:
     from pipeline.lab.generator.population import User
@@ -36,7 +36,7 @@ class Stories(StrEnum):
 
 def _resident(user: User) -> User:
     """Somebody who consented and lives in a place that the map knows."""
-    placed = user if user.home.code not in {"ZZ", "EU"} else user.moved(place_of("NL"))
+    placed = user if user.home.code not in {"ZZ", "EU"} else user.moved(reported_region("NL"))
     return replace(placed, has_consent=True)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.lab.generator import stories_account as account
 from pipeline.lab.generator import stories_privacy as privacy
-from pipeline.lab.generator.population import User, pick_for, place_of
+from pipeline.lab.generator.population import User, pick_for, reported_region
 from pipeline.lab.generator.world import (
     BORDER_TOURS,
     COMMUTES,
@@ -68,7 +68,7 @@ def _at(*codes: str) -> Callable[[User], User]:
     """At home in one of these regions, grown up, with consent."""
 
     def dress(user: User) -> User:
-        return replace(user.moved(place_of(pick_for(user.index, codes))), has_consent=True)
+        return replace(user.moved(reported_region(pick_for(user.index, codes))), has_consent=True)
 
     return dress
 

@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.lab.generator.wire import CLIENT_WEIGHTS, CLIENTS, Client
-from pipeline.lab.generator.world import BY_CODE, CUMULATIVE, PLACES, Place, home_address
+from pipeline.lab.generator.world import BY_CODE, CUMULATIVE, REPORTED_REGIONS, ReportedRegion, home_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ class User:
     index: int
     user_id: str
     kind: str
-    home: Place
+    home: ReportedRegion
     address: str
     is_eu: bool
     has_consent: bool
@@ -74,7 +74,7 @@ class User:
         """Streams that its plan allows at once."""
         return STREAMS.get(self.plan or "", _UNKNOWN_PLAN_STREAMS)
 
-    def moved(self, place: Place) -> User:
+    def moved(self, place: ReportedRegion) -> User:
         """The same user, at home in another place, with the flags of that place."""
         return replace(self, home=place, is_eu=place.eea)
 
@@ -109,7 +109,9 @@ class Population:
         else:
             share = rnd()
             kind = "viewer" if share < 0.62 else "household" if share < 0.84 else "mobile"  # noqa: PLR2004
-        home = PLACES[min(bisect_right(CUMULATIVE, rnd() * CUMULATIVE[-1]), len(PLACES) - 1)]
+        home = REPORTED_REGIONS[
+            min(bisect_right(CUMULATIVE, rnd() * CUMULATIVE[-1]), len(REPORTED_REGIONS) - 1)
+        ]
         has_consent = home.asks_consent or rnd() < 0.8  # noqa: PLR2004
         plans = _HOUSEHOLD_PLANS if kind == "household" else _SINGLE_PLANS
         plan = plans[int(rnd() * len(plans))]
@@ -130,8 +132,8 @@ class Population:
         )
 
 
-def place_of(code: str) -> Place:
-    """A place by its code."""
+def reported_region(code: str) -> ReportedRegion:
+    """A region of the generator by its code."""
     return BY_CODE[code]
 
 

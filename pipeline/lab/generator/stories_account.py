@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.lab.generator.catalogue import trouble
 from pipeline.lab.generator.marks import Proof
-from pipeline.lab.generator.population import Device, User, pick_for, place_of
+from pipeline.lab.generator.population import Device, User, pick_for, reported_region
 from pipeline.lab.generator.seat import Run, Seat
 from pipeline.lab.generator.sessions import Step, watch
 from pipeline.lab.generator.wire import CLIENTS
@@ -149,7 +149,7 @@ def shared_over_regions(run: Run, user: User, start_ms: int) -> Timelines:
     timelines = []
     for n, code in enumerate(places[: 3 + int(run.rng.random() * 4)]):
         device = Device(f"tv-{user.index:07x}-s{n}", CLIENTS[n % 2])
-        seat = Seat(run, user.moved(place_of(code)), device, run.addresses.fresh())
+        seat = Seat(run, user.moved(reported_region(code)), device, run.addresses.fresh())
         proof = Proof(("account.multi_region",)) if n == 2 else None
         timelines.append(steady(run, seat, start_ms + n * 90 * _SECOND_MS, 6, proof=proof))
     return timelines
@@ -181,7 +181,7 @@ def shared_streams(run: Run, user: User, start_ms: int) -> Timelines:
 
 def impossible_travel(run: Run, user: User, start_ms: int) -> Timelines:
     """A stolen login: minutes after the owner another continent plays."""
-    away = place_of(_other(run, FAR_APART, user.home.code))
+    away = reported_region(_other(run, FAR_APART, user.home.code))
     thief = Device(f"pc-{int(run.rng.random() * 0xFFFFFF):06x}", CLIENTS[5])
     leaves = start_ms + 5 * MINUTE_MS
     seat = Seat(run, user.moved(away), thief, run.addresses.fresh())
@@ -193,7 +193,7 @@ def impossible_travel(run: Run, user: User, start_ms: int) -> Timelines:
 
 def vpn_toggle(run: Run, user: User, start_ms: int) -> Timelines:
     """The same picture without a crime: the owner switches a tunnel to another continent on and off."""
-    exit_place = place_of(_other(run, FAR_APART, user.home.code))
+    exit_place = reported_region(_other(run, FAR_APART, user.home.code))
     device = user.devices[0]
     through = Seat(run, user.moved(exit_place), device, run.addresses.fresh())
     proof = Proof(("account.impossible_travel",))
@@ -221,7 +221,7 @@ def vpn_steady(run: Run, user: User, start_ms: int) -> Timelines:
 
 def traveller(run: Run, user: User, start_ms: int) -> Timelines:
     """Watches, flies at an airliner's pace with an hour at the airports, and watches again elsewhere."""
-    there = place_of(pick_for(user.index, JOURNEYS)[1])
+    there = reported_region(pick_for(user.index, JOURNEYS)[1])
     flight_h = distance_km(user.home, there) / 700 + 1
     lands = start_ms + 8 * MINUTE_MS + int(flight_h * HOUR_MS)
     seat = Seat(run, user.moved(there), user.devices[0], run.addresses.fresh())
@@ -232,7 +232,7 @@ def traveller(run: Run, user: User, start_ms: int) -> Timelines:
 
 def commuter(run: Run, user: User, start_ms: int) -> Timelines:
     """Crosses the border on the train: two regions next to each other within the hour."""
-    there = place_of(pick_for(user.index, COMMUTES)[1])
+    there = reported_region(pick_for(user.index, COMMUTES)[1])
     seat = Seat(run, user.moved(there), user.devices[0], run.addresses.fresh())
     return [
         _chain(
@@ -247,7 +247,7 @@ def border_tour(run: Run, user: User, start_ms: int) -> Timelines:
     tour = pick_for(user.index, BORDER_TOURS)
     legs = []
     for n, code in enumerate(tour):
-        seat = Seat(run, user.moved(place_of(code)), user.devices[0], run.addresses.fresh())
+        seat = Seat(run, user.moved(reported_region(code)), user.devices[0], run.addresses.fresh())
         proof = Proof(("account.multi_region",)) if n == 2 else None
         legs.append(steady(run, seat, start_ms + n * 12 * MINUTE_MS, 5, proof=proof))
     return [_chain(*legs)]

@@ -22,7 +22,7 @@ from pipeline.lab.generator.story_parts import (
     strange_device,
 )
 from pipeline.lab.generator.wire import CLIENTS
-from pipeline.lab.generator.world import MINUTE_MS, PLACES
+from pipeline.lab.generator.world import MINUTE_MS, REPORTED_REGIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,7 +156,11 @@ def big_household(run: Run, user: User, start_ms: int) -> Timelines:
 
 def night_worker(run: Run, user: User, start_ms: int) -> Timelines:
     """Comes home from a shift and watches in the middle of the night."""
-    nights = [place for place in PLACES if place.local_hour(start_ms) in {1, 2, 3, 4} and place.code != "ZZ"]
+    nights = [
+        place
+        for place in REPORTED_REGIONS
+        if place.local_hour(start_ms) in {1, 2, 3, 4} and place.code != "ZZ"
+    ]
     night = nights[user.index % len(nights)] if nights else user.home
     return [watch(run, Seat(run, user.moved(night), user.devices[0]), start_ms, between(run, 60, 150))]
 

@@ -22,7 +22,7 @@ DIURNAL = (*_UNTIL_NOON, *_FROM_NOON)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReportedRegion:
     """A region as a client reports it.
 
     Attributes:
@@ -57,11 +57,11 @@ class Place:
         return DIURNAL[self.local_hour(t_ms)]
 
 
-def _eea(code: str, weight: float, lat: float, lon: float, utc_offset: float) -> Place:
-    return Place(code, weight, lat, lon, utc_offset, eea=True, asks_consent=True)
+def _eea(code: str, weight: float, lat: float, lon: float, utc_offset: float) -> ReportedRegion:
+    return ReportedRegion(code, weight, lat, lon, utc_offset, eea=True, asks_consent=True)
 
 
-PLACES: tuple[Place, ...] = (
+REPORTED_REGIONS: tuple[ReportedRegion, ...] = (
     _eea("NL", 7, 52.2, 5.5, 1),
     _eea("DE", 10, 51.1, 10.4, 1),
     _eea("FR", 8, 46.6, 2.5, 1),
@@ -81,36 +81,36 @@ PLACES: tuple[Place, ...] = (
     _eea("RO", 1, 45.9, 25.0, 2),
     _eea("GR", 1, 39.1, 22.9, 2),
     _eea("EU", 0.3, 50.0, 9.0, 1),
-    Place("GB", 7, 54.1, -2.9, 0, asks_consent=True),
-    Place("CH", 1.5, 46.8, 8.2, 1),
-    Place("US-CA", 6, 37.2, -119.5, -8),
-    Place("US-NY", 5, 42.9, -75.5, -5),
-    Place("US-TX", 4, 31.5, -99.3, -6),
-    Place("US-FL", 3, 28.6, -82.4, -5),
-    Place("US-NJ", 1.5, 40.2, -74.7, -5),
-    Place("US-WA", 1.5, 47.4, -120.5, -8),
-    Place("US", 3, 39.8, -98.6, -6),
-    Place("CA", 3, 56.1, -106.3, -5, asks_consent=True),
-    Place("BR", 4, -10.8, -53.1, -3, asks_consent=True),
-    Place("MX", 2, 23.9, -102.5, -6),
-    Place("CN", 1, 36.6, 103.8, 8, asks_consent=True),
-    Place("SG", 1, 1.36, 103.8, 8, asks_consent=True),
-    Place("TH", 1, 15.1, 101.0, 7, asks_consent=True),
-    Place("KR", 2, 36.4, 127.8, 9, asks_consent=True),
-    Place("JP", 3, 37.6, 138.0, 9),
-    Place("IN", 4, 22.9, 79.6, 5.5, asks_consent=True),
-    Place("ZA", 1, -29.0, 25.1, 2, asks_consent=True),
-    Place("AU", 2, -25.7, 134.5, 10),
-    Place("NZ", 0.7, -41.8, 171.5, 12),
+    ReportedRegion("GB", 7, 54.1, -2.9, 0, asks_consent=True),
+    ReportedRegion("CH", 1.5, 46.8, 8.2, 1),
+    ReportedRegion("US-CA", 6, 37.2, -119.5, -8),
+    ReportedRegion("US-NY", 5, 42.9, -75.5, -5),
+    ReportedRegion("US-TX", 4, 31.5, -99.3, -6),
+    ReportedRegion("US-FL", 3, 28.6, -82.4, -5),
+    ReportedRegion("US-NJ", 1.5, 40.2, -74.7, -5),
+    ReportedRegion("US-WA", 1.5, 47.4, -120.5, -8),
+    ReportedRegion("US", 3, 39.8, -98.6, -6),
+    ReportedRegion("CA", 3, 56.1, -106.3, -5, asks_consent=True),
+    ReportedRegion("BR", 4, -10.8, -53.1, -3, asks_consent=True),
+    ReportedRegion("MX", 2, 23.9, -102.5, -6),
+    ReportedRegion("CN", 1, 36.6, 103.8, 8, asks_consent=True),
+    ReportedRegion("SG", 1, 1.36, 103.8, 8, asks_consent=True),
+    ReportedRegion("TH", 1, 15.1, 101.0, 7, asks_consent=True),
+    ReportedRegion("KR", 2, 36.4, 127.8, 9, asks_consent=True),
+    ReportedRegion("JP", 3, 37.6, 138.0, 9),
+    ReportedRegion("IN", 4, 22.9, 79.6, 5.5, asks_consent=True),
+    ReportedRegion("ZA", 1, -29.0, 25.1, 2, asks_consent=True),
+    ReportedRegion("AU", 2, -25.7, 134.5, 10),
+    ReportedRegion("NZ", 0.7, -41.8, 171.5, 12),
     # Kosovo is known and has no law of its own here; ZZ is a code that nobody holds.
-    Place("XK", 0.2, 42.6, 20.9, 1),
-    Place("ZZ", 0.1, 0.0, 0.0, 0),
+    ReportedRegion("XK", 0.2, 42.6, 20.9, 1),
+    ReportedRegion("ZZ", 0.1, 0.0, 0.0, 0),
 )
-BY_CODE = {place.code: place for place in PLACES}
-CUMULATIVE = tuple(accumulate(place.weight for place in PLACES))
+BY_CODE = {place.code: place for place in REPORTED_REGIONS}
+CUMULATIVE = tuple(accumulate(place.weight for place in REPORTED_REGIONS))
 
-US_STATES = tuple(place.code for place in PLACES if place.code.startswith("US-"))
-EEA_COUNTRIES = tuple(place.code for place in PLACES if place.eea and place.code != "EU")
+US_STATES = tuple(place.code for place in REPORTED_REGIONS if place.code.startswith("US-"))
+EEA_COUNTRIES = tuple(place.code for place in REPORTED_REGIONS if place.eea and place.code != "EU")
 CONSENT_ELSEWHERE = ("BR", "CN", "SG", "TH", "KR", "CA", "IN", "ZA")
 # No two of these are closer than an airliner's half a day.
 FAR_APART = ("JP", "BR", "ZA", "GB", "NZ", "MX")
@@ -126,7 +126,7 @@ JOURNEYS = (("NL", "ES"), ("DE", "PT"), ("GB", "IT"), ("FR", "GR"), ("US-NY", "U
 SPELLINGS = {"GB": "UK", "GR": "EL"}
 
 
-def distance_km(one: Place, other: Place) -> float:
+def distance_km(one: ReportedRegion, other: ReportedRegion) -> float:
     """The great-circle distance between the centres of two regions."""
     lat1, lat2 = radians(one.lat), radians(other.lat)
     half_lat = sin((lat2 - lat1) / 2) ** 2
@@ -136,7 +136,7 @@ def distance_km(one: Place, other: Place) -> float:
 
 def audience_load(t_ms: int) -> float:
     """The load of the whole audience at an instant, as a share of the sum of all peaks."""
-    return sum(place.weight * place.load(t_ms) for place in PLACES) / CUMULATIVE[-1]
+    return sum(place.weight * place.load(t_ms) for place in REPORTED_REGIONS) / CUMULATIVE[-1]
 
 
 def home_address(index: int) -> str:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 from pipeline.events.instants import format_instant, parse_instant
 from pipeline.jurisdictions.regions import normalise
 from pipeline.verdict_index.index import IndexUnavailableError
-from pipeline.verdict_index.pages import CursorError, Filters, Position
+from pipeline.verdict_index.pages import CursorError, Filters, PagePosition
 from pipeline.verdict_index.summary import count_all, count_by_region
 from pipeline.web.http.answers import (
     Answer,
@@ -43,10 +43,12 @@ class IndexSpan(Answer):
     """What the verdict index covers: the newest verdicts, of all partitions."""
 
     verdicts: int
-    since: Instant | None = Field(description="publication of the oldest; null: none yet")
-    until: Instant | None = Field(description="publication of the newest")
-    limit: int = Field(description="so many are kept")
-    behind: int = Field(description="published, and not in it yet")
+    since: Instant | None = Field(
+        description="when the oldest indexed verdict was published; null if there is none"
+    )
+    until: Instant | None = Field(description="when the newest indexed verdict was published")
+    limit: int = Field(description="the maximum number of verdicts kept")
+    behind: int = Field(description="published verdicts that are not indexed yet")
 
 
 class ComplianceSummary(Answer):
@@ -66,7 +68,7 @@ class VerdictPage(Answer):
     """Verdicts, newest first."""
 
     verdicts: list[Verdict]
-    next_cursor: str | None = Field(description="for the page after this one; null: there is none")
+    next_cursor: str | None = Field(description="cursor of the next page; null on the last page")
     index: IndexSpan
     as_of: AsOf
 
@@ -110,7 +112,7 @@ class VerdictFilter(Limit):
     user_id: str | None = Field(None, max_length=255)
     since: InstantParameter | None = Field(None, description="event time, inclusive")
     until: InstantParameter | None = Field(None, description="event time, exclusive")
-    cursor: str | None = Field(None, max_length=500, description="next_cursor of the page before")
+    cursor: str | None = Field(None, max_length=500, description="next_cursor of the previous page")
 
 
 ROUTES: Final = (
@@ -171,7 +173,7 @@ class _Compliance:
     async def events(self, call: Call) -> Response:
         question: VerdictFilter = call.query
         try:
-            after = None if question.cursor is None else Position.of_cursor(question.cursor)
+            after = None if question.cursor is None else PagePosition.of_cursor(question.cursor)
         except CursorError as error:
             raise _wrong("cursor", str(error), "cursor") from None
         filters = self._filters(question)

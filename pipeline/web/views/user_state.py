@@ -73,7 +73,7 @@ class PrivacyView(Answer):
     consent_withdrawn: Instant | None
 
 
-class Place(Answer):
+class LastPlace(Answer):
     """Where the user was last, among places with coordinates."""
 
     region: str
@@ -97,7 +97,7 @@ class UserView(Answer):
     user_id: str
     stream_time: Instant | None = Field(description="the newest event time")
     window: WindowView | None
-    last_place: Place | None
+    last_place: LastPlace | None
     privacy: PrivacyView
     risk_level: RiskLevel
     score: int
@@ -167,7 +167,7 @@ def view_of(
         user_id=show(user_id),
         stream_time=_instant(state.stream_time),
         window=_window(state, show),
-        last_place=None if place is None else Place(region=place.region, time=format_instant(place.time)),
+        last_place=None if place is None else LastPlace(region=place.region, time=format_instant(place.time)),
         privacy=privacy_of(state),
         risk_level=risk_level(score),
         score=score,

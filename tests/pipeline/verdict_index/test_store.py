@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from pipeline.jurisdictions.regions import in_eea
-from pipeline.verdict_index.pages import CursorError, Filters, Position
+from pipeline.verdict_index.pages import CursorError, Filters, PagePosition
 from pipeline.verdict_index.queries import IndexQueries
 from pipeline.verdict_index.store import FILE_NAME, connect, open_store
 from pipeline.verdict_index.summary import count_all, count_by_region
@@ -32,7 +32,7 @@ class Index:
     def all(self, filters=Filters(), size=7):  # noqa: B008 - frozen
         found, cursor = [], None
         while True:
-            page = self.reader.page(filters, None if cursor is None else Position.of_cursor(cursor), size)
+            page = self.reader.page(filters, None if cursor is None else PagePosition.of_cursor(cursor), size)
             found += page.verdicts
             cursor = page.next_cursor
             if cursor is None:
@@ -111,7 +111,7 @@ def test_a_reader_sees_each_verdict_once_while_new_ones_arrive(index):
         index.add([published(json.loads(again.value), 9_000, 3, 9_000 + number)])
         if page.next_cursor is None:
             break
-        cursor = Position.of_cursor(page.next_cursor)
+        cursor = PagePosition.of_cursor(page.next_cursor)
     assert [item.position for item in found] == [record.position for record in newest_first(records)]
     index.add(later)
     assert [item.position for item in index.all()[:100]] == [record.position for record in reversed(later)]
@@ -243,18 +243,18 @@ def test_a_title_has_no_region(index):
 
 
 @pytest.mark.parametrize(
-    "position", [Position(0, 0, 0), Position(1_766_000_000_000, 31, 10**12), Position(-1, 0, 5)]
+    "position", [PagePosition(0, 0, 0), PagePosition(1_766_000_000_000, 31, 10**12), PagePosition(-1, 0, 5)]
 )
 def test_a_cursor_leads_back_to_its_position(position):
     cursor = position.cursor()
     assert cursor.replace("-", "").replace("_", "").isalnum()
-    assert Position.of_cursor(cursor) == position
+    assert PagePosition.of_cursor(cursor) == position
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "?", "é", "MS4x", "1.1.1.1", "Mi4xLjEuMQ"])
 def test_what_is_no_cursor_is_refused(cursor):
     with pytest.raises(CursorError):
-        Position.of_cursor(cursor)
+        PagePosition.of_cursor(cursor)
 
 
 def test_the_newest_verdict_on_a_user_is_the_first_of_the_page_of_that_user(index):
@@ -304,7 +304,7 @@ def test_what_is_published_comes_back_byte_for_byte(index, text, ascii_only):
     key = f"{text}/rule".encode()
     content_of_alert = alert(summary=text, subject={"type": "user", "id": text})
     value = json.dumps(content_of_alert, ensure_ascii=ascii_only).encode()
-    index.writer.add([Published(Position(1, 0, 0), content)], {("topic", 3): 1 << 60})
+    index.writer.add([Published(PagePosition(1, 0, 0), content)], {("topic", 3): 1 << 60})
     assert index.writer.fold([(key, value)], {}) == 0
     (found,) = index.all()
     assert found.value == content
@@ -317,7 +317,7 @@ def test_what_is_published_comes_back_byte_for_byte(index, text, ascii_only):
 
 def test_what_is_no_text_is_refused_alone(index):
     broken = json.dumps(verdict(1, note="x")).encode().replace(b'"x"', b'"\xff"')
-    assert index.add([Published(Position(1, 0, 0), broken), published(verdict(2), 2)]) == 1
+    assert index.add([Published(PagePosition(1, 0, 0), broken), published(verdict(2), 2)]) == 1
     assert len(index.all()) == 1
     good = json.dumps(alert()).encode()
     assert index.writer.fold([(b"\xff", good), (b"k", good[:-1] + b',"x":"\xff"}'), (b"l", good)], {}) == 2

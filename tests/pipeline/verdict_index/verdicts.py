@@ -3,7 +3,7 @@
 import json
 import random
 
-from pipeline.verdict_index.pages import Position
+from pipeline.verdict_index.pages import PagePosition
 from pipeline.verdict_index.writer import Published
 
 LEVELS = ("LOW", "MEDIUM", "HIGH")
@@ -73,7 +73,7 @@ def alert(**values):
 
 
 def published(content, at, partition=0, offset=0):
-    return Published(Position(at, partition, offset), json.dumps(content).encode())
+    return Published(PagePosition(at, partition, offset), json.dumps(content).encode())
 
 
 def random_verdicts(count, seed=1):

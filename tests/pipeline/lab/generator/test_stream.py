@@ -12,7 +12,7 @@ from pipeline.lab.generator.casting import capacity
 from pipeline.lab.generator.personas import CAST, PERSONAS
 from pipeline.lab.generator.schedule import LiveSchedule
 from pipeline.lab.generator.stream import EventStream, Plan
-from pipeline.lab.generator.world import DIURNAL, HOUR_MS, MINUTE_MS, PLACES, AddressBook
+from pipeline.lab.generator.world import DIURNAL, HOUR_MS, MINUTE_MS, REPORTED_REGIONS, AddressBook
 from tests.pipeline.lab.generator.conftest import START_MS, past_plan, simulate
 
 
@@ -209,7 +209,7 @@ def test_people_watch_in_the_evening_of_their_region():
 def test_the_diurnal_curve_and_the_places_are_sound():
     assert len(DIURNAL) == 24
     assert max(DIURNAL) == 1.0
-    assert len({place.code for place in PLACES}) == len(PLACES)
+    assert len({place.code for place in REPORTED_REGIONS}) == len(REPORTED_REGIONS)
 
 
 def test_foreign_networks_do_not_repeat():
