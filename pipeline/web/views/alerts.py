@@ -45,14 +45,14 @@ class Alert(Document):
     closed_at: Instant | None
     regulations: list[str]
     summary: str
-    verdict_id: str = Field(description="of the newest")
+    verdict_id: str = Field(description="the newest verdict with this finding")
 
 
 class Alerts(Answer):
     """The alerts that are open, and those that closed lately; open ones first, most severe first."""
 
     alerts: list[Alert]
-    open: int = Field(description="in all, also beyond the limit")
+    open: int = Field(description="the number of open alerts, including those beyond the limit")
     closed: int
     as_of: AsOf
 

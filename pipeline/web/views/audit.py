@@ -22,13 +22,17 @@ class AuditEntry(Answer):
     """Who read or did what, to whom, and when."""
 
     at: Instant
-    who: str = Field(description="an account; of a failed log-in by any other name: (no such account)")
+    who: str = Field(
+        description="an account; (no such account) if a log-in failed with a name that no account has"
+    )
     role: Literal["analyst", "admin"] | None
     action: str = Field(description="the operation: method and path of the route")
     subject: str | None
     allowed: bool
     address: str | None
-    times: int = Field(1, description="how many failed log-ins in ten seconds this entry stands for")
+    times: int = Field(
+        1, description="the number of failed log-ins within ten seconds that this entry combines"
+    )
 
 
 class AuditTrail(Answer):

@@ -60,9 +60,9 @@ class RequestView(Answer):
     type: str
     timestamp: Instant
     region: str | None
-    applied_at: Instant | None = Field(description="its record's timestamp")
+    applied_at: Instant | None = Field(description="the timestamp of its record")
     deadlines: list[Deadline]
-    holds: bool = Field(description="whether what it asked for is in force")
+    holds: bool = Field(description="whether the requested change is in force")
 
 
 class RequestList(Answer):

@@ -34,7 +34,7 @@ class Ready(Answer):
     status: Literal["ready", "recovering", "trouble"] = Field(
         description="trouble: partitions were added, or topics deleted, while the worker runs"
     )
-    reason: str | None = Field(description="why it is not ready, with the way out")
+    reason: str | None = Field(description="why it is not ready, and what to do about it")
     paused_since: Instant | None = Field(
         description="since when consuming is paused; /stats/summary says by whom and why"
     )

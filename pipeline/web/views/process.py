@@ -68,10 +68,10 @@ class Drained(Answer):
     """What came of waiting for the lag that was seen at the call."""
 
     drained: bool
-    count: int = Field(description="records that were worked off")
+    count: int = Field(description="records that were committed")
     remaining: int
     behind_open_transactions: int = Field(
-        description="of the remaining, records that wait until a producer ends its transaction"
+        description="those of the remaining records that wait until a producer ends its transaction"
     )
     seconds: float
     coverage: Coverage
@@ -81,7 +81,7 @@ class PauseReason(Question):
     """Why consuming is paused."""
 
     reason: str | None = Field(
-        None, min_length=1, max_length=MAX_REASON, description="shown until somebody resumes"
+        None, min_length=1, max_length=MAX_REASON, description="shown until consuming is resumed"
     )
 
 

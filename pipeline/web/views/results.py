@@ -43,7 +43,7 @@ class Judged(Answer):
     region: str
     content_id: str | None
     event_time: Instant
-    judged_at: Instant | None = Field(description="its record's timestamp")
+    judged_at: Instant | None = Field(description="the timestamp of its record")
     late: bool
     risk_level: RiskLevel
     score: int

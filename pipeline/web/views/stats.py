@@ -48,7 +48,7 @@ class Accounts(Answer):
     rekeyed: int
     lag: dict[str, int] = Field(description="records not judged yet, by topic-partition")
     lag_open_transactions: dict[str, int] = Field(
-        description="the part of the lag that waits behind a transaction open for 5 s or longer, where there is any"
+        description="the part of the lag behind a transaction open for 5 s or longer, by topic-partition"
     )
 
 
@@ -70,19 +70,21 @@ class Summary(Answer):
     rules: dict[str, int] = Field(description="verdicts on users by rule")
     lag: dict[str, int] = Field(description="records not judged yet, by topic-partition")
     lag_open_transactions: dict[str, int] = Field(
-        description="the part of the lag that waits behind a transaction open for 5 s or longer, where there is any"
+        description="the part of the lag behind a transaction open for 5 s or longer, by topic-partition"
     )
     total_lag: int
     events_per_second: float = Field(description="over the last seconds, all workers together")
     play_time_seconds: float = Field(description="time that devices played")
     error_rate: Share | None = Field(description="failed among playback events; null without any")
     paused: bool = Field(description="whether consuming is paused on any worker")
-    pause: PauseShown | None = Field(description="who paused it, when and why, until somebody resumes")
+    pause: PauseShown | None = Field(
+        description="who paused it, when and why; null unless consuming is paused"
+    )
     workers: int
     pseudonymised: bool = Field(
         description=(
             "whether ids of users and devices in verdicts, alerts and answers are pseudonyms (keyed hashes); "
-            "what asks about one takes the id that the clients send"
+            "requests about a user or device take the id that the clients send"
         )
     )
     as_of: AsOf

@@ -104,7 +104,7 @@ class ContentStats(Answer):
     device_mix: list[Count] = Field(description="playback events by kind of device")
     risk_level: RiskLevel
     minutes: list[Minute] = Field(
-        description="the 60 that were judged last, and up to 15 after them; oldest first"
+        description="the 60 minutes that were judged last, and up to 15 later ones; oldest first"
     )
 
 
@@ -120,7 +120,7 @@ class RegionStats(Answer):
     device_mix: list[Count] = Field(description="playback events by kind of device")
     flagged_by_rule: list[Count] = Field(description="verdicts on users by rule, as in /compliance/regions")
     minutes: list[Minute] = Field(
-        description="the 60 that were judged last, and up to 15 after them; oldest first"
+        description="the 60 minutes that were judged last, and up to 15 later ones; oldest first"
     )
 
 
@@ -130,7 +130,7 @@ class DeviceStats(Answer):
     device_id: str
     events: int
     error_rate: ErrorRate = Field(description="over the last 60 judged minutes")
-    users: int = Field(description="different users; 32 at most are kept")
+    users: int = Field(description="distinct users; at most 32 are counted")
     risk_level: RiskLevel
 
 

@@ -62,9 +62,9 @@ class TableRecord(Answer):
     table: str
     key: str
     partition: int
-    owner: str = Field(description="the worker that has it")
-    changelog_offset: int | None = Field(description="what the local store has reached")
-    uncommitted: bool = Field(description="whether it changed since the last commit")
+    owner: str = Field(description="the worker that owns the partition")
+    changelog_offset: int | None = Field(description="the changelog offset that the local store has reached")
+    uncommitted: bool = Field(description="whether the value changed since the last commit")
     value: Any
 
 
