@@ -19,7 +19,8 @@ from pipeline.lab.local.ports import kafka_answers
 from pipeline.lab.local.tansu import EmbeddedBroker
 
 # No profile has a deadline, because a slow machine is no failure.
-settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("quick", deadline=None, max_examples=8)
+settings.register_profile("short", deadline=None, max_examples=25)
 settings.register_profile("usual", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=3000)
 settings.load_profile("usual")

@@ -13,6 +13,7 @@ A rule that it does not name keeps its defaults.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
@@ -180,6 +181,12 @@ def read_ruleset(document: object) -> RuleSet:
     return RuleSet(version, rules, modes)
 
 
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """The validator of a rule's parameters. Building one takes longer than using it."""
+    return TypeAdapter(kind)
+
+
 def _read_rule(rule_id: str, kind: type[Any], given: object) -> tuple[Rule | ErrorRate, Mode]:
     if not isinstance(given, dict):
         raise RuleSetError(f"rules.{rule_id}: must be a table of parameters")
@@ -188,7 +195,7 @@ def _read_rule(rule_id: str, kind: type[Any], given: object) -> tuple[Rule | Err
     if mode not in get_args(Mode):
         raise RuleSetError(f"rules.{rule_id}.mode: {shown(mode)} is not one of {', '.join(get_args(Mode))}")
     try:
-        return TypeAdapter(kind).validate_python(parameters), mode
+        return _adapter(kind).validate_python(parameters), mode
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(["rules", rule_id, *(shortened(str(part)) for part in first["loc"])])

@@ -102,6 +102,8 @@ def _first_start(directory):
     ).stdout
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_the_first_start_makes_accounts_and_a_secret_and_prints_the_passwords_once(tmp_path):
     printed = _first_start(tmp_path)
     passwords = dict(re.findall(r"^  (admin|analyst)  (\S{20})$", printed, re.MULTILINE))

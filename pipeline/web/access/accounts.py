@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -101,6 +102,18 @@ def new_user(password: str, role: Role) -> Account:
     return Account(role=role, password=hash_password(password))
 
 
+@cache
+def _demo_accounts() -> Mapping[str, Account]:
+    """The users of the demo. Their hashes are the same in each worker, so a token of one is valid at the others."""
+    return {
+        name: Account(
+            role=role,
+            password=hash_password(password, _DEMO_ITERATIONS, hashlib.sha256(name.encode()).digest()[:16]),
+        )
+        for name, (password, role) in DEMO_USERS.items()
+    }
+
+
 class Accounts:
     """The users that may get a token. The file is read again when it has changed.
 
@@ -113,14 +126,7 @@ class Accounts:
         self._path = path
         self._version: tuple[int, int, int] | None = None
         self._of_file: Mapping[str, Account] = {}
-        self._of_demo: dict[str, Account] = {}
-        if demo:
-            for name, (password, role) in DEMO_USERS.items():
-                # The salt is the same in each worker, so that a token of one worker is valid at the others.
-                salt = hashlib.sha256(name.encode()).digest()[:16]
-                self._of_demo[name] = Account(
-                    role=role, password=hash_password(password, _DEMO_ITERATIONS, salt)
-                )
+        self._of_demo = _demo_accounts() if demo else {}
         self._nobody = next(iter(self._of_demo.values()), None) or Account(
             role="analyst", password=hash_password(os.urandom(16).hex())
         )

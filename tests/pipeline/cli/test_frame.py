@@ -43,6 +43,8 @@ def test_help_answers_without_the_heavy_libraries():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_the_installed_command_is_this_one(ott):
     done = ott("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"ott {__version__}\n", "")
@@ -152,6 +154,8 @@ def test_what_a_command_returns_is_the_status(returned, status):
     assert run([], only(lambda: returned)) == status
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_a_reader_that_went_away_is_no_traceback(ott_command, tmp_path):
     with subprocess.Popen(
         [*ott_command, "worker", "--show-settings"],

@@ -55,6 +55,8 @@ def test_standard_input_gives_the_same_as_the_file(ott, file, options):
     assert (from_pipe.stdout, from_pipe.stderr) == (from_file.stdout, from_file.stderr)
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_without_subjects_each_verdict_comes_at_once(ott_command, tmp_path):
     with subprocess.Popen(
         [*ott_command, "judge", "-", "--no-subjects"],
@@ -71,6 +73,8 @@ def test_without_subjects_each_verdict_comes_at_once(ott_command, tmp_path):
         assert child.wait(60) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_a_named_pipe_is_a_file_too(ott_command, file, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -160,6 +164,8 @@ def test_a_full_disk_names_the_file(ott, file):
         assert (done.returncode, "/dev/full cannot be written: No space left" in done.stderr) == (3, True)
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 @pytest.mark.parametrize(
     "arguments", [("judge", "events.jsonl"), ("generate", "--events", "5000", "--output", "-")]
 )
@@ -194,6 +200,8 @@ def test_a_full_disk_names_what_could_not_be_written(ott, arguments, named):
     assert (done.returncode, done.stderr) == (3, message)
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_a_closed_standard_output_is_no_bug(ott_command, file):
     done = subprocess.run(
         ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *ott_command, "judge", str(file)],

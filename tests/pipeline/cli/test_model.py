@@ -51,6 +51,8 @@ def test_without_a_file_the_shipped_model_is_shown(ott):
     assert "generated" in done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_a_model_is_measured_against_labels(ott, day, trained):
     done = ott("model", "evaluate", str(day[0]), "--labels", str(day[1]), "--model", str(trained), "--json")
     report = json.loads(done.stdout)
@@ -108,6 +110,8 @@ def test_too_little_data_is_named_with_the_file(ott, tmp_path):
     assert "ott: events.jsonl: 0 scored minutes are too few to train on" in done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_labels_of_other_data_are_refused(ott, day, tmp_path):
     (tmp_path / "l").write_text('{"label":"user","id":"somebody","kind":"viewer"}\n', encoding="utf-8")
     done = ott("model", "evaluate", str(day[0]), "--labels", "l")
@@ -115,6 +119,8 @@ def test_labels_of_other_data_are_refused(ott, day, tmp_path):
     assert "the labels do not name" in done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_labels_that_are_none_are_refused(ott, day, tmp_path):
     (tmp_path / "l").write_text("user\n", encoding="utf-8")
     done = ott("model", "evaluate", str(day[0]), "--labels", "l")

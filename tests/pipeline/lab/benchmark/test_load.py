@@ -33,6 +33,8 @@ def test_same_options_give_the_same_bytes():
     assert len(list(load)) == EVENTS
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 @pytest.mark.parametrize(
     ("users", "least", "most"), [(100, 0.02, 0.15), (1_000, 0.05, 0.10), (50_000, 0.04, 0.10)]
 )
@@ -45,6 +47,8 @@ def test_five_to_ten_in_a_hundred_are_flagged_and_few_are_broken(users, least, m
     assert {"failed.not_json", "failed.schema_violation"} <= counts.keys()
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_a_thousand_users_make_every_kind_of_rule_fire():
     counts, _ = judged(Load(60_000, 1_000, NOW_MS))
     fired = {name.removeprefix("rule.") for name in counts if name.startswith("rule.")}

@@ -46,6 +46,8 @@ def told():
     return fired
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 @pytest.mark.parametrize("kind", sorted(ADDED))
 def test_no_rule_fires_on_a_story_below_every_threshold(told, kind):
     assert kind in told, "the story was never told"

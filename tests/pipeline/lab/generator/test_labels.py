@@ -15,6 +15,8 @@ from pipeline.lab.generator.marks import Health, Proof
 from pipeline.settings.schema import Settings
 from tests.pipeline.lab.generator.conftest import simulate
 
+pytestmark = [pytest.mark.slow, pytest.mark.essential]
+
 FORMS = {"raw": RawLines, "envelope": lambda: EnvelopeLines("raw-events", "privacy-requests", 8)}
 
 

@@ -55,6 +55,8 @@ def test_exactly_as_many_as_asked_for(events, users, hours):
     assert all(START_MS <= r.arrival_ms < START_MS + hours * HOUR_MS for r in records)
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
     ("users", "hours"), [(8, 100), (61, 12), (1_000, 1), (300, 48), (2_000, 0.02), (900, 0.3)]
@@ -83,6 +85,8 @@ def test_what_is_written_is_the_event_time_that_is_known(afternoon):
             assert 0 <= record.event_ms - decoder.event(record.value).time < 1000
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_faults_have_about_their_shares():
     records = simulate(30_000, broken_share=0.02, late_share=0.01, duplicate_share=0.03)
     fates = Counter("judged" if r.fault is None else r.fault.fate for r in records)
@@ -152,6 +156,8 @@ def test_the_first_minute_of_a_demo_meets_most_stories():
     assert now_ms + 30_000 < first_minute[-1].arrival_ms <= now_ms + 61_000
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_a_live_run_keeps_its_rate_and_never_overtakes_the_clock():
     schedule = LiveSchedule(START_MS, rate=100)
     clocks = [
@@ -194,6 +200,8 @@ def test_the_wire_shows_all_it_should(afternoon):
         assert needle in text, needle
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_people_watch_in_the_evening_of_their_region():
     # No risk: stories come at any time.
     weights = {"day": 0, "night": 0}

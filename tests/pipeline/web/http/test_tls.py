@@ -49,6 +49,8 @@ def test_a_key_of_another_certificate_and_an_encrypted_key_are_refused(files, tm
             tls_of(settings)
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_the_worker_says_so_before_it_looks_for_brokers(files, tmp_path, ott):
     done = ott(
         "worker",

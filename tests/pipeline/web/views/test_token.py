@@ -270,6 +270,8 @@ def test_without_the_demo_its_users_do_not_exist():
     assert users.check("admin", "admin123") is None
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_a_user_who_is_removed_from_the_file_is_out_at_once(tmp_path):
     path = tmp_path / "users.json"
     write_users(path, {"ana": new_user("p", "admin")})
@@ -282,6 +284,8 @@ def test_a_user_who_is_removed_from_the_file_is_out_at_once(tmp_path):
         users.role_of("ana")
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_a_token_ends_with_its_time_and_with_its_account(tmp_path, monkeypatch):
     path = tmp_path / "users.json"
     ana = new_user("p", "admin")
@@ -343,6 +347,8 @@ def test_where_nobody_can_sign_in_the_refusal_says_what_is_missing(secret, users
         } == named
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 @pytest.mark.skipif(os.name != "posix", reason="modes of files are those of POSIX")
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o602])
 def test_a_users_file_that_others_can_read_or_change_is_refused_with_the_command_that_mends_it(
@@ -355,6 +361,8 @@ def test_a_users_file_that_others_can_read_or_change_is_refused_with_the_command
         Accounts(path, demo=False)
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_hashes_of_too_few_rounds_are_refused_with_the_command_that_mends_it(tmp_path):
     path = tmp_path / "users.json"
     write_users(path, {"ana": Account(role="analyst", password=hash_password("p", 100_000))})
