@@ -176,18 +176,18 @@ def read_ruleset(document: object) -> RuleSet:
             )
     rules: dict[str, Rule | ErrorRate] = {}
     modes: dict[str, Mode] = {}
-    for rule_id, kind in RULES.items():
-        rules[rule_id], modes[rule_id] = _read_rule(rule_id, kind, given.get(rule_id, {}))
+    for rule_id in RULES:
+        rules[rule_id], modes[rule_id] = _read_rule(rule_id, given.get(rule_id, {}))
     return RuleSet(version, rules, modes)
 
 
 @cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(rule_id: str) -> TypeAdapter[Any]:
     """The validator of a rule's parameters. Building one takes longer than using it."""
-    return TypeAdapter(kind)
+    return TypeAdapter(RULES[rule_id])
 
 
-def _read_rule(rule_id: str, kind: type[Any], given: object) -> tuple[Rule | ErrorRate, Mode]:
+def _read_rule(rule_id: str, given: object) -> tuple[Rule | ErrorRate, Mode]:
     if not isinstance(given, dict):
         raise RuleSetError(f"rules.{rule_id}: must be a table of parameters")
     parameters = dict(given)
@@ -195,7 +195,7 @@ def _read_rule(rule_id: str, kind: type[Any], given: object) -> tuple[Rule | Err
     if mode not in get_args(Mode):
         raise RuleSetError(f"rules.{rule_id}.mode: {shown(mode)} is not one of {', '.join(get_args(Mode))}")
     try:
-        return _adapter(kind).validate_python(parameters), mode
+        return _adapter(rule_id).validate_python(parameters), mode
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(["rules", rule_id, *(shortened(str(part)) for part in first["loc"])])
