@@ -4,8 +4,6 @@ import json
 
 import msgspec
 import pytest
-from aiohttp import web as aiohttp_web
-from aiohttp.test_utils import TestClient, TestServer
 
 from pipeline.alerting.alerts import SeenVerdict, encode_alert, opened
 from pipeline.evaluation.pseudonyms import pseudonymiser
@@ -14,21 +12,12 @@ from pipeline.verdict_index.index import VerdictIndex
 from pipeline.verdict_index.queries import IndexQueries
 from pipeline.verdict_index.store import FILE_NAME, connect, open_store
 from pipeline.verdict_index.writer import IndexWriter
-from pipeline.web.access.client_address import ClientAddresses
-from pipeline.web.http.serving import install
 from pipeline.web.views import alerts, compliance
 from tests.pipeline.verdict_index.verdicts import finding, published, random_verdicts, verdict
-from tests.pipeline.web.no_peers import NoPeers
+from tests.pipeline.web.serving import serving
 from tests.pipeline.web.test_guards import problem_of
 
 show = pseudonymiser(b"a key of the tests")
-
-
-class NoTrail:
-    """Takes note of nothing."""
-
-    async def note(self, *_, **__):
-        pass
 
 
 class Served:
@@ -54,24 +43,8 @@ async def served(tmp_path, tokens, bearer, records):
     writer = IndexWriter(open_store(tmp_path / FILE_NAME, ("flagged-events", "risk-alerts")), 1_000)
     writer.add(records, {})
     index._queries = index._look_ups = IndexQueries(connect(tmp_path / FILE_NAME))
-    views = [compliance.compliance_views(index, show), alerts.alert_views(index)]
-
-    class App:
-        """Of Faust's application what serving needs."""
-
-        class web:  # noqa: N801
-            web_app = aiohttp_web.Application()
-
-    install(
-        App,
-        [*compliance.ROUTES, *alerts.ROUTES],
-        views,
-        tokens,
-        NoPeers(),
-        NoTrail(),
-        addresses=ClientAddresses(),
-    )
-    async with TestClient(TestServer(App.web.web_app)) as client:
+    views = {**compliance.compliance_views(index, show), **alerts.alert_views(index)}
+    async with serving([*compliance.ROUTES, *alerts.ROUTES], views, tokens) as client:
         served = Served(client, bearer("analyst"))
         served.writer = writer
         yield served

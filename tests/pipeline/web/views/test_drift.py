@@ -4,19 +4,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from aiohttp import web as aiohttp_web
-from aiohttp.test_utils import TestClient, TestServer
 
 from pipeline.anomaly.drift import DAY_MINUTES, WATCHED, DriftWatch
 from pipeline.anomaly.shipped import shipped_model
-from pipeline.web.access.client_address import ClientAddresses
 from pipeline.web.cluster.peers import Gathered
 from pipeline.web.http.answers import Coverage
-from pipeline.web.http.serving import install
 from pipeline.web.views.drift import ROUTES, Drift, drift_views
 from pipeline.web.views.metrics import drift_figures
-from tests.pipeline.web.no_peers import NoPeers
-from tests.pipeline.web.views.test_rules import NoTrail
+from tests.pipeline.web.serving import NoPeers, serving
 
 MARCH_1 = 20_513
 """2026-03-01 in days since 1970."""
@@ -46,10 +41,8 @@ class OtherWorkers(NoPeers):
 
 
 async def answered(tokens, bearer, peers, watch):
-    app = SimpleNamespace(web=SimpleNamespace(web_app=aiohttp_web.Application()))
-    views = [drift_views(SimpleNamespace(owned=lambda: [(0, None)]), peers, watch)]
-    install(app, ROUTES, views, tokens, peers, NoTrail(), addresses=ClientAddresses())
-    async with TestClient(TestServer(app.web.web_app)) as client:
+    views = drift_views(SimpleNamespace(owned=lambda: [(0, None)]), peers, watch)
+    async with serving(ROUTES, views, tokens, peers) as client:
         response = await client.get("/drift", headers=bearer("analyst"))
         assert response.status == 200
         return Drift.model_validate(await response.json())

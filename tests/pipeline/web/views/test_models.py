@@ -3,19 +3,14 @@
 import json
 
 import pytest
-from aiohttp import web as aiohttp_web
-from aiohttp.test_utils import TestClient, TestServer
 
 from pipeline.anomaly.artefact import MAX_BYTES
 from pipeline.evaluation.model_book import IN_FORCE_KEY, KEPT, ModelBook
-from pipeline.web.access.client_address import ClientAddresses
 from pipeline.web.http.outbox import Written
-from pipeline.web.http.serving import install
 from pipeline.web.views.models import OCTETS, ROUTES, ModelsView, model_views
 from tests.pipeline.evaluation.models import model_file, newer_form, published
-from tests.pipeline.web.no_peers import NoPeers
+from tests.pipeline.web.serving import serving
 from tests.pipeline.web.test_guards import problem_of
-from tests.pipeline.web.views.test_rules import NoTrail
 
 
 class Kept:
@@ -56,22 +51,8 @@ async def models(tokens, bearer):
     book = ModelBook()
     outbox = Kept(book)
 
-    class App:
-        """Of Faust's application what serving needs."""
-
-        class web:  # noqa: N801
-            web_app = aiohttp_web.Application()
-
-    install(
-        App,
-        ROUTES,
-        [model_views(None, None, book, outbox, "model-config")],
-        tokens,
-        NoPeers(),
-        NoTrail(),
-        addresses=ClientAddresses(),
-    )
-    async with TestClient(TestServer(App.web.web_app)) as client:
+    views = model_views(None, None, book, outbox, "model-config")
+    async with serving(ROUTES, views, tokens) as client:
         yield Models(client, bearer("admin"), book, outbox)
 
 

@@ -1,17 +1,13 @@
 """The views of the rule set: what is shown can be sent back, what is wrong is named, a dry run publishes nothing."""
 
 import pytest
-from aiohttp import web as aiohttp_web
-from aiohttp.test_utils import TestClient, TestServer
 
 from pipeline.delivery.partitioner import Partitioner
 from pipeline.evaluation.rule_book import RuleBook
 from pipeline.rules.ruleset import built_in, read_ruleset
-from pipeline.web.access.client_address import ClientAddresses
 from pipeline.web.http.outbox import Outbox
-from pipeline.web.http.serving import install
 from pipeline.web.views.rules import ROUTES, RuleSetView, described, differences, rule_views
-from tests.pipeline.web.no_peers import NoPeers
+from tests.pipeline.web.serving import serving
 from tests.pipeline.web.test_guards import problem_of
 
 
@@ -41,35 +37,12 @@ def test_differences_are_named_one_by_one():
     assert list(differences(given, given)) == []
 
 
-class NoTrail:
-    """Takes note of nothing."""
-
-    async def note(self, *_, **__):
-        pass
-
-
 @pytest.fixture
 async def rules(tokens, bearer):
     """Sends rule sets as the admin does; no broker answers."""
     outbox = Outbox({"bootstrap_servers": "127.0.0.1:1"}, {"rule-config": Partitioner(1)})
-    views = [rule_views(None, None, RuleBook(built_in()), outbox, "rule-config", None)]
-
-    class App:
-        """Of Faust's application what serving needs."""
-
-        class web:  # noqa: N801
-            web_app = aiohttp_web.Application()
-
-    install(
-        App,
-        ROUTES,
-        views,
-        tokens,
-        NoPeers(),
-        NoTrail(),
-        addresses=ClientAddresses(),
-    )
-    async with TestClient(TestServer(App.web.web_app)) as client:
+    views = rule_views(None, None, RuleBook(built_in()), outbox, "rule-config", None)
+    async with serving(ROUTES, views, tokens) as client:
 
         async def put(document, query=""):
             return await client.put(f"/rules{query}", json=document, headers=bearer("admin"))
