@@ -67,6 +67,8 @@ class Sender:
                 **client_options(settings),
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,
+                # A second request under way could overtake one that is sent again, and the order is part of the load.
+                "max.in.flight": 1,
                 "queue.buffering.max.messages": 500_000,
                 "queue.buffering.max.kbytes": 512 * 1024,
                 "delivery.report.only.error": True,
