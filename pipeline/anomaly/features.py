@@ -13,6 +13,7 @@ every machine.
 from functools import lru_cache
 from itertools import pairwise
 from math import sqrt
+from struct import Struct
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -145,6 +146,19 @@ _PURCHASE, _DOWNLOAD, _UPDATE = KINDS["PURCHASE"], KINDS["DOWNLOAD"], KINDS["PRO
 _LOGIN, _LOGOUT, _HEARTBEAT = KINDS["LOGIN"], KINDS["LOGOUT"], KINDS["HEARTBEAT"]
 
 
+_pack: Final = Struct(f"<{len(FEATURES)}f").pack
+
+
+def pack_row(row: Row) -> bytes:
+    """The features of a window as 32-bit numbers, little-endian.
+
+    Raises:
+        struct.error: a value is no number.
+        OverflowError: a value is too large.
+    """
+    return _pack(*row)
+
+
 def row_of(window: Window, stream_time: int, stream_limit: int) -> Row:
     """The features of a window.
 
@@ -210,9 +224,11 @@ def _night_events(window: Window) -> int:
     entries = window.entries
     if len(window.regions) == 1:
         # A window lasts an hour, so where its first and last event agree, all events do.
-        region = entries[0].region
-        first, last = _at_night(region, entries[0].time), _at_night(region, entries[-1].time)
-        if first == last:
+        offset = _solar_offset_ms(entries[0].region)
+        if offset is None:
+            return 0
+        first = (entries[0].time + offset) % _DAY_MS < _NIGHT_ENDS_MS
+        if first == ((entries[-1].time + offset) % _DAY_MS < _NIGHT_ENDS_MS):
             return len(entries) if first else 0
     return sum(_at_night(entry.region, entry.time) for entry in entries)
 

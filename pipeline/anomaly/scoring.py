@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.anomaly.artefact import Model
 from pipeline.anomaly.explanation import causes_of
-from pipeline.anomaly.features import FEATURES, Row, Rows, Whole
+from pipeline.anomaly.features import FEATURES, Rows, Whole
 from pipeline.windows.score import Score
 from pipeline.windows.tally import MINUTE_MS
 
@@ -70,40 +70,20 @@ OnScored = Callable[[Model, Rows, Whole, Whole], None]
 event-time minutes since 1970."""
 
 
-def score_rows(model: Model, scores: Sequence[Score], rows: Sequence[Row], on_scored: OnScored) -> None:
+def score_rows(model: Model, scores: Sequence[Score], rows: Sequence[bytes], on_scored: OnScored) -> None:
     """Fill in the scores of many windows.
-
-    A window on which the model fails keeps its path length of `FAILED`; the others of the batch get their scores.
 
     Args:
         model: the model.
         scores: new scores; their paths and causes are filled in.
-        rows: by score, the features of its window.
+        rows: by score, the features of its window, from `pack_row`.
         on_scored: gets what was scored.
     """
-    values = _array(rows)
-    good = np.flatnonzero(np.isfinite(values).all(axis=1))
-    values = values[good]
+    values = np.frombuffer(b"".join(rows), dtype="<f4").reshape(len(rows), len(FEATURES))
     paths = model.forest.paths(values)
-    for number, row, path in zip(good.tolist(), values, paths.tolist(), strict=True):
-        score = scores[number]
+    for score, row, path in zip(scores, values, paths.tolist(), strict=True):
         score.paths = path
         if path < model.alert_below:
             score.causes = causes_of(model, row, path)
-    minutes = np.array([scores[number].time for number in good.tolist()], dtype=np.int64) // MINUTE_MS
+    minutes = np.array([score.time for score in scores], dtype=np.int64) // MINUTE_MS
     on_scored(model, values, paths, minutes)
-
-
-def _array(rows: Sequence[Row]) -> Rows:
-    """The rows as an array; a row that is none becomes NaN."""
-    try:
-        return np.array(rows, dtype=np.float32).reshape(len(rows), len(FEATURES))
-    except (TypeError, ValueError, OverflowError):
-        # One row is broken. It must not cost the others their scores.
-        values = np.full((len(rows), len(FEATURES)), np.nan, dtype=np.float32)
-        for number, row in enumerate(rows):
-            try:
-                values[number] = row
-            except (TypeError, ValueError, OverflowError):
-                continue
-        return values

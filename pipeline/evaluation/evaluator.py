@@ -11,7 +11,7 @@ import msgspec
 import xxhash
 
 from pipeline.anomaly.artefact import Model
-from pipeline.anomaly.features import Row, Rows, Whole, row_of
+from pipeline.anomaly.features import Rows, Whole, pack_row, row_of
 from pipeline.anomaly.scoring import Due, NotEvaluated, OnScored, score_rows, scoring_of
 from pipeline.evaluation.failed import failed_event
 from pipeline.evaluation.failures import (
@@ -134,7 +134,7 @@ class Evaluator:
         self._app_version = app_version
         # The scores of this batch that the model has not computed yet, and the features of their windows.
         self._due: list[Score] = []
-        self._rows: list[Row] = []
+        self._rows: list[bytes] = []
 
     def judge(self, record: Record, users: Users) -> Outcome:
         """Judge a record of a topic of events."""
@@ -318,7 +318,7 @@ class Evaluator:
     def _score_later(self, score: Score, window: Window, plan: str | None) -> None:
         """Take down the features of a window, which changes with the next event, to score it with the batch."""
         try:
-            row = row_of(window, score.time, streams_allowed(plan))
+            row = pack_row(row_of(window, score.time, streams_allowed(plan)))
         except Exception:  # noqa: BLE001 - an error in our code costs this window its score, and nothing else
             return
         self._due.append(score)

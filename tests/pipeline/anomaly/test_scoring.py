@@ -1,12 +1,14 @@
 """When a window is scored, and what a row that fails costs."""
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.anomaly.features import FEATURES
+from pipeline.anomaly.features import FEATURES, pack_row
 from pipeline.anomaly.scoring import Due, NotEvaluated, score_rows, scoring_of
-from pipeline.windows.score import FAILED, Score
+from pipeline.windows.score import Score
 from tests.pipeline.anomaly.conftest import event, row
 
 MINUTE = 60_000
@@ -36,7 +38,7 @@ def scored(model, *rows):
     """The scores of rows, one a minute, and what the observer got."""
     scores = [Score(number * MINUTE, model.version) for number in range(len(rows))]
     seen = []
-    score_rows(model, scores, rows, lambda *what: seen.append(what))
+    score_rows(model, scores, [pack_row(one) for one in rows], lambda *what: seen.append(what))
     return scores, seen
 
 
@@ -44,20 +46,18 @@ def hour(count=12):
     return row(event(0, "PLAY"), *(event(60 * n) for n in range(1, count)))
 
 
-@pytest.mark.parametrize(
-    "broken",
-    [None, ("four",) * len(FEATURES), (float("nan"),) * len(FEATURES), (10**400,) * len(FEATURES)],
-)
-def test_a_row_that_fails_costs_only_itself_its_score(model, broken):
-    scores, seen = scored(model, hour(), broken, hour(20))
-    assert scores[1].paths == FAILED
-    assert not scores[1].causes
-    assert [scores[0].paths, scores[2].paths] == [
-        scored(model, one)[0][0].paths for one in (hour(), hour(20))
-    ]
+@pytest.mark.parametrize("broken", [("four",) * len(FEATURES), (1.0,), (10**400,) * len(FEATURES)])
+def test_a_row_that_is_none_is_refused_before_it_joins_a_batch(broken):
+    with pytest.raises((struct.error, OverflowError)):
+        pack_row(broken)
+
+
+def test_the_observer_gets_what_was_scored(model):
+    scores, seen = scored(model, hour(), hour(20))
     [(_, rows, paths, minutes)] = seen
-    assert len(rows) == len(paths) == 2
-    assert minutes.tolist() == [0, 2]
+    assert rows.shape == (2, len(FEATURES))
+    assert paths.tolist() == [one.paths for one in scores]
+    assert minutes.tolist() == [0, 1]
 
 
 def test_a_score_has_causes_only_where_it_is_below_the_threshold(model):
