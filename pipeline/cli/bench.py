@@ -231,7 +231,7 @@ def _broker(kafka: str | None, stack: ExitStack) -> tuple[str, str]:
 
 
 def _launch(command: "Sequence[str]", variables: "Mapping[str, str]", log: Path) -> "Process":
-    from pipeline.lab.local.leash import Leashed
+    from pipeline.leash import Leashed
 
     with log.open("ab") as output:
         return Leashed(command, output=output, env={**os.environ, **variables}, grace_s=_STOP_GRACE_S)

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pipeline.kafka.topics import ensure_topics
-from pipeline.lab.local.leash import Leashed
+from pipeline.leash import Leashed
 from tests.stream.harness import Stream
 
 FLAGS = [

@@ -27,8 +27,8 @@ from pipeline.evaluation.model_book import records_of
 from pipeline.events.instants import parse_formatted
 from pipeline.judging.file import FileJudge, LineCounts
 from pipeline.lab.demo_token import DemoWorker
-from pipeline.lab.local.leash import Leashed
 from pipeline.lab.local.ports import free_ports
+from pipeline.leash import Leashed
 from pipeline.settings.schema import Settings, load_settings
 from pipeline.titles.minutes import GRACE_MS
 from pipeline.titles.state import PARTITION_KEY as TITLES_KEY

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Self
 
 from pipeline.errors import MissingError
-from pipeline.lab.local.leash import Leashed, last_lines
+from pipeline.leash import Leashed, last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -30,9 +30,9 @@ from pipeline.lab.local.apache_files import (
     write_state,
 )
 from pipeline.lab.local.kafka_jars import java_available, java_command, kafka_class_path
-from pipeline.lab.local.leash import Leashed, last_lines
 from pipeline.lab.local.ports import HOST, free_ports, is_free, kafka_answers
 from pipeline.lab.local.processes import command_line, wait_until
+from pipeline.leash import Leashed, last_lines
 
 __all__ = ["KafkaCluster", "NodeStatus", "java_available"]
 

@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Self
 
 from pipeline.errors import MissingError
-from pipeline.lab.local.leash import Leashed, last_lines
 from pipeline.lab.local.ports import HOST, free_ports, is_free, kafka_answers
+from pipeline.leash import Leashed, last_lines
 
 _START_TIMEOUT_S = 15.0
 _PICKED_PORT_ATTEMPTS = 5

@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from pipeline.lab.local.leash import Leashed, last_lines
+from pipeline.leash import Leashed, last_lines
 
 _SLEEP = "import time; print('here', flush=True); time.sleep(60)"
 _SLEEPER = [sys.executable, "-c", _SLEEP]
@@ -79,7 +79,7 @@ def test_a_program_that_is_not_there_is_an_error(log, tmp_path):
 _PARENT = """
 import sys, time
 from pathlib import Path
-from pipeline.lab.local.leash import Leashed
+from pipeline.leash import Leashed
 with open(sys.argv[1], "wb") as log:
     child = Leashed([sys.executable, "-c", "import time; time.sleep(60)"], output=log)
 print(child.pid, child._leash.pid, flush=True)
