@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from pipeline.errors import MissingError, UsageError
-from pipeline.settings.sources import Merged, Names, merge
+from pipeline.settings.sources import Merged, Names, merge, variable_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -226,6 +226,13 @@ class Settings(BaseModel):
             raise MissingError(f"{doing} cannot be used: {error.strerror or error}") from error
         return context
 
+    def environment(self) -> dict[str, str]:
+        """The variables that give another process these settings, in any directory. Secrets are among them."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            variable_name(name): _as_variable(value) for name, value in values.items() if value is not None
+        }
+
     def origin(self, name: str) -> str:
         """Where the value of a setting came from: a flag, a variable, a file, or "default"."""
         return self._origins.get(name, "default")
@@ -255,6 +262,16 @@ _NAMES = Names(
     ),
     may_be_empty=frozenset({"topic_prefix", "web_trusted_proxies"}),
 )
+
+
+def _as_variable(value: object) -> str:
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case Path():
+            return str(value.absolute())
+        case _:
+            return str(value)
 
 
 def _is_loopback(host: str) -> bool:

@@ -104,6 +104,21 @@ def test_a_verdict_tells_its_reasons(live, signed_in):
     assert focused == verdict["verdict_id"]
 
 
+def test_a_verdict_is_explained_by_the_events_behind_it(live, signed_in):
+    page = signed_in(live, "analyst")
+    page.click("#panel-latest ol button >> nth=0")
+    dialog = page.locator("#details")
+    # A verdict on a title or a device has no button.
+    while not dialog.get_by_role("button", name="Explain").count():
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(1000)
+        page.click("#panel-latest ol button >> nth=0")
+    dialog.get_by_role("button", name="Explain").click()
+    explanation = dialog.locator(".explanation")
+    explanation.get_by_text("Judging the record again gives the same bytes.").wait_for(timeout=60_000)
+    assert explanation.locator("table tbody tr").count() > 0
+
+
 def test_a_verdict_leads_to_its_user(live, signed_in):
     page = signed_in(live, "analyst")
     until(page, lambda: _user_verdicts(live))

@@ -1,6 +1,7 @@
 // Verdicts: as lines of a list, and one with its reasons.
 import { openDetails, rawJson } from "./details.js";
 import { h, keep } from "./dom.js";
+import { explainButton } from "./explanation.js";
 import { NOTHING, countryOf, time, whole } from "./format.js";
 import { ASK_BY, ids, userLink } from "./ids.js";
 import { findings, gist, level } from "./words.js";
@@ -48,6 +49,7 @@ export function openVerdict(verdict) {
     h("p.verdict-head", level(verdict.risk_level), h("span", "score ", h("b", whole(verdict.score))), scoreWhy(verdict), time(verdict.event_time, { full: true })),
     verdict.late ? h("p.small.soft", "The event came too late for the user's window: only the legal rules judged it.") : null,
     verdict.findings.length ? findings(verdict.findings) : h("p", gist(verdict)),
+    explainButton(verdict),
     h("h3", "What was judged"),
     facts(verdict, about),
     ids.arePseudonyms && subject.type !== "content" ? h("p.small.soft", ASK_BY) : null,

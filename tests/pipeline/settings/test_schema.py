@@ -275,3 +275,21 @@ def test_a_certificate_that_cannot_be_used_is_named(tmp_path, name):
 def test_a_key_without_its_certificate_is_refused(tmp_path):
     with pytest.raises(UsageError, match="kafka_ssl_keyfile needs kafka_ssl_certfile"):
         load(tmp_path, environ={"OTT_KAFKA_SSL_KEYFILE": "key.pem"})
+
+
+def test_another_process_in_another_directory_gets_the_same_settings_from_the_environment(tmp_path):
+    settings = load(
+        tmp_path,
+        environ={
+            "OTT_DEMO": "true",
+            "OTT_TOPIC_PREFIX": "",
+            "OTT_JWT_SECRET": "a secret of the tests, 32 characters and more",
+            "OTT_USERS_FILE": "users.json",
+        },
+        file="rules = 'rules.toml'\nweb_port = 0",
+    )
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    again = load_settings(environ=settings.environment(), cwd=elsewhere)
+    assert again.model_dump() == {**settings.model_dump(), "state_dir": settings.state_dir.absolute()}
+    assert again.rules == tmp_path / "rules.toml"
