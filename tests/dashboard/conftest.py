@@ -27,7 +27,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# What the browser says of an answer with an error status; the tests look at those answers themselves.
+# The browser logs each answer with an error status. The tests check those answers themselves.
 _ANSWERED = "Failed to load resource"
 _TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
@@ -37,7 +37,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 @pytest.fixture(scope="module")
 def chromium():
-    """The system's Chromium. Of one module: while it runs, Playwright's loop keeps others from running."""
+    """The system's Chromium, for one module only, because Playwright's loop blocks others in its thread."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("needs Chromium (on Debian: apt-get install chromium)")
@@ -50,14 +50,14 @@ def chromium():
 
 def new_stream(servers, directory):
     stream = Stream(servers, f"dashboard-{uuid.uuid4().hex[:8]}.", directory)
-    with ThreadPoolExecutor(1) as aside:  # in this thread Playwright's loop may run
+    with ThreadPoolExecutor(1) as aside:  # Playwright's loop may run in this thread
         aside.submit(asyncio.run, ensure_topics(stream.settings)).result()
     return stream
 
 
 @contextlib.contextmanager
 def generating(stream, rate=200):
-    """A generator that goes on until the end of the block."""
+    """A generator that runs until the end of the block."""
     command = [sys.executable, "-P", "-m", "pipeline.cli", "generate", "--json", "--events", "0"]
     command += ["--history", "5m", "--rate", str(rate), "--seed", "5"]
     with (stream.directory / "generator.log").open("ab") as output:
@@ -80,7 +80,7 @@ def live(embedded_broker, tmp_path_factory):
 
 @pytest.fixture
 def new_page(chromium):
-    """Opens a page; at the end no script has failed and the content security policy was kept."""
+    """Open a page. At the end, check that no script failed and that nothing violated the content security policy."""
     contexts, said = [], []
 
     def open_page(address, width=1280, height=900, **options):
@@ -109,7 +109,7 @@ def new_page(chromium):
 
 @pytest.fixture
 def signed_in(new_page):
-    """Opens a page and signs in."""
+    """Open a page and sign in."""
 
     def open_page(address, name="admin", **options):
         page = new_page(address, **options)
@@ -127,13 +127,13 @@ def sign_in(page, name, password=None):
 
 
 def figure(page, name):
-    """The whole number under a name in the row of figures."""
+    """The whole number with this name in the row of figures."""
     text = page.locator("#figures > div", has_text=name).locator(".value").inner_text()
     return int(text.replace(",", ""))
 
 
 def ask(address, path, name="analyst", body=None):
-    """What the worker answers; with a body to a POST."""
+    """The worker's answer to a GET; with a body, to a POST."""
     form = urllib.parse.urlencode({"username": name, "password": f"{name}123"}).encode()
     with urllib.request.urlopen(f"{address}/token", data=form, timeout=10) as answer:
         token = json.load(answer)["access_token"]
@@ -145,7 +145,7 @@ def ask(address, path, name="analyst", body=None):
 
 
 def until(page, condition, timeout_s=30):
-    """Wait for a condition of Python's side."""
+    """Wait for a condition that Python checks."""
     for _ in range(timeout_s * 4):
         if condition():
             return

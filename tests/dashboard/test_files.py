@@ -1,4 +1,4 @@
-"""What lies in the dashboard's folder, without a browser."""
+"""The files of the dashboard, checked without a browser."""
 
 import hashlib
 import re

@@ -44,7 +44,7 @@ _STILL = {"total_lag": 50}
     ("looks", "titles"),
     [
         (
-            # Only 30 s without a judged record are an alarm.
+            # The page shows an alarm only after 30 s without a judged record.
             [(0, _STILL), (25, _STILL), (31, _STILL)],
             ["Waiting", "Waiting", "Not moving"],
         ),
@@ -53,7 +53,7 @@ _STILL = {"total_lag": 50}
             ["Waiting", "Keeping up", "Waiting", "Not moving"],
         ),
         (
-            # What stood still for a reason has its 30 s from the end of that reason.
+            # After a pause or another reason, the 30 s begin at the end of that reason.
             [(0, {**_STILL, "paused": True}), (60, {**_STILL, "paused": True}), (65, _STILL), (96, _STILL)],
             ["Paused", "Paused", "Waiting", "Not moving"],
         ),
@@ -212,7 +212,7 @@ def test_the_admin_queues_a_privacy_request_of_the_user_shown(live, signed_in):
     until(page, lambda: _is_known(live, user))
     page.goto(f"{live}/#/users/{user}")
     page.wait_for_selector(f"#panel-user h2:has-text('{user}')")
-    # By keyboard: what, region, confirmed; at first it is called off.
+    # Fill in the form by keyboard. The first time, answer the question with no.
     for answer in ("#question button[value=no]", "#question-yes"):
         page.focus("#request-form [name=type]")
         page.keyboard.type("delete")

@@ -1,4 +1,4 @@
-"""A stream under test: topics of its own, real worker processes, and what should come out by `ott judge`."""
+"""A stream under test: its own topics, real worker processes, and the results that `ott judge` expects."""
 
 import contextlib
 import io
@@ -45,7 +45,7 @@ VICTIM = Path(__file__).with_name("victim.py")
 
 
 class Stored(NamedTuple):
-    """A record as a reader of committed records gets it."""
+    """A record as a consumer of committed records reads it."""
 
     topic: str
     partition: int
@@ -58,7 +58,7 @@ class Stored(NamedTuple):
 
 @dataclass
 class Expected:
-    """What `ott judge` gives for the records on the topics; values by key in their order."""
+    """What `ott judge` publishes for the records on the topics: for each key its values, in order."""
 
     verdicts: dict[bytes, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     failures: Counter[bytes] = field(default_factory=Counter)
@@ -68,7 +68,7 @@ class Expected:
 
 
 class Stream:
-    """Topics with a prefix of their own, and an application of its own.
+    """Topics with their own prefix, and workers of one application.
 
     Args:
         servers: bootstrap servers.
@@ -113,7 +113,7 @@ class Stream:
         return f"{self.settings.app_id}-{TABLE_NAME}-changelog"
 
     def write(self, name: str, records: Iterable[tuple[int | None, bytes | None, bytes | None]]) -> None:
-        """Write (partition, key, value); without a partition that of the key by murmur2."""
+        """Write (partition, key, value) records. Without a partition, the murmur2 hash of the key decides."""
         producer = Producer(
             {"bootstrap.servers": self.servers, "partitioner": "murmur2_random", "linger.ms": 20}
         )
@@ -136,7 +136,7 @@ class Stream:
         assert not failures, failures[:3]
 
     def read(self, topic: str) -> list[Stored]:
-        """All committed records of a topic (full name), each partition in its order."""
+        """All committed records of a topic (full name), in the order of each partition."""
         consumer = Consumer(
             {
                 "bootstrap.servers": self.servers,
@@ -188,7 +188,7 @@ class Stream:
     # -- what should come out
 
     def expected(self) -> Expected:
-        """Judge what is on the topics, requests first; a forwarded record counts where it was forwarded to."""
+        """Judge the records of the topics, requests first. A forwarded record counts in its new partition."""
         raw = self.read(self.topic("raw-events"))
         rekeyed = self.read(self.topic("raw-events-rekeyed"))
         requests = self.read(self.topic("privacy-requests"))
@@ -232,7 +232,7 @@ class Stream:
         )
 
     def partition_times(self) -> dict[str, int]:
-        """P of each source partition that has one, by the changelog."""
+        """The partition time of each source partition that has one, read from the changelog."""
         last = {(r.partition, r.key): r.value for r in self.read(self.changelog)}
         return {
             f"{topic}/{partition}": time
@@ -242,7 +242,7 @@ class Stream:
         }
 
     def titles(self) -> dict[int, TitlesPartition]:
-        """What the title agent keeps of its partitions, by the changelog."""
+        """The title agent's state of each partition, read from the changelog."""
         changelog = f"{self.settings.app_id}-{TITLES_TABLE}-changelog"
         last = {(r.partition, r.key): r.value for r in self.read(changelog)}
         found = {
@@ -273,7 +273,7 @@ class Stream:
         return Counter(record.value or b"" for record in self.read(self.topic("failed-events")))
 
     def table(self) -> dict[bytes, bytes]:
-        """The users' records by the changelog alone."""
+        """The users' records, read from the changelog alone."""
         last: dict[bytes, bytes | None] = {}
         for record in self.read(self.changelog):
             assert record.key is not None
@@ -281,7 +281,7 @@ class Stream:
         return {key: value for key, value in last.items() if value is not None and key.startswith(b"u")}
 
     def check(self, expected: Expected) -> None:
-        """What was published and what is in the table is what was expected, byte for byte."""
+        """Check that the published records and the table equal the expected ones, byte for byte."""
         verdicts = self.verdicts()
         _same_keys("verdicts", expected.verdicts, verdicts)
         for key, values in expected.verdicts.items():
@@ -300,7 +300,7 @@ class Stream:
         self.check_titles(expected)
 
     def check_titles(self, expected: Expected) -> None:
-        """Titles and devices were judged as in a file; no partition was left out, no event came too late."""
+        """Check that titles and devices were judged as in a file, with no partition left out and no event too late."""
         counts = [state.counts for state in self.titles().values()]
         assert not any(
             count.get(name) for count in counts for name in ("too_late", "left_out", "unreadable")
@@ -316,7 +316,7 @@ class Stream:
         assert not surplus, f"{len(surplus)} are not expected, such as {next(iter(surplus))!r}"
 
     def check_accounts(self, expected: Expected) -> None:
-        """Every record of each partition ended in exactly one way, and the sums are those of `ott judge`."""
+        """Check that every record of each partition ended in exactly one way, and that `ott judge` counts the same."""
         there = Counter(
             record.partition
             for name in ("raw-events", "raw-events-rekeyed", "privacy-requests")
@@ -341,7 +341,7 @@ class Stream:
         }
 
     def check_disks(self) -> None:
-        """Each local store of any worker is what its changelog was at the position that the store names."""
+        """Check that each local store equals its changelog up to the position that the store names."""
         app_id = self.settings.app_id
         changelogs: dict[str, list[Stored]] = {}
         for path in sorted(self.directory.glob("state-*/**/tables/*-*.db")):
@@ -365,7 +365,7 @@ class Stream:
             assert found == wanted, f"{path} is not what the changelog was at offset {position}"
 
     def group_lag(self) -> int:
-        """How far the group's committed offsets are behind the ends of the topics, seen from outside."""
+        """The lag of the group: the ends of the topics minus its committed offsets, as a broker reports them."""
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": self.settings.app_id})
         try:
             names = (
@@ -395,7 +395,7 @@ class Stream:
 
 
 class Worker:
-    """A worker process. Its log is appended to over restarts under one name."""
+    """A worker process. Workers of the same name append to one log."""
 
     def __init__(self, name: str, variables: Mapping[str, str], log: Path, kill: Sequence[str] = ()) -> None:
         self.name = name
@@ -421,7 +421,7 @@ class Worker:
         return self.process.exit_code is not None
 
     def accounts(self) -> dict[str, object] | None:
-        """What it counted; None while it does not answer or recovers."""
+        """Its accounts; None while it does not answer or recovers."""
         try:
             body = self._web.get("/stats/accounts")
         except OSError:
@@ -441,7 +441,7 @@ class Worker:
         self._wait(lambda: self.accounts() is not None, READY_S, "is not ready")
 
     def wait_drained(self, read: int, timeout_s: float = DRAIN_S) -> dict[str, object]:
-        """Until that many records are accounted for and nothing is left to read; its accounts."""
+        """Wait until that many records are accounted for and none is left to read, and return its accounts."""
 
         def done() -> bool:
             accounts = self.accounts()
@@ -469,19 +469,19 @@ class Worker:
             os.kill(self.process.pid, number)
 
     def kill(self) -> None:
-        """As the machine does when memory runs out."""
+        """Kill it without a warning, as the system does when memory runs out."""
         self.signal(signal.SIGKILL)
         self.wait_gone(10)
 
     def terminate(self) -> float:
-        """Ask it to stop; the seconds that it took."""
+        """Send SIGTERM, and return the seconds until it ended."""
         began = time.monotonic()
         self.signal(signal.SIGTERM)
         self.wait_gone(15)
         return time.monotonic() - began
 
     def wait_gone(self, seconds: float) -> None:
-        """Until it has ended."""
+        """Wait until it has ended."""
         deadline = time.monotonic() + seconds
         while not self.is_gone:
             assert time.monotonic() < deadline, f"worker {self.name} does not end:\n{self.tail()}"
@@ -494,7 +494,7 @@ class Worker:
 
 @contextlib.contextmanager
 def killed_at_end(workers: list[Worker]) -> Iterator[None]:
-    """Whatever is in the list then is stopped."""
+    """At the end of the block, stop every worker that is in the list by then."""
     try:
         yield
     finally:
@@ -508,12 +508,12 @@ def _text(record: Stored, header: str) -> str:
 
 
 def is_subject(verdict: bytes) -> bool:
-    """Whether it is one on a title or a device."""
+    """Whether it is a verdict on a title or a device."""
     return b'"minute_end":' in verdict
 
 
 def in_order(verdicts: Iterable[bytes]) -> list[bytes]:
-    """Subject verdicts by minute, type and id."""
+    """Verdicts on titles and devices, sorted by minute, type and id."""
 
     def place(value: bytes) -> tuple[str, str, str]:
         verdict = json.loads(value)
