@@ -35,27 +35,9 @@ if TYPE_CHECKING:
     from tables.risk import RiskValue
 
 
-class Accounts(Answer):
-    """How the records of this worker's partitions ended."""
+class Endings(Answer):
+    """How records ended, and how many have not been judged yet."""
 
-    read: int
-    judged: int
-    duplicate: int
-    failed: int
-    flagged: int
-    late: int
-    requests: int
-    rekeyed: int
-    lag: dict[str, int] = Field(description="records not judged yet, by topic-partition")
-    lag_open_transactions: dict[str, int] = Field(
-        description="the part of the lag behind a transaction open for 5 s or longer, by topic-partition"
-    )
-
-
-class Summary(Answer):
-    """The whole stream since the topics' beginning; each record counts once, whatever was restarted."""
-
-    events: int = Field(description="records read: judged + duplicate + failed")
     judged: int
     duplicate: int
     failed: int
@@ -63,15 +45,27 @@ class Summary(Answer):
     flagged: int
     requests: int = Field(description="privacy requests applied")
     rekeyed: int = Field(description="records forwarded to their user's partition")
+    lag: dict[str, int] = Field(description="records not judged yet, by topic-partition")
+    lag_open_transactions: dict[str, int] = Field(
+        description="the part of the lag behind a transaction open for 5 s or longer, by topic-partition"
+    )
+
+
+class Accounts(Endings):
+    """How the records of this worker's partitions ended."""
+
+    read: int = Field(description="records read: judged + duplicate + failed")
+
+
+class Summary(Endings):
+    """The whole stream since the topics' beginning; each record counts once, whatever was restarted."""
+
+    events: int = Field(description="records read: judged + duplicate + failed")
     failed_by_reason: dict[str, int]
     risk_levels: dict[RiskLevel, int] = Field(
         description="verdicts on users by level; NONE: judged, not flagged"
     )
     rules: dict[str, int] = Field(description="verdicts on users by rule")
-    lag: dict[str, int] = Field(description="records not judged yet, by topic-partition")
-    lag_open_transactions: dict[str, int] = Field(
-        description="the part of the lag behind a transaction open for 5 s or longer, by topic-partition"
-    )
     total_lag: int
     events_per_second: float = Field(description="over the last seconds, all workers together")
     play_time_seconds: float = Field(description="time that devices played")
@@ -177,14 +171,8 @@ class _Stats:
         levels = {level: counts[f"level.{level}"] for level in _LEVELS}
         levels["NONE"] = counts["judged"] - counts["flagged"]
         return Summary(
-            events=counts["judged"] + counts["duplicate"] + counts["failed"],
-            judged=counts["judged"],
-            duplicate=counts["duplicate"],
-            failed=counts["failed"],
-            late=counts["late"],
-            flagged=counts["flagged"],
-            requests=counts["request"],
-            rekeyed=counts["misplaced"],
+            **_endings(counts),
+            events=_read(counts),
             failed_by_reason=_below("failed.", counts),
             risk_levels=levels,
             rules=_below("rule.", counts),
@@ -225,17 +213,24 @@ class _Stats:
             raise unavailable(RECOVERING)
         counts = self._status.counts()
         return Accounts(
-            read=counts["judged"] + counts["duplicate"] + counts["failed"],
-            judged=counts["judged"],
-            duplicate=counts["duplicate"],
-            failed=counts["failed"],
-            flagged=counts["flagged"],
-            late=counts["late"],
-            requests=counts["request"],
-            rekeyed=counts["misplaced"],
+            **_endings(counts),
+            read=_read(counts),
             lag=self._status.lag(),
             lag_open_transactions=self._status.lag_open_transactions(),
         )
+
+
+def _endings(counts: Counter[str]) -> dict[str, int]:
+    """The counts that `Endings` has."""
+    same = ("judged", "duplicate", "failed", "late", "flagged")
+    return {name: counts[name] for name in same} | {
+        "requests": counts["request"],
+        "rekeyed": counts["misplaced"],
+    }
+
+
+def _read(counts: Counter[str]) -> int:
+    return counts["judged"] + counts["duplicate"] + counts["failed"]
 
 
 def _share(part: int, whole: int) -> float | None:
