@@ -333,6 +333,8 @@ def test_bodies(value):
                 EventDecoder().event(one)
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 @every_seed
 def test_files(value):
     """`ott judge` and `ott tail`."""

@@ -79,6 +79,8 @@ def test_every_feature_is_looked_at_by_the_same_number_of_trees(minutes):
     assert set(looked_at.values()) == {6}
 
 
+@pytest.mark.slow
+@pytest.mark.essential
 def test_a_forest_that_is_too_large_is_refused():
     with pytest.raises((TrainingError, ModelError), match="fewer trees"):
         train(made_up_minutes(4_000), replace(PARAMETERS, trees=900, samples=1_024), "much")
