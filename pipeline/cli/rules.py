@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,8 @@ import typer
 from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.evaluation.rule_book import RuleBook
     from pipeline.history.rule_sets import Published
     from pipeline.history.survey import Line
@@ -148,6 +151,9 @@ def backtest(
         1, os.cpu_count() or 1
     ),
     examples: Annotated[int, typer.Option(metavar="N", min=0, help="Examples of each kind.")] = 3,
+    progress: Annotated[
+        bool, typer.Option("--progress", help="Write progress as lines to standard error, for programs.")
+    ] = False,
     as_json: AsJson = False,
     bootstrap_servers: BootstrapServers = None,
     topic_prefix: TopicPrefix = None,
@@ -167,8 +173,10 @@ def backtest(
     settings = _settings(bootstrap_servers, topic_prefix, config)
     times = time_range(begin, end, warmup)
     chosen = None if partitions is None else numbers_of(partitions)
-    with progress_bar(as_json) as watch:
-        found = run(settings, document, times, chosen, workers, examples, watch)
+    with progress_bar(as_json or progress) as watch:
+        found = run(
+            settings, document, times, chosen, workers, examples, _progress_lines() if progress else watch
+        )
     users = found.users.most_common(CONCERNED)
     if as_json:
         print_json({"judged": found.judged, **as_document(found.difference), "users": dict(users)})
@@ -179,6 +187,21 @@ def backtest(
     show_difference(found.difference)
     for user, count in users:
         typer.echo(f"concerned: {user}, {count:,} verdicts")
+
+
+def _progress_lines() -> "Callable[[int, int], None]":
+    """Writes how many records were read, once for each per cent."""
+    last = -1
+
+    def watch(read: int, total: int) -> None:
+        nonlocal last
+        share = 100 * read // max(total, 1)
+        if share != last:
+            last = share
+            sys.stderr.write(f"{read} of {total} records\n")
+            sys.stderr.flush()
+
+    return watch
 
 
 def _read(file: Path) -> "tuple[str, RuleSet]":

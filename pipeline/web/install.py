@@ -25,6 +25,7 @@ from pipeline.web.views import (
     alerts,
     api,
     audit,
+    backtests,
     compliance,
     drift,
     events,
@@ -83,6 +84,7 @@ _VIEWS: Final = (
     results,
     alerts,
     rules,
+    backtests,
     drift,
     models,
     tables,
@@ -148,6 +150,7 @@ def install_web(
     audit_log = AuditLog(outbox, options, audit_topic, show)
     pauses, status = rule_config.pauses, WorkerStatus(app, users_table)
     registry = metrics.Metrics(app, users_table, titles_table, drift_watch, model_book)
+    backtesting = backtests.Backtests(settings, users_table, peers)
     views: list[Handlers] = [
         page.page_views(),
         api.api_views(status, served, demo=demo),
@@ -163,6 +166,7 @@ def install_web(
         results.result_views(users_table, peers, show),
         alerts.alert_views(index),
         rules.rule_views(users_table, peers, book, outbox, config, index),
+        backtesting.views(),
         drift.drift_views(users_table, peers, drift_watch),
         models.model_views(users_table, peers, model_book, outbox, model_config),
         tables.table_views(users_table, titles_table, alerts_table, peers, show),
@@ -173,7 +177,7 @@ def install_web(
     install(app, served, views, tokens, peers, audit_log, addresses=addresses, observe=registry.observe)
     server = cast("FaustWeb", app.web).web_app
     server.on_startup.append(_warner(tokens))
-    server.on_cleanup.extend([audit_log.close, outbox.close])
+    server.on_cleanup.extend([audit_log.close, outbox.close, backtesting.close])
 
 
 def _warner(tokens: Tokens) -> Callable[[web.Application], Awaitable[None]]:

@@ -460,6 +460,27 @@ def test_the_rule_set_in_force_is_shown_and_a_new_one_is_checked_before_it_is_pu
     assert page.get_by_text(GUIDANCE["account.multi_ip"].runbook).is_visible(), "drawing anew folded it"
 
 
+def test_a_rule_set_is_tried_on_the_past_before_it_is_published(live, signed_in):
+    page = signed_in(live)
+    page.click("#tabs >> text=Rules")
+    page.wait_for_selector("#panel-ruleset tbody tr")
+    assert page.input_value("#backtest-from")
+    page.fill("#rules-text", '{"version": "tried", "rules": {"account.multi_ip": {"medium_over": -1}}}')
+    page.click("#backtest-start")
+    page.get_by_text("the rule set is not valid: rules.account.multi_ip").wait_for()
+    page.fill("#rules-text", '{"version": "tried", "rules": {"account.multi_ip": {"mode": "off"}}}')
+    page.click("#backtest-start")
+    page.click("#backtest-cancel")
+    page.get_by_text("The backtest was cancelled.").wait_for()
+    assert not page.is_visible("#backtest-cancel")
+    page.click("#backtest-start")
+    page.wait_for_selector("#backtest-result .message", timeout=120_000)
+    text = page.inner_text("#backtest-result")
+    assert "events tried adds" in text
+    assert "By rule" in text
+    assert ask(live, "/rules")["version"] != "tried"
+
+
 def test_the_anomaly_model_in_force_is_named(live, signed_in):
     page = signed_in(live, "analyst")
     page.click("#tabs >> text=Rules")

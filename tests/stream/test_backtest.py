@@ -8,6 +8,7 @@ from pipeline.kafka.topics import ensure_topics
 from tests.stream.events import generated
 from tests.stream.harness import Stream
 from tests.stream.test_replay import V2, lines, ott, request
+from tests.stream.web import SECRET, Web
 
 EVENTS = 3_000
 NEW = {
@@ -80,3 +81,31 @@ def test_a_rule_set_is_checked_compared_and_published(stream: Stream) -> None:
     ott(stream, "rules", "diff", good)
     (told,) = json.loads(ott(stream, "rules", "history", "--json").stdout)
     assert (told["version"], told["in_force_from"]) == ("v2", {})
+
+
+def test_workers_run_backtests_and_lead_to_the_one_that_knows_each(stream: Stream) -> None:
+    variables = {"OTT_JWT_SECRET": SECRET}
+    stream = Stream(stream.servers, stream.prefix, stream.directory, variables=variables)
+    asyncio.run(ensure_topics(stream.settings))
+    stream.write("raw-events", generated(EVENTS, 72).events)
+    question = {"document": NEW, "from": "2020-01-01T00:00:00Z"}
+    with stream.worker("a") as one, stream.worker("b") as other:
+        one.wait_ready()
+        other.wait_ready()
+        web = Web([one, other])
+        web.wait_covered()
+        web.post("/process/drain?timeout=60")
+        asked = [web.post("/backtests", 202, body=question)["id"] for _ in range(2)]
+        cancelled = web.call("DELETE", f"/backtests/{asked[1]}", worker=1)
+        assert (cancelled.status, cancelled.body["state"]) == (200, "cancelled")
+        web.wait_for(f"/backtests/{asked[0]}", lambda found: found["state"] not in {"queued", "running"})
+        found = web.get(f"/backtests/{asked[0]}", worker=1)
+        absent = web.call("GET", f"/backtests/{asked[0][:9]}00", worker=1)
+        assert absent.status == 404
+    assert found == {**found, "version": "v7", "state": "done", "message": None}
+    assert found["progress"]["read"] == found["progress"]["total"] > 0
+    new = stream.directory / "new.json"
+    new.write_text(json.dumps(NEW))
+    said = ott(stream, "rules", "backtest", new, "--json", "--progress", "--from", question["from"])
+    assert json.loads(said.stdout) == found["result"]
+    assert said.stderr.splitlines()[-1] == "{read} of {total} records".format(**found["progress"])

@@ -16,6 +16,7 @@ import logging
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from hashlib import blake2b
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from urllib.parse import quote, urlencode
@@ -138,6 +139,24 @@ class Peers:
     def own_url(self) -> URL:
         """The origin of this worker's web server."""
         return URL(self._app.conf.canonical_url).origin()
+
+    @property
+    def own_mark(self) -> str:
+        """Stands for this worker in the ids of things that only it knows."""
+        return _mark(self.own_url)
+
+    async def forward_to(self, call: Call, table: WriteBehindTable[Any], mark: str) -> None:
+        """Have the worker answer that a mark stands for; nothing happens if no other worker of the table has it.
+
+        Raises:
+            Instead: with its answer.
+            Problem: it does not answer.
+        """
+        if call.from_peer:
+            return
+        for url in self.others(table):
+            if _mark(url) == mark:
+                raise Instead(await self._forward(call, url))
 
     def owner(self, table: WriteBehindTable[Any], partition: int) -> URL | None:
         """The address of the owner of a partition; None while no worker owns it.
@@ -283,6 +302,10 @@ class Peers:
                 )
             headers = {name: response.headers[name] for name in _PASSED_ON if name in response.headers}
             return _Answer(response.status, headers, body)
+
+
+def _mark(url: URL) -> str:
+    return blake2b(str(url).encode(), digest_size=4).hexdigest()
 
 
 def _target(call: Call) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 
 Role = Literal["public", "analyst", "admin"]
-Method = Literal["GET", "POST", "PUT"]
+Method = Literal["GET", "POST", "PUT", "DELETE"]
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"

@@ -1,5 +1,6 @@
 // The rule set in force; the admin checks and publishes another one.
 import { ask } from "./api.js";
+import { Backtest } from "./backtest.js";
 import { confirmed } from "./details.js";
 import { byId, h, number, table } from "./dom.js";
 import { driftPanel } from "./drift.js";
@@ -25,6 +26,7 @@ export class Rules {
     this.panel = new Panel(byId("panel-ruleset"), new Source(() => "/rules"), { draw: (body, data) => this.#draw(body, data) });
     this.model = modelPanel();
     this.drift = driftPanel();
+    this.backtest = new Backtest();
     this.text.addEventListener("input", () => this.#mayPublish(null));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -38,6 +40,7 @@ export class Rules {
 
   open() {
     byId("rules-editor").hidden = !session.isAdmin;
+    this.backtest.open();
   }
 
   async refresh(signal) {
@@ -52,6 +55,7 @@ export class Rules {
     }
     this.text.value = "";
     this.result.replaceChildren();
+    this.backtest.clear();
     this.#mayPublish(null);
   }
 

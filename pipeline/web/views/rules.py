@@ -206,7 +206,7 @@ class _Rules:
         try:
             ruleset = read_ruleset(document)
         except RuleSetError as error:
-            raise _wrong(str(error)) from None
+            raise wrong_rule_set(str(error)) from None
         try:
             self._book.check_version(ruleset)
         except RuleSetError as error:
@@ -263,7 +263,8 @@ def _below(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
     }
 
 
-def _wrong(reason: str) -> Problem:
+def wrong_rule_set(reason: str) -> Problem:
+    """400: a rule set is not valid."""
     place, colon, message = reason.partition(": ")
     is_place = bool(colon) and place.startswith("rules.")
     error = FieldError(
