@@ -476,7 +476,7 @@ def test_a_rule_set_is_tried_on_the_past_before_it_is_published(live, signed_in)
     page.click("#backtest-start")
     page.wait_for_selector("#backtest-result .message", timeout=120_000)
     text = page.inner_text("#backtest-result")
-    assert "events tried adds" in text
+    assert "Rule set tried on" in text
     assert "By rule" in text
     assert ask(live, "/rules")["version"] != "tried"
 

@@ -1,10 +1,11 @@
-// A backtest of the rule set in the editor: what it would have said of the past. A worker runs it; the page looks every second.
+// A backtest of the rule set in the editor: what it would have said of the past. A worker runs it. The page looks every two
+// seconds, because each look is an entry in the audit trail.
 import { ask } from "./api.js";
 import { byId, h, number, setText, table } from "./dom.js";
 import { NOTHING, share, time, whole } from "./format.js";
 import { level, ruleName } from "./words.js";
 
-const LOOK_MS = 1000;
+const LOOK_MS = 2000;
 const DAY_MS = 24 * 3600 * 1000;
 const ENDED = { failed: "The backtest failed", cancelled: "The backtest was cancelled" };
 
@@ -110,10 +111,10 @@ function shown(result, version) {
   const examples = Object.entries(result.examples).flatMap(([kind, pairs]) => pairs.map(({ a, b }) => [kind, (b ?? a).subject.id, time((b ?? a).event_time, { full: true }), ...[a, b].map(verdict)]));
   const users = Object.entries(result.users);
   return [
-    h("p.message", { data: { kind: "good" } }, `Of ${whole(result.judged)} events ${version} adds ${whole(result.added)} verdicts, removes ${whole(result.removed)} and changes ${whole(result.changed)}; ${whole(result.same)} stay the same.`),
+    h("p.message", { data: { kind: "good" } }, `Rule set ${version} on ${whole(result.judged)} events: ${whole(result.added)} verdicts are added, ${whole(result.removed)} removed, ${whole(result.changed)} changed; ${whole(result.same)} stay the same.`),
     part("By rule", ["Rule", number("Added"), number("Removed"), number("Changed")], rules),
     part("By level", ["Level", number("Verdicts")], levels),
-    part("Examples", ["What", "User", "Time", "Now", "New"], examples),
+    part("Examples", ["What", "User", "Time", "In force then", "New"], examples),
     users.length ? h("p.small", h("span.soft", "Users most concerned "), h("span.chips", users.map(([user, count]) => h("span.chip", `${user.replace(/^user:/, "")} `, h("b", whole(count)))))) : null,
   ].filter(Boolean);
 }

@@ -23,7 +23,7 @@ export function explainButton(verdict) {
     }
     button.disabled = false;
   });
-  return h("section", h("div.buttons", button), result);
+  return [h("div.buttons", button), result];
 }
 
 function explained({ findings, window, again, same, verdict }) {
