@@ -16,8 +16,11 @@ NAMES: Final = 64
 USERS: Final = 32
 """The most users of a device. The newest are kept."""
 MINUTES_NAMES: Final = 1_500
-"""The most names of failures in all minutes of a subject together. The record must fit into a message, however many
-error codes somebody makes up."""
+"""So many names of failures in all minutes of a subject together are kept, however long they are."""
+MINUTES_BYTES: Final = 400_000
+"""More names are kept up to so many bytes, because the record must fit into a message, however many error codes
+somebody makes up. The busiest titles of ordinary streams have a tenth of it. Names beyond it count as `OTHER`, and
+which names these are depends on the order of arrival."""
 _SUMMED_FROM: Final = 64 * ROW_BYTES
 """The rows are summed when there are at least this many new bytes."""
 
@@ -73,13 +76,17 @@ class Figures(msgspec.Struct, array_like=True, gc=False):
             if by_minute:
                 codes, regions = self.failures.setdefault(minute, ({}, {}))
                 for counts, name in ((codes, code), (regions, region)):
-                    if name in counts or self._named() < MINUTES_NAMES:
+                    if name in counts or self._has_room():
                         add_first(counts, name, number)
                     else:
                         counts[OTHER] = counts.get(OTHER, 0) + number
 
-    def _named(self) -> int:
-        return sum([len(codes) + len(regions) for codes, regions in self.failures.values()])
+    def _has_room(self) -> bool:
+        minutes = self.failures.values()
+        if sum([len(codes) + len(regions) for codes, regions in minutes]) < MINUTES_NAMES:
+            return True
+        names = [name for minute in minutes for counts in minute for name in counts]
+        return sum([len(name.encode()) for name in names]) < MINUTES_BYTES
 
     def add_names(self, names: Iterable[Name]) -> None:
         """Count names over the lifetime."""

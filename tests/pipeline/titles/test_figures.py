@@ -1,11 +1,12 @@
 """Figures: rows that are summed late, names that are bounded."""
 
+import random
 from collections import Counter, defaultdict
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.titles.figures import MINUTES_NAMES, NAMES, OTHER, USERS, Figures, add_first
+from pipeline.titles.figures import MINUTES_BYTES, MINUTES_NAMES, NAMES, OTHER, USERS, Figures, add_first
 from pipeline.titles.rows import (
     FAILED,
     ROW_BYTES,
@@ -65,13 +66,26 @@ def test_which_names_of_a_minute_are_kept_does_not_depend_on_their_order(names):
     assert counts == {f"E{number:03}": 2 for number in range(NAMES)} | {OTHER: 12}
 
 
-def test_all_names_of_all_minutes_are_bounded_too():
+def test_names_of_a_busy_title_do_not_depend_on_the_order_of_minutes():
+    failures = [(minute, f"E{n % 10}", f"R{n}", 1) for minute in range(75) for n in range(40)]
+    found = []
+    for seed in range(3):
+        random.Random(seed).shuffle(failures)
+        figures = Figures()
+        figures.add_failures(failures, by_minute=True)
+        found.append(figures.failure_names(0, 74))
+    assert found[0] == found[1] == found[2]
+    assert found[0][0] == {f"E{n}": 300 for n in range(10)}
+    assert len(found[0][1]) == 40
+
+
+def test_the_bytes_of_all_names_are_bounded():
     figures = Figures()
     for minute in range(100):
-        figures.add_failures([(minute, f"E{number}", "DE", 1) for number in range(50)], by_minute=True)
-    assert (
-        sum(len(codes) + len(regions) for codes, regions in figures.failures.values()) < MINUTES_NAMES + 200
-    )
+        codes = [f"{number:02}" + "\N{GRINNING FACE}" * 98 for number in range(50)]
+        figures.add_failures([(minute, code, "DE", 1) for code in codes], by_minute=True)
+    names = [name for minute in figures.failures.values() for counts in minute for name in counts]
+    assert sum(len(name.encode()) for name in names) < max(MINUTES_BYTES, MINUTES_NAMES * 400) + 1_000
     codes, regions = figures.failure_names(0, 99)
     assert sum(codes.values()) == sum(regions.values()) == figures.failed_since(0) == figures.failed == 5_000
     assert len(figures.names["error_codes"]) == 50
