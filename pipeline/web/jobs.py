@@ -40,7 +40,7 @@ class Finished(NamedTuple):
     Attributes:
         status: its exit status (docs/operations.md).
         output: its standard output.
-        message: its error message without the name of the command; empty if there is none.
+        message: its error message without the name of the command; empty if it had no error.
     """
 
     status: int
@@ -110,19 +110,23 @@ def _run(
                     told(_text(messages))
         finally:
             child.stop()
-        # Nobody waits any more if it was cancelled.
+        said = _text(messages)
+        if told is not None:
+            told(said)
+        if status is None:
+            # The caller was cancelled, so nobody takes the result.
+            return Finished(-1, b"", "stopped")
         output = directory / "output"
-        return Finished(
-            -1 if status is None else status,
-            output.read_bytes() if output.exists() else b"",
-            _error(_text(messages)),
-        )
+        return Finished(status, output.read_bytes() if output.exists() else b"", _error(said, status))
 
 
 def _text(file: Path) -> str:
     return file.read_text("utf-8", "replace")
 
 
-def _error(messages: str) -> str:
+def _error(messages: str, status: int) -> str:
     """The last message that begins with the name of the command."""
-    return re.split("^ott: ", messages, flags=re.MULTILINE)[-1].strip()
+    found = re.split("^ott: ", messages, flags=re.MULTILINE)
+    if len(found) > 1:
+        return found[-1].strip()
+    return f"the command ended with status {status} and said nothing" if status else ""

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from pipeline.kafka.topics import ensure_topics
+from tests.pipeline.web.test_jobs import commands, wait_until
 from tests.stream.events import generated
 from tests.stream.harness import Stream
 from tests.stream.test_replay import V2, lines, ott, request
@@ -102,6 +103,11 @@ def test_workers_run_backtests_and_lead_to_the_one_that_knows_each(stream: Strea
         found = web.get(f"/backtests/{asked[0]}", worker=1)
         absent = web.call("GET", f"/backtests/{asked[0][:9]}00", worker=1)
         assert absent.status == 404
+        before = len(commands(stream.prefix))
+        web.post("/backtests", 202, body=question)
+        wait_until(lambda: len(commands(stream.prefix)) > before)
+    # The workers have stopped, and so has the backtest of one of them.
+    assert commands(stream.prefix) == []
     assert found == {**found, "version": "v7", "state": "done", "message": None}
     assert found["progress"]["read"] == found["progress"]["total"] > 0
     new = stream.directory / "new.json"

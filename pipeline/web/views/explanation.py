@@ -121,7 +121,7 @@ class _Explanations:
         async with self._turn:
             try:
                 done = await run_command(self._settings, ["explain", verdict_id, "--json"], limit_s=_LIMIT_S)
-            except TimeoutError as error:
+            except OSError as error:  # also TimeoutError
                 raise unavailable(
                     f"the verdict was not explained: {error}; use ott explain {verdict_id}", 60
                 ) from None

@@ -61,7 +61,14 @@ async def test_a_command_that_writes_too_much_fails(settings, monkeypatch):
     monkeypatch.setattr(jobs, "OUTPUT_BYTES", 512)
     done = await run_command(settings, ["worker", "--show-settings"], limit_s=60)
     assert done.status != 0
+    assert done.message
     assert len(done.output) <= 512
+
+
+async def test_all_that_a_command_said_is_told(settings):
+    told = []
+    await run_command(settings, ["rules", "check", "none.json"], limit_s=60, told=told.append)
+    assert told[-1] == "ott: none.json cannot be read: No such file or directory\n"
 
 
 @pytest.fixture
