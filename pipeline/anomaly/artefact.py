@@ -8,13 +8,14 @@ A reader checks the size, the form and the checksum before it parses anything, a
 """
 
 from hashlib import sha256
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
 
 from pipeline.anomaly.features import FEATURE_NAMES
-from pipeline.anomaly.forest import Forest, ForestError
+from pipeline.anomaly.forest import Forest
+from pipeline.events.foreign import packed_reader, shortened, shown
 
 MAGIC: Final = b"OTTMODEL"
 FORM: Final = 1
@@ -23,6 +24,8 @@ MAX_BYTES: Final = 900_000
 """A model travels as one record of a topic, and Kafka's default limit for a record is 1 MB."""
 _HEAD: Final = len(MAGIC) + 1 + sha256().digest_size
 _LIMITS: Final = {"trees": 1_000, "bins": 64}
+_Text = Annotated[str, msgspec.Meta(max_length=1_000)]
+"""Cards are listed with each model, so a card must not be as long as a file."""
 
 
 class ModelError(ValueError):
@@ -67,16 +70,16 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         libraries: versions of what it was trained with.
     """
 
-    name: str
-    purpose: str
-    data: str
-    left_out: str
-    first_event: str
-    last_event: str
+    name: _Text
+    purpose: _Text
+    data: _Text
+    left_out: _Text
+    first_event: _Text
+    last_event: _Text
     users: int
     minutes: int
     calibration_minutes: int
-    alert_rate: float
+    alert_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     parameters: dict[str, int | float]
     libraries: dict[str, str]
 
@@ -96,9 +99,12 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     features: tuple[str, ...]
     usual: tuple[Usual, ...]
     score: Usual
-    alert_below: int
+    alert_below: Annotated[int, msgspec.Meta(ge=0)]
     card: Card
     forest: _Arrays
+
+
+_read_document: Final = packed_reader(_Document)
 
 
 class Model(msgspec.Struct, frozen=True, eq=False):
@@ -177,9 +183,8 @@ def read_model(data: bytes, name: str) -> Model:
             f"{name}: its checksum does not fit: the file was cut off or changed; fetch it again"
         )
     try:
-        document = msgspec.msgpack.decode(body, type=_Document)
-        return _opened(document, sha256(body).hexdigest()[:16])
-    except (msgspec.DecodeError, ForestError, ValueError) as error:
+        return _opened(_read_document(body), sha256(body).hexdigest()[:16])
+    except ValueError as error:
         raise ModelError(f"{name}: {error}") from None
 
 
@@ -187,7 +192,7 @@ def _opened(document: _Document, version: str) -> Model:
     if document.features != FEATURE_NAMES:
         ours, theirs = set(FEATURE_NAMES), set(document.features)
         differing = sorted(ours ^ theirs) or ["their order"]
-        raise ValueError(f"was trained on another list of features ({', '.join(differing)}); train it again")
+        raise ValueError(f"was trained on another list of features ({shortened(', '.join(differing))}); train it again")
     if tuple(usual.name for usual in document.usual) != FEATURE_NAMES:
         raise ValueError("does not say for every feature what is usual")
     for usual in (*document.usual, document.score):
@@ -217,5 +222,6 @@ def _forest(arrays: _Arrays) -> Forest:
 def _check_usual(usual: Usual) -> None:
     numbers = np.array((usual.median, usual.low, usual.high, *usual.edges, *usual.shares), dtype=np.float64)
     sizes_fit = len(usual.shares) == len(usual.edges) + 1 <= _LIMITS["bins"]
-    if not sizes_fit or not np.isfinite(numbers).all() or list(usual.edges) != sorted(usual.edges):
-        raise ValueError(f"what it says is usual of {usual.name} is no distribution")
+    in_order = list(usual.edges) == sorted(usual.edges)
+    if not sizes_fit or not np.isfinite(numbers).all() or not in_order or min(usual.shares) < 0:
+        raise ValueError(f"what it says is usual of {shown(usual.name)} is no distribution")

@@ -73,8 +73,8 @@ def test_a_huge_file_is_refused_before_it_is_parsed(data):
         (lambda d: d["features"].append("shoe_size"), r"another list of features \(shoe_size\)"),
         (lambda d: d["features"].reverse(), r"another list of features \(their order\)"),
         (lambda d: d["usual"].pop(), "what is usual"),
-        (lambda d: d["usual"][0].update(median=float("nan")), "usual of events is no distribution"),
-        (lambda d: d["usual"][0]["shares"].pop(), "usual of events is no distribution"),
+        (lambda d: d["usual"][0].update(median=float("nan")), "usual of 'events' is no distribution"),
+        (lambda d: d["usual"][0]["shares"].pop(), "usual of 'events' is no distribution"),
         (lambda d: d["forest"].update(roots=b"\1\0\0\0"), "do not follow"),
         (lambda d: d["forest"].update(roots=b"\0"), "buffer size"),
         (lambda d: d["forest"].update(counted=10_000), "counts more trees"),
@@ -83,6 +83,11 @@ def test_a_huge_file_is_refused_before_it_is_parsed(data):
             "feature that does not exist",
         ),
         (lambda d: d.update(alert_below="0"), "Expected `int`"),
+        (lambda d: d.update(alert_below=-(2**62)), "Expected `int` >= 0"),
+        (lambda d: d["score"].update(shares=[-1.0] * len(d["score"]["shares"])), "score' is no distribution"),
+        (lambda d: d["card"].update(data="x" * 1_001), "length <= 1000"),
+        (lambda d: d["card"].update(alert_rate=float("nan")), "Expected `float` > 0.0"),
+        (lambda d: d["score"].update(other=msgspec.Raw(b"\x91" * 500_000 + b"\xc0")), "recursion depth"),
         (lambda d: d.update(code="import os"), "unknown field"),
         (lambda d: d.pop("card"), "missing required field `card`"),
     ],
@@ -90,6 +95,19 @@ def test_a_huge_file_is_refused_before_it_is_parsed(data):
 def test_a_document_that_does_not_fit_is_refused_though_its_checksum_does(data, change, message):
     with pytest.raises(ModelError, match=f"^m: .*{message}"):
         read_model(tampered(data, change), "m")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.update(features=[f"feature {number}" for number in range(50_000)]),
+        lambda d: d["score"].update(name="x" * 500_000, shares=[]),
+    ],
+)
+def test_a_message_about_a_file_is_short(data, change):
+    with pytest.raises(ModelError) as refused:
+        read_model(tampered(data, change), "m")
+    assert len(str(refused.value)) < 1_000
 
 
 def test_the_shipped_model_fits_this_version():
