@@ -192,7 +192,9 @@ def _opened(document: _Document, version: str) -> Model:
     if document.features != FEATURE_NAMES:
         ours, theirs = set(FEATURE_NAMES), set(document.features)
         differing = sorted(ours ^ theirs) or ["their order"]
-        raise ValueError(f"was trained on another list of features ({shortened(', '.join(differing))}); train it again")
+        raise ValueError(
+            f"was trained on another list of features ({shortened(', '.join(differing))}); train it again"
+        )
     if tuple(usual.name for usual in document.usual) != FEATURE_NAMES:
         raise ValueError("does not say for every feature what is usual")
     for usual in (*document.usual, document.score):

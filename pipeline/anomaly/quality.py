@@ -67,7 +67,7 @@ def figures(scores: Scores, misuse: Flags, weights: Scores | None = None, budget
     ranked = scores[order]
     right = np.cumsum(np.where(misuse, weight, 0)[order])
     wrong = np.cumsum(np.where(misuse, 0, weight)[order])
-    if not right[-1] or not wrong[-1]:
+    if not len(scores) or not right[-1] or not wrong[-1]:
         raise ValueError("there are minutes of misuse only, or none of them")
     # Minutes of one score alert together, or not at all.
     last = np.append(ranked[1:] != ranked[:-1], True)
