@@ -227,15 +227,17 @@ def _instant(option: str, text: str) -> int:
 
 def _collect(file: str, topic_prefix: str | None, config: Path | None) -> "ScoredMinutes":
     from pipeline.assembly import build_evaluator
+    from pipeline.history.compressed import expanded
+    from pipeline.judging.lines import lines_of
     from pipeline.judging.scored_minutes import MinuteCollector
     from pipeline.settings.schema import load_settings
 
     settings = load_settings({"topic_prefix": topic_prefix, "config": config})
     collector = MinuteCollector(build_evaluator(settings), settings.topic_prefix)
     if file == "-":
-        return collector.collect(sys.stdin.buffer)
-    with Path(file).open("rb") as lines:
-        return collector.collect(lines)
+        return collector.collect(lines_of(sys.stdin.buffer))
+    with expanded(Path(file)) as opened:
+        return collector.collect(lines_of(opened))
 
 
 def _labels(path: Path) -> dict[str, tuple[str, bool]]:
@@ -243,10 +245,13 @@ def _labels(path: Path) -> dict[str, tuple[str, bool]]:
 
     from pipeline.anomaly.quality import Label, kinds_of_users
     from pipeline.errors import UsageError
+    from pipeline.judging.lines import lines_of
 
     try:
-        return kinds_of_users(msgspec.json.Decoder(Label).decode_lines(path.read_bytes()))
-    except msgspec.MsgspecError as error:
+        with path.open("rb") as file:
+            decode = msgspec.json.Decoder(Label).decode
+            return kinds_of_users(decode(line) for line in lines_of(file) if line.strip())
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise UsageError(f"{path} holds no labels as `ott generate --labels` writes them: {error}") from None
 
 

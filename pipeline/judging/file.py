@@ -7,7 +7,7 @@ from typing import BinaryIO, Final, Literal, NamedTuple
 
 from pipeline.evaluation.evaluator import Evaluator, Outcome
 from pipeline.evaluation.verdict import encode_verdict
-from pipeline.judging.lines import Line, read_line
+from pipeline.judging.lines import Line, lines_of, read_line
 from pipeline.titles.file import FileTitles, Partition
 from pipeline.titles.levels import SubjectRules
 from pipeline.windows.user import UserState
@@ -112,7 +112,7 @@ class FileJudge:
                     yield Output("verdict", encode_verdict(verdict))
 
     def _lines(self, file: BinaryIO) -> Iterator[Line]:
-        for index, line in enumerate(file):
+        for index, line in enumerate(lines_of(file)):
             yield read_line(line, index, self._topic_prefix)
 
     def _judged(self, lines: Iterable[Line]) -> Iterator[tuple[Line, Outcome]]:

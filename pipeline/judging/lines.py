@@ -2,8 +2,9 @@
 
 import json
 from base64 import b64decode
+from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, BinaryIO, Final, NamedTuple, NoReturn
 
 from pipeline.evaluation.source import NO_TIMESTAMP, PlainRecord
 from pipeline.events import strict_json
@@ -13,6 +14,7 @@ from pipeline.events.invalid import ErrorDetail
 from pipeline.events.model import REQUEST_SCHEMA
 
 REQUEST_TOPIC: Final = "privacy-requests"
+MAX_LINE_BYTES: Final = 32 << 20
 _INT64: Final = 2**63
 
 
@@ -26,6 +28,18 @@ class Line(NamedTuple):
 
 class _UnopenedError(Exception):
     """An envelope cannot be opened. The arguments are the path of the member and the message."""
+
+
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a binary file, in bounded memory.
+
+    Only the beginning of a line with more than `MAX_LINE_BYTES` is given. It is judged as it is, and ends as a failed
+    event.
+    """
+    while line := file.readline(MAX_LINE_BYTES):
+        yield line
+        while len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE_BYTES)
 
 
 def read_line(line: bytes, index: int, topic_prefix: str = "") -> Line:

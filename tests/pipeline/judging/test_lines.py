@@ -1,10 +1,12 @@
 """Lines of a file: what is an envelope, what it opens to, and what cannot be opened."""
 
+import io
 import json
 
 import pytest
 
 from pipeline.evaluation.source import PlainRecord
+from pipeline.judging import lines
 from pipeline.judging.lines import read_line
 from tests.pipeline.events.messages import encoded
 
@@ -177,3 +179,9 @@ def test_topics_are_compared_without_the_prefix():
     line = envelope({"topic": "eu.privacy-requests"})
     assert read_line(line, 0, "eu.").is_request
     assert not read_line(line, 0, "us.").is_request
+
+
+def test_an_endless_line_is_cut_and_the_next_one_is_read(monkeypatch):
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 8)
+    file = io.BytesIO(b"12345678" * 3 + b"9\n" + b"1234567\n" + b"12345678\n" + b"last")
+    assert list(lines.lines_of(file)) == [b"12345678", b"1234567\n", b"12345678", b"last"]
