@@ -8,7 +8,7 @@ import time
 import uuid
 
 import pytest
-from aiohttp import ClientSession, ClientTimeout
+from aiohttp import ClientSession, ClientTimeout, ServerDisconnectedError
 
 from pipeline.kafka.topics import ensure_topics
 from pipeline.web.views.events import MAX_AT_ONCE
@@ -58,17 +58,26 @@ async def ask(web, seconds, taken):
     async with ClientSession(web.workers[0].address, timeout=ClientTimeout(30)) as client:
         while time.monotonic() < deadline:
             for path in ("/healthz", "/readyz", "/metrics"):
-                began = time.perf_counter()
-                async with client.get(path, headers={"Connection": "close"}) as answer:
-                    assert answer.status == 200, (path, answer.status)
-                    await answer.read()
-                times["GET"].append(time.perf_counter() - began)
-            good, began = event(f"good-{uuid.uuid4().hex}", **FLAGGED), time.perf_counter()
-            async with client.post("/events", json=good, headers={"Connection": "close"}) as answer:
-                assert answer.status == 202, await answer.text()
-            times["POST"].append(time.perf_counter() - began)
+                times["GET"].append(await answered(client, "GET", path, 200))
+            good = event(f"good-{uuid.uuid4().hex}", **FLAGGED)
+            times["POST"].append(await answered(client, "POST", "/events", 202, json=good))
             taken.append(good["event_id"])
     return times
+
+
+async def answered(client, method, path, status, **body):
+    """Seconds until a request was answered.
+
+    The flood has the address of the good client. An address that is at its limit of connections loses those that have
+    sent nothing yet, so the client asks again, as clients do, and that takes a part of its time.
+    """
+    began = time.perf_counter()
+    for _ in range(5):
+        with contextlib.suppress(ServerDisconnectedError, ConnectionResetError):
+            async with client.request(method, path, headers={"Connection": "close"}, **body) as answer:
+                assert answer.status == status, (path, await answer.text())
+                return time.perf_counter() - began
+    raise AssertionError(f"{method} {path} was not answered")
 
 
 async def without_and_beside(web, flood):

@@ -9,6 +9,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -122,17 +123,30 @@ class Disturbed:
         self.events = len(opening) + len(events)
 
 
+class Replayed(NamedTuple):
+    """What a replay wrote, and its accounts."""
+
+    output: Path
+    accounts: dict[str, Any]
+
+
 @pytest.fixture(scope="module")
 def disturbed(apache_kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
     directory = tmp_path_factory.mktemp("disturbed")
     return Disturbed(Stream(apache_kafka, f"disturbed-{time.time_ns()}.", directory))
 
 
+@pytest.fixture(scope="module")
+def replayed(disturbed: Disturbed) -> Replayed:
+    """A replay of everything."""
+    output = disturbed.stream.directory / "all.jsonl"
+    done = ott(disturbed.stream, "replay", "--output", output, "--json")
+    return Replayed(output, json.loads(done.stdout))
+
+
 @pytest.mark.essential
-def test_live_and_replay_differ_by_nothing(disturbed: Disturbed) -> None:
-    stream, output = disturbed.stream, disturbed.stream.directory / "all.jsonl"
-    done = ott(stream, "replay", "--output", output, "--json")
-    accounts = json.loads(done.stdout)
+def test_live_and_replay_differ_by_nothing(disturbed: Disturbed, replayed: Replayed) -> None:
+    stream, output, accounts = disturbed.stream, *replayed
     assert accounts["read"] == disturbed.events
     assert accounts["rekeyed"] == accounts["misplaced"] > 0
     assert accounts["requests"] == 60
@@ -163,12 +177,12 @@ def test_a_range_of_time_with_a_warm_up_gives_the_verdicts_on_its_records(distur
     assert Counter(gzip.decompress(output.read_bytes()).splitlines()) == Counter(expected)
 
 
-def test_diff_says_so_by_its_status(disturbed: Disturbed) -> None:
+def test_diff_says_so_by_its_status(disturbed: Disturbed, replayed: Replayed) -> None:
     stream, rules = disturbed.stream, disturbed.stream.directory / "rules.json"
     rules.write_text(json.dumps({**V2, "version": "v9"}))
     output = stream.directory / "other.jsonl.zst"
     ott(stream, "replay", "--output", output, "--rules", rules, "--partitions", "0-3")
-    done = ott(stream, "diff", stream.directory / "all.jsonl", output, "--json", status=1)
+    done = ott(stream, "diff", replayed.output, output, "--json", status=1)
     found = json.loads(done.stdout)
     assert "added" not in found["rules"]["account.multi_ip"]
     assert found["rules"]["account.multi_ip"]["removed"] > 0
@@ -176,7 +190,7 @@ def test_diff_says_so_by_its_status(disturbed: Disturbed) -> None:
 
 
 def test_a_start_that_was_killed_is_taken_up_again_and_a_finished_one_is_left_alone(
-    disturbed: Disturbed,
+    disturbed: Disturbed, replayed: Replayed
 ) -> None:
     stream, output = disturbed.stream, disturbed.stream.directory / "killed.jsonl"
     words = ["replay", "--output", output, "--workers", "1"]
@@ -193,7 +207,7 @@ def test_a_start_that_was_killed_is_taken_up_again_and_a_finished_one_is_left_al
         killed.kill()
     done_before = json.loads(manifest.read_bytes())["done"]
     ott(stream, *words)
-    assert lines(output) == lines(stream.directory / "all.jsonl")
+    assert lines(output) == lines(replayed.output)
     assert json.loads(manifest.read_bytes())["done"].items() >= done_before.items()
     assert not list(stream.directory.glob("killed.jsonl.part-*"))
     written = output.stat().st_mtime_ns
@@ -203,9 +217,9 @@ def test_a_start_that_was_killed_is_taken_up_again_and_a_finished_one_is_left_al
     assert "user None instead of 'u1'" in refused.stderr
 
 
-def test_one_user_is_judged_alone(disturbed: Disturbed) -> None:
+def test_one_user_is_judged_alone(disturbed: Disturbed, replayed: Replayed) -> None:
     stream, output = disturbed.stream, disturbed.stream.directory / "user.jsonl"
-    everything = by_user(lines(stream.directory / "all.jsonl"))
+    everything = by_user(lines(replayed.output))
     user = max(everything, key=lambda one: len(everything[one]))
     ott(stream, "replay", "--output", output, "--user", user)
     assert lines(output) == everything[user]
@@ -234,7 +248,7 @@ def test_a_dry_run_shows_the_offsets_and_writes_nothing(disturbed: Disturbed) ->
     assert plan["rule_sets"] == ["built-in/1", "v2"]
 
 
-def test_a_topic_gets_each_verdict_once_also_after_a_kill(disturbed: Disturbed) -> None:
+def test_a_topic_gets_each_verdict_once_also_after_a_kill(disturbed: Disturbed, replayed: Replayed) -> None:
     stream = disturbed.stream
     words = ["replay", "--output", "topic:judged-again"]
     refused = ott(stream, "replay", "--output", "topic:flagged-events", status=2)
@@ -253,11 +267,13 @@ def test_a_topic_gets_each_verdict_once_also_after_a_kill(disturbed: Disturbed) 
     # Whether the killed start had come to publish anything does not matter.
     ott(stream, *words)
     found = stream.read(stream.topic("judged-again"))
-    assert Counter(record.value for record in found) == Counter(lines(stream.directory / "all.jsonl"))
+    assert Counter(record.value for record in found) == Counter(lines(replayed.output))
     assert all(record.key == json.loads(record.value)["subject"]["id"].encode() for record in found)
     ott(stream, *words)
     assert len(stream.read(stream.topic("judged-again"))) == len(found)
-    assert "adds 0, removes 0 and changes 0" in ott(stream, "diff", "topic:judged-again", "all.jsonl").stdout
+    assert (
+        "adds 0, removes 0 and changes 0" in ott(stream, "diff", "topic:judged-again", replayed.output).stdout
+    )
 
 
 def test_an_explained_verdict_has_the_published_bytes_and_the_events_behind_it(disturbed: Disturbed) -> None:
