@@ -143,13 +143,14 @@ def recover(
     Status 1 if no event can be recovered.
     """
     from pipeline.errors import MissingError
-    from pipeline.history.edits import parse_edits
+    from pipeline.history.edits import MAX_EDITS_BYTES, parse_edits
     from pipeline.history.failed import plan, publish_recoveries
     from pipeline.writing import print_json
 
     settings, wanted = _asked(bootstrap_servers, topic_prefix, config, reason, path, app_version, begin, end)
     try:
-        declared = parse_edits(edits.read_bytes(), str(edits))
+        with edits.open("rb") as file:
+            declared = parse_edits(file.read(MAX_EDITS_BYTES + 1), str(edits))
     except OSError as error:
         raise MissingError(f"{edits} cannot be read: {error.strerror}") from None
     if publish:

@@ -208,10 +208,12 @@ def _read(file: Path) -> "tuple[str, RuleSet]":
     """The text and the rule set of a file."""
     from pipeline.errors import MissingError, RefusedError
     from pipeline.events.foreign import UnreadableError, read_text
-    from pipeline.rules.ruleset import RuleSetError, parse_ruleset
+    from pipeline.rules.ruleset import MAX_DOCUMENT_BYTES, RuleSetError, parse_ruleset
 
     try:
-        text = read_text(file.read_bytes())
+        with file.open("rb") as opened:
+            # One byte more than allowed is enough to refuse a file of any size.
+            text = read_text(opened.read(MAX_DOCUMENT_BYTES + 1))
         return text, parse_ruleset(text, str(file))
     except OSError as error:
         raise MissingError(f"{file} cannot be read: {error.strerror}") from None

@@ -9,6 +9,7 @@ Paths of steps are JSON Pointers (RFC 6901).
 """
 
 from copy import deepcopy
+from math import isfinite
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -82,6 +83,10 @@ def parse_edits(data: bytes, name: str) -> Edits:
     Raises:
         UsageError: it is none. The message begins with `name`.
     """
+    if len(data) > MAX_EDITS_BYTES:
+        raise UsageError(
+            f"{name}: has more than {MAX_EDITS_BYTES:,} bytes, which is too long for a file of edits"
+        )
     try:
         return msgspec.convert(read_toml(read_text(data)), Edits)
     except (UnreadableError, msgspec.ValidationError) as error:
@@ -123,6 +128,7 @@ def _holder(document: dict[str, Any], pointer: str) -> tuple[dict[str, Any] | No
     return (holder if isinstance(holder, dict) else None), name
 
 
+MAX_EDITS_BYTES: Final = 1 << 20
 _TYPES: Final = {"integer": int, "number": float, "boolean": bool}
 
 
@@ -131,6 +137,10 @@ def _cast(value: Any, to: str) -> Any:  # noqa: ANN401 - values of JSON
     if to == "string":
         return msgspec.json.encode(value).decode() if isinstance(value, int | float) else value
     try:
-        return msgspec.convert(value, _TYPES[to], strict=False)
+        found: int | float | bool = msgspec.convert(value, _TYPES[to], strict=False)
     except msgspec.ValidationError:
         return value
+    exact = not isinstance(found, float) or (
+        isfinite(found) and (not isinstance(value, int) or found == value)
+    )
+    return found if exact else value

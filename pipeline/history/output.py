@@ -164,6 +164,10 @@ class ReplayOutput:
                 f"{path} is of another replay ({what or found.schema}); name another --output, or delete {path} and "
                 f"{self.path} to begin anew"
             )
+        if found.complete and not found.published and not self.path.exists():
+            raise RefusedError(
+                f"{self.path} is gone, and {path} says that it was complete; delete {path} to judge again"
+            )
         return found
 
     def save(self, manifest: Manifest) -> None:

@@ -47,7 +47,9 @@ async def require_target(settings: Settings, topic: str, *, live: bool) -> None:
         UsageError: it is a topic of the application, and `live` does not say so.
         MissingError: no broker answers, or a broker refuses to make the topic.
     """
-    if not live and topic in {settings.topic(one.name) for one in TOPICS}:
+    # The application's changelogs and its own topics begin with its id.
+    own = topic.startswith(f"{settings.app_id}-") or topic in {settings.topic(one.name) for one in TOPICS}
+    if own and not live:
         raise UsageError(
             f"{topic} is a topic of the running application; name another one, or add --into-live"
         )

@@ -101,8 +101,8 @@ class Replay:
             if manifest is not None and manifest.complete:
                 output.finish(manifest)
                 return manifest, not self._publish(output, manifest)
-            known = None if manifest is None else manifest.ranges
-            found = asyncio.run(survey(self.settings, self.times, self.partitions, self.user, known))
+            known, done = (None, ()) if manifest is None else (manifest.ranges, tuple(manifest.done))
+            found = asyncio.run(survey(self.settings, self.times, self.partitions, self.user, known, done))
             if manifest is None:
                 manifest = Manifest(SCHEMA, self.parameters(), found.ranges, found.sources)
                 output.save(manifest)

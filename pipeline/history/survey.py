@@ -120,6 +120,7 @@ async def survey(
     partitions: Collection[int] | None,
     user: str | None,
     known: Sequence[PartitionRange] | None = None,
+    done: Collection[int] = (),
 ) -> Survey:
     """Look at the topics.
 
@@ -129,9 +130,10 @@ async def survey(
         partitions: numbers of those to judge; None for all, or for that of the user.
         user: the user whose partition is judged; None for all.
         known: the ranges of an earlier start, which are taken instead of new ones.
+        done: the partitions that an earlier start has judged.
 
     Raises:
-        MissingError: no broker answers, a topic is not there, or the range begins before the oldest record kept.
+        MissingError: no broker answers, a topic is not there, or records of the range are not kept any more.
         UsageError: there is no such partition.
     """
     await wait_for_broker(settings)
@@ -165,6 +167,7 @@ async def survey(
         _require_kept(settings, raw, times, chosen)
         known = [_range(number, raw, times, rekeyed, requests, journal.get(number, [])) for number in chosen]
     else:
+        _require_unread(settings, raw, [one for one in known if one.partition not in done])
         sources |= {one.partition: (one.first, one.last) for one in known}
     lines = {one.partition: needed(journal.get(one.partition, []), one) for one in known}
     return Survey(list(known), sources, lines, rules, models, key)
@@ -216,6 +219,18 @@ def _require_kept(settings: Settings, raw: Bounds, times: TimeRange, chosen: Seq
                 f"{settings.topic(RAW_EVENTS.name)}/{number} keeps nothing from before {format_instant(times.begin)} "
                 f"any more (its oldest record has the offset {oldest}); begin later, or leave out --from to begin with "
                 "the oldest record of each partition"
+            )
+
+
+def _require_unread(settings: Settings, raw: Bounds, ranges: Sequence[PartitionRange]) -> None:
+    """Refuse to go on where records that are not judged yet were deleted meanwhile."""
+    for one in ranges:
+        oldest = raw.oldest[one.partition]
+        if one.warm < min(oldest, one.end):
+            place = f"{settings.topic(RAW_EVENTS.name)}/{one.partition}"
+            raise MissingError(
+                f"{place} keeps nothing from before offset {oldest} any more, and this replay was to go on at "
+                f"{one.warm}; delete its manifest, and begin with a later --from"
             )
 
 

@@ -39,6 +39,8 @@ def only(steps: str):
         ('{op="cast", path="/a", to="integer"}', {"a": 25.5}, {"a": 25.5}),
         ('{op="cast", path="/a", to="integer"}', {"a": True}, {"a": True}),
         ('{op="cast", path="/a", to="number"}', {"a": "1.5"}, {"a": 1.5}),
+        ('{op="cast", path="/a", to="number"}', {"a": "nan"}, {"a": "nan"}),
+        ('{op="cast", path="/a", to="number"}', {"a": 2**53 + 1}, {"a": 2**53 + 1}),
         ('{op="cast", path="/a", to="boolean"}', {"a": "TRUE"}, {"a": True}),
         ('{op="cast", path="/a", to="boolean"}', {"a": "perhaps"}, {"a": "perhaps"}),
         ('{op="cast", path="/a", to="string"}', {"a": 25}, {"a": "25"}),

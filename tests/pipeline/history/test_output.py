@@ -88,3 +88,11 @@ def test_two_at_a_time_are_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(MissingError, match="no directory"), locked(tmp_path / "none" / "out"):
         pass
+
+
+def test_an_output_that_is_gone_is_not_called_complete(tmp_path: Path) -> None:
+    with locked(tmp_path / "out") as output:
+        output.finish(begun(output, 0))
+        output.path.unlink()
+        with pytest.raises(RefusedError, match="is gone"):
+            output.manifest(PARAMETERS)

@@ -2,8 +2,11 @@
 
 import pytest
 
+from pipeline.errors import MissingError
 from pipeline.evaluation.control import encode_control
-from pipeline.history.survey import Line, PartitionRange, needed, read_line
+from pipeline.history.reading import Bounds
+from pipeline.history.survey import Line, PartitionRange, _require_unread, needed, read_line
+from pipeline.settings.schema import load_settings
 
 
 def place(warm: int, end: int) -> PartitionRange:
@@ -47,3 +50,10 @@ def test_a_line_comes_back_from_its_bytes() -> None:
 )
 def test_what_is_no_line_is_passed_over(value: bytes | None) -> None:
     assert read_line(value) is None
+
+
+def test_a_replay_does_not_go_on_behind_records_that_were_deleted_meanwhile() -> None:
+    settings, ranges = load_settings(environ={}), [place(10, 20)]
+    _require_unread(settings, Bounds({0: 10}, {0: 30}, {}), ranges)
+    with pytest.raises(MissingError, match="raw-events/0 keeps nothing from before offset 11"):
+        _require_unread(settings, Bounds({0: 11}, {0: 30}, {}), ranges)
