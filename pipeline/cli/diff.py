@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix
+from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix, kafka_settings
 from pipeline.cli.replay import TOPIC, time_range
 
 if TYPE_CHECKING:
@@ -50,14 +50,9 @@ def diff(
     Status 1 if there is a difference.
     """
     from pipeline.history.diff import comparing
-    from pipeline.logs import quiet_kafka_client
-    from pipeline.settings.schema import load_settings
     from pipeline.writing import print_json
 
-    settings = load_settings(
-        {"bootstrap_servers": bootstrap_servers, "topic_prefix": topic_prefix, "config": config}
-    )
-    quiet_kafka_client()
+    settings = kafka_settings(bootstrap_servers, topic_prefix, config)
     wanted = _wanted(settings, begin, end)
     with comparing() as lots:
         _add(settings, lots, "a", a, wanted)

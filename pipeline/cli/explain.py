@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix
+from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix, kafka_settings
 
 if TYPE_CHECKING:
     from pipeline.events.event import Event
@@ -40,14 +40,9 @@ def explain(
     """
     from pipeline.cli.replay import warmup_ms
     from pipeline.history.explain import explain as explain_verdict
-    from pipeline.logs import quiet_kafka_client
-    from pipeline.settings.schema import load_settings
     from pipeline.writing import print_json
 
-    settings = load_settings(
-        {"bootstrap_servers": bootstrap_servers, "topic_prefix": topic_prefix, "config": config}
-    )
-    quiet_kafka_client()
+    settings = kafka_settings(bootstrap_servers, topic_prefix, config)
     found = explain_verdict(settings, verdict_id, warmup_ms(warmup))
     if as_json:
         print_json(_as_json(found))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix
+from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix, kafka_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -176,13 +176,8 @@ def _asked(
 ) -> "tuple[Settings, Wanted]":
     from pipeline.cli.replay import time_range
     from pipeline.history.failed import Wanted
-    from pipeline.logs import quiet_kafka_client
-    from pipeline.settings.schema import load_settings
 
-    settings = load_settings(
-        {"bootstrap_servers": bootstrap_servers, "topic_prefix": topic_prefix, "config": config}
-    )
-    quiet_kafka_client()
+    settings = kafka_settings(bootstrap_servers, topic_prefix, config)
     first, last, _ = time_range(begin, end, "all")
     return settings, Wanted(reason, path, app_version, None if begin is None else first, last)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.model_publication import app as publication
-from pipeline.cli.model_publication import file_of, is_published, kafka_settings, published_model
-from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix, Wait
+from pipeline.cli.model_publication import file_of, is_published, published_model
+from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix, Wait, kafka_settings
 
 if TYPE_CHECKING:
     from pipeline.anomaly.artefact import Model

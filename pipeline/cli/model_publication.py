@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix, Wait
+from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix, Wait, kafka_settings
 
 if TYPE_CHECKING:
     from pipeline.anomaly.artefact import Model
@@ -131,24 +131,6 @@ def file_of(path: Path | None) -> tuple[bytes, "Model"]:
 
     data = shipped_file() if path is None else model_bytes(path)
     return data, parse_model(data, str(path or "the shipped model"))
-
-
-def kafka_settings(
-    bootstrap_servers: str | None, topic_prefix: str | None, config: Path | None
-) -> "Settings":
-    """The settings of a command that talks to the brokers.
-
-    Raises:
-        UsageError: a value is not allowed.
-        MissingError: the settings file cannot be read.
-    """
-    from pipeline.logs import quiet_kafka_client
-    from pipeline.settings.schema import load_settings
-
-    quiet_kafka_client()
-    return load_settings(
-        {"bootstrap_servers": bootstrap_servers, "topic_prefix": topic_prefix, "config": config}
-    )
 
 
 def is_published(name: str) -> bool:

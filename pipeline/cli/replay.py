@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix
+from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix, kafka_settings
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -95,23 +95,13 @@ def replay(
     from pipeline.errors import UsageError
     from pipeline.history.publishing import require_target
     from pipeline.history.replay import Replay
-    from pipeline.logs import quiet_kafka_client
-    from pipeline.settings.schema import load_settings
     from pipeline.writing import print_json
 
-    settings = load_settings(
-        {
-            "bootstrap_servers": bootstrap_servers,
-            "topic_prefix": topic_prefix,
-            "config": config,
-            "rules": rules,
-        }
-    )
+    settings = kafka_settings(bootstrap_servers, topic_prefix, config, rules=rules)
     times = time_range(begin, end, warmup)
     chosen = _chosen(partitions, user)
     if output is None and not dry_run:
         raise UsageError("--output is missing: a file for the verdicts; or use --dry-run")
-    quiet_kafka_client()
     asked = Replay(
         settings,
         times,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix
+from pipeline.cli.options import AsJson, BootstrapServers, Config, TopicPrefix, kafka_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def diff(
     if other is not None:
         before = _read(other)[1]
     else:
-        book = asyncio.run(_book(_settings(bootstrap_servers, topic_prefix, config)))
+        book = asyncio.run(_book(kafka_settings(bootstrap_servers, topic_prefix, config)))
         before = book.ruleset(book.newest)
     changes = list(differences(before, ruleset))
     for change in changes:
@@ -71,7 +71,7 @@ def publish(
     from pipeline.web.views.rules import differences
 
     document, ruleset = _read(file)
-    settings = _settings(bootstrap_servers, topic_prefix, config)
+    settings = kafka_settings(bootstrap_servers, topic_prefix, config)
     book = asyncio.run(_book(settings))
     try:
         book.check_version(ruleset)
@@ -103,7 +103,7 @@ def history(
     from pipeline.history.survey import read_journal, read_rules
     from pipeline.writing import print_json
 
-    settings = _settings(bootstrap_servers, topic_prefix, config)
+    settings = kafka_settings(bootstrap_servers, topic_prefix, config)
 
     async def read() -> "tuple[list[Published], dict[int, list[Line]]]":
         return await read_rules(settings), await read_journal(settings)
@@ -170,7 +170,7 @@ def backtest(
     from pipeline.writing import print_json
 
     document, _ = _read(file)
-    settings = _settings(bootstrap_servers, topic_prefix, config)
+    settings = kafka_settings(bootstrap_servers, topic_prefix, config)
     times = time_range(begin, end, warmup)
     chosen = None if partitions is None else numbers_of(partitions)
     with progress_bar(as_json or progress) as watch:
@@ -221,16 +221,6 @@ def _read(file: Path) -> "tuple[str, RuleSet]":
         raise RefusedError(f"{file}: {error}") from None
     except RuleSetError as error:
         raise RefusedError(str(error)) from None
-
-
-def _settings(bootstrap_servers: str | None, topic_prefix: str | None, config: Path | None) -> "Settings":
-    from pipeline.logs import quiet_kafka_client
-    from pipeline.settings.schema import load_settings
-
-    quiet_kafka_client()
-    return load_settings(
-        {"bootstrap_servers": bootstrap_servers, "topic_prefix": topic_prefix, "config": config}
-    )
 
 
 async def _book(settings: "Settings") -> "RuleBook":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import BootstrapServers, Config, TopicPrefix, Wait
+from pipeline.cli.options import BootstrapServers, Config, TopicPrefix, Wait, kafka_settings
 
 if TYPE_CHECKING:
     from pipeline.cli.rendering import Filter
@@ -55,17 +55,12 @@ def tail(
     """Follow flagged-events (or another topic) as lines: time, level, subject, findings in words."""
     from pipeline.cli.rendering import LEVELS, Filter
     from pipeline.errors import UsageError
-    from pipeline.logs import quiet_kafka_client
-    from pipeline.settings.schema import load_settings
 
-    settings = load_settings(
-        {"bootstrap_servers": bootstrap_servers, "topic_prefix": topic_prefix, "config": config}
-    )
+    settings = kafka_settings(bootstrap_servers, topic_prefix, config)
     if level is not None and level.upper() not in LEVELS[1:]:
         raise UsageError(f"--level {level} is unknown; use LOW, MEDIUM or HIGH")
     if topic != "flagged-events" and (level is not None or rule is not None):
         raise UsageError(f"--level and --rule are of verdicts; the records of {topic} have neither")
-    quiet_kafka_client()
     chosen = Filter(level.upper() if level else None, rule, user)
     if runbook is None:
         runbook = sys.stdout.isatty()
